@@ -1,0 +1,1 @@
+"""Workflows decide. Nothing here reads a clock, opens a socket or rolls a die."""

@@ -1,0 +1,65 @@
+"""What is bought, where it is kept and from whom: the slow facts that decisions rest on."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from workflows.domain.identity import Code, Payload
+
+Money = Annotated[Decimal, Field(max_digits=16, decimal_places=4)]
+Name = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Item(Payload):
+    """An article. `price` is what a customer pays; the unit margin is price less the sourcing's unit cost."""
+
+    item: Code
+    name: Name
+    category: Name = "uncategorised"
+    price: Money = Field(ge=0)
+    goodwill_per_unit: Money = Field(default=Decimal(0), ge=0)
+    """What a lost sale costs beyond its margin."""
+
+
+class Location(Payload):
+    """A place that keeps stock and sells from it."""
+
+    location: Code
+    name: Name
+    time_zone: str = "UTC"
+
+
+class Supplier(Payload):
+    """Whoever takes purchase orders."""
+
+    supplier: Code
+    name: Name
+    blocked: bool = False
+    cost_per_order: Money = Field(default=Decimal(0), ge=0)
+
+
+class Sourcing(Payload):
+    """How one item at one location is bought from one supplier. `rank` 1 is tried first."""
+
+    item: Code
+    location: Code
+    supplier: Code
+    rank: int = Field(default=1, ge=1)
+    unit_cost: Money = Field(ge=0)
+    pack_units: int = Field(default=1, ge=1)
+    minimum_order_units: int = Field(default=0, ge=0)
+    lead_time_days: int = Field(ge=0, le=730)
+    """What the supplier promises, in calendar days; the engine learns the truth from receipts."""
+    review_days: int = Field(default=1, ge=1, le=90)
+    """Days between two chances to order."""
+
+
+class Catalog(Payload):
+    """A whole catalog document, as `quartermaster import` takes it."""
+
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
+    items: tuple[Item, ...] = ()
+    locations: tuple[Location, ...] = ()
+    suppliers: tuple[Supplier, ...] = ()
+    sourcing: tuple[Sourcing, ...] = ()

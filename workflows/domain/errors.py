@@ -1,0 +1,101 @@
+"""An error's class says what happened, whether to retry and who must act; nobody inspects message text.
+
+    QuartermasterError
+    ├── InvalidInput              the caller sent something that can never be accepted
+    │   ├── MalformedEvent        an event that goes to the dead letters
+    │   └── BadPolicy             a policy document that does not make sense
+    ├── Conflict                  the world moved; read again, then decide again
+    │   ├── StaleProposal         the answer was given for another revision of the proposal
+    │   ├── AlreadyAnswered       somebody's valid verdict came first
+    │   └── NotAllowed            this person may not do this
+    ├── NotFound                  no such decision, task, order or model
+    ├── Unavailable               a server did not answer; trying again is right
+    ├── SupplierRefused           the supplier understood the order and said no
+    ├── OutcomeUnknown            the order may or may not exist at the supplier: reconcile before anything else
+    └── ModelUnusable             the model's bytes are missing, damaged or newer than the library that reads them
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Audience(StrEnum):
+    """Who must act on an error."""
+
+    CALLER = "caller"
+    PLANNER = "planner"
+    OPERATOR = "operator"
+    NOBODY = "nobody"
+
+
+class QuartermasterError(Exception):
+    """Base of all errors that the engine raises on purpose."""
+
+    retryable: ClassVar[bool] = False
+    audience: ClassVar[Audience] = Audience.OPERATOR
+
+
+class InvalidInput(QuartermasterError):
+    """The input can never be accepted as it is."""
+
+    audience = Audience.CALLER
+
+
+class MalformedEvent(InvalidInput):
+    """An event that cannot be read. `code` is its bounded reason; the bytes go to the dead letters."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BadPolicy(InvalidInput):
+    """A policy document that contradicts itself."""
+
+
+class Conflict(QuartermasterError):
+    """The world is not what the caller thought it was."""
+
+    audience = Audience.CALLER
+
+
+class StaleProposal(Conflict):
+    """The proposal changed after the answer was prepared; the answer does not count."""
+
+
+class AlreadyAnswered(Conflict):
+    """A valid verdict exists already; the first one counts."""
+
+
+class NotAllowed(Conflict):
+    """This person may not do this."""
+
+
+class NotFound(QuartermasterError):
+    """Nothing is known under this id."""
+
+    audience = Audience.CALLER
+
+
+class Unavailable(QuartermasterError):
+    """A server did not answer; the same call may be made again."""
+
+    retryable = True
+    audience = Audience.NOBODY
+
+
+class SupplierRefused(QuartermasterError):
+    """The supplier understood the order and said no; sending it again would be refused again."""
+
+    audience = Audience.PLANNER
+
+
+class OutcomeUnknown(QuartermasterError):
+    """The order may exist at the supplier. Retrying is right only because every retry reconciles first."""
+
+    retryable = True
+    audience = Audience.OPERATOR
+
+
+class ModelUnusable(QuartermasterError):
+    """The model's bytes are missing, do not match their digest, or were written by a newer library."""

@@ -1,0 +1,87 @@
+"""Identity comes from the business, never from chance or from a run.
+
+Every id here is a function of facts that outlive processes, so doing the same thing twice gives the same id and the
+second attempt is recognised as such.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import rfc8785
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""Codes appear in URLs, Kafka keys and workflow ids: ASCII, no separator of ours (':' and '/')."""
+
+Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Payload(BaseModel):
+    """A value that travels between processes: frozen; grows only by fields with defaults; unknown fields are ignored,
+    so that old and new workers overlap during a deploy."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def rfc3339(moment: datetime) -> str:
+    """UTC with microseconds: one spelling per instant, so that equal instants hash equally."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Instant = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+"""An aware instant; in JSON always UTC with microseconds, so that a value and its copy from storage hash equally."""
+
+
+def plain(value: Any) -> Any:
+    """The value in the types that canonical JSON knows: decimals as strings, instants in UTC, models as objects.
+
+    Raises:
+        TypeError: for a float. A float has no single spelling across machines, so it never enters a hash.
+    """
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="python"))
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (Sequence, set, frozenset)) and not isinstance(value, (bytes, bytearray)):
+        items = sorted(value) if isinstance(value, (set, frozenset)) else value
+        return [plain(item) for item in items]
+    raise TypeError(f"{type(value).__name__} has no canonical form; use an integer, a Decimal or a string")
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 bytes of the value (after `plain`): what is hashed, stored and compared."""
+    return rfc8785.dumps(plain(value))
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical bytes; of the bytes themselves when given bytes."""
+    return hashlib.sha256(value if isinstance(value, bytes) else canonical(value)).hexdigest()
+
+
+def need_id(location: str, item: str, number: int) -> str:
+    """The `number`-th need (from 1) of one item at one location; it is the decision's id too."""
+    return f"{location}:{item}:{number}"
+
+
+def order_id(supplier: str, location: str, cycle: str, part: int) -> str:
+    """A purchase order is one supplier, one location, one order cycle and one part of it (from 1)."""
+    return f"{supplier}:{location}:{cycle}:{part}"
+
+
+def order_key(supplier: str, location: str, cycle: str, part: int) -> str:
+    """The idempotency key that every attempt to place this order carries: SHA-256 of its business identity."""
+    return digest([supplier, location, cycle, part])

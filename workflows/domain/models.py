@@ -1,0 +1,146 @@
+"""Models are content-addressed artefacts: a champion in use, candidates waiting to replace it."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from workflows.domain.identity import Code, Digest, Instant, Payload
+from workflows.domain.scores import DemandHistory, Promotion
+
+
+class ModelStatus(StrEnum):
+    """Where a model version is in its life."""
+
+    CANDIDATE = "candidate"
+    AWAITING_APPROVAL = "awaiting_approval"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REFUSED = "refused"
+
+
+class TrainingSeries(Payload):
+    """The history of one item at one location as it was known at the cut."""
+
+    item: Code
+    location: Code
+    category: str = "uncategorised"
+    history: DemandHistory
+    promotions: tuple[Promotion, ...] = ()
+
+
+class TrainingSet(Payload):
+    """A reference to a point-in-time data set; the table itself never enters history."""
+
+    sha256: Digest
+    series: int
+    last_day: date
+    known_at: Instant
+    """Nothing recorded after this instant is in the set."""
+
+
+class SegmentScore(Payload):
+    """How the forecasters did on one demand segment's validation stretch: mean pinball loss relative to the mean demand."""
+
+    segment: str
+    series: int
+    chosen: str
+    loss_by_forecaster: dict[str, Decimal]
+
+
+class TrainedModel(Payload):
+    """What training returns: the artefact's bytes travel by digest, its facts here."""
+
+    digest: Digest
+    trained_through: date
+    rows: int
+    rounds: int
+    seconds: Decimal
+    segments: tuple[SegmentScore, ...] = ()
+    library: str = ""
+
+
+class Comparison(Payload):
+    """Candidate against champion on the newest unseen stretch. Ratios below 1 favour the candidate."""
+
+    first_day: date
+    last_day: date
+    series: int
+    loss_ratio: Decimal
+    loss_ratio_upper: Decimal
+    """Upper end of the 95 % paired bootstrap interval over series."""
+    candidate_coverage_90: Decimal
+    champion_coverage_90: Decimal
+    candidate_loss: Decimal
+    champion_loss: Decimal
+
+
+class GateResult(Payload):
+    """Whether a candidate may replace the champion, and every check with its figure."""
+
+    passed: bool
+    reasons: tuple[str, ...]
+
+
+class ModelVersion(Payload):
+    """A registered model."""
+
+    digest: Digest
+    number: int
+    status: ModelStatus
+    trained_through: date
+    created_at: Instant
+    facts: TrainedModel
+    comparison: Comparison | None = None
+    gate: GateResult | None = None
+
+
+def promotion_gate(comparison: Comparison, *, max_ratio_upper: Decimal = Decimal("1.02")) -> GateResult:
+    """Science 6.3 (b) and (d), the parts that need no simulation: not worse overall, and its intervals hold.
+
+    The point estimate must be below 1, its upper bound at most `max_ratio_upper`, and the 0.9 quantile's coverage
+    within 5 points of nominal or no further from it than the champion's.
+    """
+    nominal = Decimal("0.90")
+    off = abs(comparison.candidate_coverage_90 - nominal)
+    checks = (
+        (comparison.loss_ratio < 1, f"loss ratio {comparison.loss_ratio} must be below 1"),
+        (
+            comparison.loss_ratio_upper <= max_ratio_upper,
+            f"upper bound {comparison.loss_ratio_upper} must be at most {max_ratio_upper}",
+        ),
+        (
+            off <= Decimal("0.05") or off <= abs(comparison.champion_coverage_90 - nominal),
+            f"coverage {comparison.candidate_coverage_90} must be near {nominal}",
+        ),
+    )
+    return GateResult(
+        passed=all(ok for ok, _ in checks), reasons=tuple(("ok: " if ok else "failed: ") + text for ok, text in checks)
+    )
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much is done and how much there is."""
+
+
+class Learner(Protocol):
+    """Trains and compares models; knows neither storage nor Temporal."""
+
+    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
+        """A model trained on demand up to and including `last_day`, as an artefact's bytes.
+
+        Raises:
+            InvalidInput: when there is too little history to learn anything from.
+        """
+        ...
+
+    def describe(self, model: bytes) -> TrainedModel:
+        """The facts that the artefact carries about itself."""
+        ...
+
+    def compare(
+        self, series: Sequence[TrainingSeries], candidate: bytes, champion: bytes, *, first_day: date, last_day: date
+    ) -> Comparison:
+        """Both models on demand from `first_day` to `last_day`, which neither may have been trained on."""
+        ...

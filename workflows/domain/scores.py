@@ -1,0 +1,141 @@
+"""Scores are what the forecasters say about one item at one location, in integers and decimals only.
+
+Everything a decision needs is here, quantised, so that the decision can be re-made from the record alone to the same
+number on any machine.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+from workflows.domain.identity import Code, Payload
+
+Probability = Annotated[Decimal, Field(ge=0, le=1)]
+
+
+def probability(value: float) -> Decimal:
+    """A probability to four decimals: the precision that is shown, stored, hashed and compared."""
+    return Decimal(repr(float(value))).quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
+
+
+def units(value: float) -> Decimal:
+    """Units to three decimals, round half to even (science: quantise before anything is decided)."""
+    return Decimal(repr(float(value))).quantize(Decimal("0.001"), rounding=ROUND_HALF_EVEN)
+
+
+class DemandHistory(Payload):
+    """Daily demand from `first_day` on, in units; None where it could not be observed (no stock): missing, not zero."""
+
+    first_day: date
+    daily_units: tuple[int | None, ...]
+
+
+class Promotion(Payload):
+    """Days (inclusive) on which the item is promoted; known ahead."""
+
+    first_day: date
+    last_day: date
+
+
+class OpenReceipt(Payload):
+    """Units still owed by a supplier on one order line, and how many days ago it was ordered."""
+
+    units: int = Field(ge=0)
+    ordered_days_ago: int = Field(ge=0)
+    expected_in_days: int | None = None
+    """What the supplier last said, counted from the day of scoring; None when it said nothing."""
+
+
+class LeadTimes(Payload):
+    """Observed lead times of a supplier lane and of the supplier, in whole days, and the promised one."""
+
+    lane_days: tuple[int, ...] = ()
+    supplier_days: tuple[int, ...] = ()
+    promised_days: int
+
+
+class ScoringRow(Payload):
+    """Everything known about one item at one location at the decision's instant (point in time)."""
+
+    item: Code
+    location: Code
+    category: str = "uncategorised"
+    supplier: Code
+    last_day: date
+    """The last day whose demand is known; day 0 of the projection is the next one."""
+    history: DemandHistory
+    promotions: tuple[Promotion, ...] = ()
+    on_hand_units: int
+    reserved_units: int = 0
+    open_receipts: tuple[OpenReceipt, ...] = ()
+    lead_times: LeadTimes
+    review_days: int = Field(ge=1)
+    shortage_per_unit: Decimal = Field(ge=0)
+    """Cost of one unit not sold: unit margin + goodwill."""
+    holding_per_unit_day: Decimal = Field(ge=0)
+
+
+class DayForecast(Payload):
+    """Demand of one future day in units: median and the 80 % interval."""
+
+    day: date
+    p10: Decimal
+    p50: Decimal
+    p90: Decimal
+
+
+class Driver(Payload):
+    """What moved a forecast, in the model's own words: a feature and its share of the median forecast."""
+
+    feature: str
+    value: str
+    effect_units: Decimal
+
+
+class Scores(Payload):
+    """One scored row. `requirement_units` is the sorted sample of what one order must cover (science 2.2, rule 4):
+    negative where stock already suffices; its order statistics are the order-up-to quantities."""
+
+    item: Code
+    location: Code
+    forecaster: str
+    """Which forecaster spoke: `xgboost`, `prophet` or `cold_start`."""
+    segment: str
+    target: Probability
+    """Tau: the probability with which one order should suffice."""
+    requirement_units: tuple[int, ...]
+    days: tuple[DayForecast, ...]
+    protection_days: int
+    """Days that one order must cover: median lead time + review."""
+    lead_time_p50_days: int
+    lead_time_p95_days: int
+    demand_p10: Decimal
+    demand_p50: Decimal
+    demand_p90: Decimal
+    """Demand over the protection days, in units."""
+    stockout_risk: Probability
+    """Pi_0: probability of running out before the next chance to be helped if nothing is ordered now."""
+    stockout_risk_soon: Probability
+    """Pi_soon: probability of running out before anything ordered now could arrive."""
+    expected_lost_units: Decimal
+    """If nothing is ordered now, over the protection days."""
+    watch_level_units: int
+    """Available stock below which the next event must make a need."""
+    novelty: bool = False
+    """Too little history for the model to speak from experience."""
+    drivers: tuple[Driver, ...] = ()
+
+
+class Scoring(Protocol):
+    """Scores rows with one model, in one vectorised pass; the same rows and model give the same scores."""
+
+    def score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scores]:
+        """One result per row, in order.
+
+        Raises:
+            ModelUnusable: when the bytes are damaged or were written by a newer library than the one installed.
+        """
+        ...
