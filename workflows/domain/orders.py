@@ -1,0 +1,146 @@
+"""A purchase order is what one supplier is asked to bring to one location in one order cycle; it exists once.
+
+    collecting ──cutoff──> sending ──> placed ──> received
+        │                    │  │         └─────> closed (what is missing will never come)
+        └─> empty            │  └─> in_doubt ──reconcile──> placed | sending
+        └─> withheld (passive mode)
+                             └─> refused
+"""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from workflows.domain.catalog import Money
+from workflows.domain.identity import Code, Digest, Instant, Payload, digest
+
+
+class OrderState(StrEnum):
+    """Where a purchase order is. Only these words; `in_doubt` is a state that people see, never a failure."""
+
+    COLLECTING = "collecting"
+    SENDING = "sending"
+    IN_DOUBT = "in_doubt"
+    PLACED = "placed"
+    REFUSED = "refused"
+    RECEIVED = "received"
+    CLOSED = "closed"
+    EMPTY = "empty"
+    WITHHELD = "withheld"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will happen to the order."""
+        return self in {self.REFUSED, self.RECEIVED, self.CLOSED, self.EMPTY, self.WITHHELD}
+
+    @property
+    def counts_as_on_order(self) -> bool:
+        """Whether its outstanding units are part of the position."""
+        return self in {self.COLLECTING, self.SENDING, self.IN_DOUBT, self.PLACED}
+
+
+class OrderLine(Payload):
+    """Units of one item for one need. `line_no` follows the need ids' order, so it is the same on every attempt."""
+
+    line_no: int
+    need_id: str
+    item: Code
+    units: int
+    unit_cost: Money
+
+
+class PurchaseOrder(Payload):
+    """What is sent. The key makes the order one, however often it is sent."""
+
+    order_id: str
+    key: Digest
+    supplier: Code
+    location: Code
+    cycle: str
+    currency: str
+    ordered_at: Instant
+    """On the business clock."""
+    lines: tuple[OrderLine, ...]
+
+    @property
+    def lines_digest(self) -> str:
+        """SHA-256 of what was ordered: compared with the supplier's own journal."""
+        return lines_digest((line.item, line.units) for line in self.lines)
+
+    @property
+    def total(self) -> Decimal:
+        """The order's value in its currency."""
+        return sum((line.units * line.unit_cost for line in self.lines), Decimal(0))
+
+
+def lines_digest(lines: object) -> str:
+    """SHA-256 of the sorted (item, units) pairs."""
+    return digest(sorted([list(pair) for pair in lines]))  # type: ignore[attr-defined]
+
+
+class SupplierAnswer(Payload):
+    """The supplier has the order: its own number, and what it promises."""
+
+    key: Digest
+    supplier_number: str
+    promised_at: Instant | None = None
+
+
+class Suppliers(Protocol):
+    """The connector to whoever takes purchase orders."""
+
+    async def place(self, order: PurchaseOrder) -> SupplierAnswer:
+        """Place the order once, however often this is called with the same key.
+
+        Raises:
+            SupplierRefused: the supplier said no; final.
+            OutcomeUnknown: the request may have been carried out; `find` before sending again.
+            Unavailable: the request certainly did not get through.
+        """
+        ...
+
+    async def find(self, supplier: str, key: str) -> SupplierAnswer | None:
+        """The order under this key, or None when the supplier has none.
+
+        Raises:
+            Unavailable: the supplier could not be asked.
+        """
+        ...
+
+
+class OrderRef(Payload):
+    """What a workflow carries of an order."""
+
+    order_id: str
+    location: Code
+    supplier: Code
+    cutoff_at: Instant
+
+
+class PlacementResult(Payload):
+    """What an attempt to place came to."""
+
+    order_id: str
+    state: OrderState
+    supplier_number: str | None = None
+    reason: str = ""
+
+
+CUTOFF_HOUR = 6
+
+
+def order_cycle(clock: datetime) -> tuple[str, datetime]:
+    """The cycle that a line released at this instant of the business clock joins, and the cycle's cutoff.
+
+    Cycles are days; a cycle closes at 06:00 UTC. A line that comes at or after its cutoff goes to the next cycle.
+    """
+    cutoff = clock.replace(hour=CUTOFF_HOUR, minute=0, second=0, microsecond=0)
+    if clock >= cutoff:
+        cutoff += timedelta(days=1)
+    return cutoff.date().isoformat(), cutoff
+
+
+def overdue_after(ordered_on: date, lead_time_p95_days: int) -> date:
+    """The day after which an order that is not fully received is shown as late."""
+    return ordered_on + timedelta(days=lead_time_p95_days + 1)
