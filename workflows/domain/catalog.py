@@ -52,7 +52,7 @@ class Sourcing(Payload):
     lead_time_days: int = Field(ge=0, le=730)
     """What the supplier promises, in calendar days; the engine learns the truth from receipts."""
     review_days: int = Field(default=1, ge=1, le=90)
-    """Days between two chances to order."""
+    """Days that one order should last beyond its lead time: more days, fewer and larger orders."""
 
 
 class Catalog(Payload):

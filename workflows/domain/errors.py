@@ -1,18 +1,18 @@
 """An error's class says what happened, whether to retry and who must act; nobody inspects message text.
 
-    QuartermasterError
-    ├── InvalidInput              the caller sent something that can never be accepted
-    │   ├── MalformedEvent        an event that goes to the dead letters
-    │   └── BadPolicy             a policy document that does not make sense
-    ├── Conflict                  the world moved; read again, then decide again
-    │   ├── StaleProposal         the answer was given for another revision of the proposal
-    │   ├── AlreadyAnswered       somebody's valid verdict came first
-    │   └── NotAllowed            this person may not do this
-    ├── NotFound                  no such decision, task, order or model
-    ├── Unavailable               a server did not answer; trying again is right
-    ├── SupplierRefused           the supplier understood the order and said no
-    ├── OutcomeUnknown            the order may or may not exist at the supplier: reconcile before anything else
-    └── ModelUnusable             the model's bytes are missing, damaged or newer than the library that reads them
+QuartermasterError
+├── InvalidInput              the caller sent something that can never be accepted
+│   ├── MalformedEvent        an event that goes to the dead letters
+│   └── BadPolicy             a policy document that does not make sense
+├── Conflict                  the world moved; read again, then decide again
+│   ├── StaleProposal         the answer was given for another revision of the proposal
+│   ├── AlreadyAnswered       somebody's valid verdict came first
+│   └── NotAllowed            this person may not do this
+├── NotFound                  no such decision, task, order or model
+├── Unavailable               a server did not answer; trying again is right
+├── SupplierRefused           the supplier understood the order and said no
+├── OutcomeUnknown            the order may or may not exist at the supplier: reconcile before anything else
+└── ModelUnusable             the model's bytes are missing, damaged or newer than the library that reads them
 """
 
 from enum import StrEnum

@@ -211,7 +211,13 @@ class Event(Payload):
     def of(cls, data: AnyData, *, id: str, source: str, time: datetime, traceparent: str | None = None) -> "Event":
         """Wrap a body; the type and subject follow from it."""
         return cls(
-            id=id, source=source, type=PREFIX + data.kind, time=time, subject=data.key, traceparent=traceparent, data=data
+            id=id,
+            source=source,
+            type=PREFIX + data.kind,
+            time=time,
+            subject=data.key,
+            traceparent=traceparent,
+            data=data,
         )
 
     def to_bytes(self) -> bytes:
@@ -246,7 +252,10 @@ def parse(raw: bytes) -> Event:
         raise MalformedEvent("too_large", f"{len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     try:
         document = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_without_duplicate_keys, parse_constant=_no_constant, parse_float=Decimal
+            raw.decode("utf-8"),
+            object_pairs_hook=_without_duplicate_keys,
+            parse_constant=_no_constant,
+            parse_float=Decimal,
         )
     except UnicodeDecodeError as error:
         raise MalformedEvent("not_utf8", f"byte {error.start} is not UTF-8") from None

@@ -1,10 +1,10 @@
 """A purchase order is what one supplier is asked to bring to one location in one order cycle; it exists once.
 
-    collecting ──cutoff──> sending ──> placed ──> received
-        │                    │  │         └─────> closed (what is missing will never come)
-        └─> empty            │  └─> in_doubt ──reconcile──> placed | sending
-        └─> withheld (passive mode)
-                             └─> refused
+collecting ──cutoff──> sending ──> placed ──> received
+    │                    │  │         └─────> closed (what is missing will never come)
+    └─> empty            │  └─> in_doubt ──reconcile──> placed | sending
+    └─> withheld (passive mode)
+                         └─> refused
 """
 
 from datetime import date, datetime, timedelta

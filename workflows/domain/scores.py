@@ -73,6 +73,8 @@ class ScoringRow(Payload):
     open_receipts: tuple[OpenReceipt, ...] = ()
     lead_times: LeadTimes
     review_days: int = Field(ge=1)
+    """R of rule 4: one order must last lead time + review_days. (A chance to order comes every day, so the risk of
+    waiting, pi_0, and the watch level look at R = 1.)"""
     shortage_per_unit: Decimal = Field(ge=0)
     """Cost of one unit not sold: unit margin + goodwill."""
     holding_per_unit_day: Decimal = Field(ge=0)
@@ -117,13 +119,14 @@ class Scores(Payload):
     demand_p90: Decimal
     """Demand over the protection days, in units."""
     stockout_risk: Probability
-    """Pi_0: probability of running out before the next chance to be helped if nothing is ordered now."""
+    """Pi_0: probability of running out before the next chance to be helped if nothing is ordered now: mean of N > 0
+    where N is the requirement with R = 1 (the next chance is tomorrow's order)."""
     stockout_risk_soon: Probability
     """Pi_soon: probability of running out before anything ordered now could arrive."""
     expected_lost_units: Decimal
-    """If nothing is ordered now, over the protection days."""
+    """If nothing is ordered now: mean of max(N, 0) with R = 1."""
     watch_level_units: int
-    """Available stock below which the next event must make a need."""
+    """Available stock below which the next event must make a need: the tau-quantile of demand over lead time + 1 day."""
     novelty: bool = False
     """Too little history for the model to speak from experience."""
     drivers: tuple[Driver, ...] = ()

@@ -1,0 +1,105 @@
+"""A person's word is a fact: bound to the proposal's hash, the first valid one counts, silence never approves."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from workflows.domain.identity import Digest, Instant, Payload
+
+
+class Meaning(StrEnum):
+    """What a verdict says."""
+
+    APPROVE = "approve"
+    APPROVE_EDITED = "approve_edited"
+    REJECT = "reject"
+    EXPIRE = "expire"
+
+
+class RejectReason(StrEnum):
+    """Reason codes; they feed retraining."""
+
+    NOT_NEEDED = "not_needed"
+    TOO_MUCH = "too_much"
+    TOO_EXPENSIVE = "too_expensive"
+    WRONG_FORECAST = "wrong_forecast"
+    SUPPLIER_ISSUE = "supplier_issue"
+    PHASE_OUT = "phase_out"
+    OTHER = "other"
+
+
+class TaskState(StrEnum):
+    """Where a restock task is."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    VOIDED = "voided"
+    """The need went away when the proposal was re-scored."""
+
+
+Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)]
+
+
+class VerdictCommand(Payload):
+    """What a client sends. `command_id` is the client's: sending it again gives the same answer."""
+
+    command_id: Annotated[str, StringConstraints(min_length=8, max_length=100)]
+    decision_id: str
+    proposal_hash: Digest
+    meaning: Meaning
+    units: int | None = Field(default=None, gt=0, le=100_000_000)
+    """The quantity, for `approve_edited` only."""
+    reason: RejectReason | None = None
+    comment: Text = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "VerdictCommand":
+        if self.meaning is Meaning.EXPIRE:
+            raise ValueError("only the business clock expires a task")
+        if (self.meaning is Meaning.APPROVE_EDITED) != (self.units is not None):
+            raise ValueError("units go with approve_edited, and only with it")
+        if self.meaning is Meaning.REJECT and self.reason is None:
+            raise ValueError("a rejection needs a reason: " + ", ".join(RejectReason))
+        return self
+
+
+class Actor(Payload):
+    """An authenticated person or machine. `channel` is how they came in: console, api, cli, signal or policy."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    channel: str = "console"
+
+
+class Approval(Payload):
+    """A stored verdict: it exists once Postgres has it."""
+
+    approval_id: str
+    decision_id: str
+    revision: int
+    proposal_hash: Digest
+    meaning: Meaning
+    units: int | None = None
+    reason: RejectReason | None = None
+    actor: str
+    recorded_at: Instant
+
+
+class VerdictNotice(Payload):
+    """What a workflow hears of a verdict: only where to find it, and for which proposal it was given."""
+
+    approval_id: str
+    proposal_hash: Digest
+    meaning: Meaning
+
+
+class VerdictReceipt(Payload):
+    """What the caller learns: whether it counted, and whether the workflow has heard of it yet."""
+
+    approval_id: str
+    decision_id: str
+    meaning: Meaning
+    heard: bool
+    """False: recorded, but the workflow could not be reached; the relay will tell it."""

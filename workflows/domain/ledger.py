@@ -1,0 +1,130 @@
+"""The ledger is the append-only record of everything above: one hash chain per stream, canonical bytes only."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from workflows.domain.identity import Digest, Instant, Payload, canonical
+
+CHAIN_VERSION = b"qm.ledger.v1"
+GENESIS = "0" * 64
+
+
+class EntryType(StrEnum):
+    """What an entry tells."""
+
+    EVENTS_ACCEPTED = "events.accepted"
+    HISTORY_IMPORTED = "history.imported"
+    CATALOG_CHANGED = "catalog.changed"
+    POLICY_ADOPTED = "policy.adopted"
+    HOLDS_RECORDED = "holds.recorded"
+    DECISION_PROPOSED = "decision.proposed"
+    DECISION_RELEASED = "decision.released"
+    DECISION_CLOSED = "decision.closed"
+    TASK_OPENED = "task.opened"
+    TASK_REMINDED = "task.reminded"
+    TASK_ESCALATED = "task.escalated"
+    VERDICT_RECORDED = "verdict.recorded"
+    VERDICT_REFUSED = "verdict.refused"
+    APPROVAL_VOIDED = "approval.voided"
+    LINE_REFUSED = "order.line_refused"
+    ORDER_PREPARED = "order.prepared"
+    ORDER_SENT = "order.sent"
+    ORDER_ANSWERED = "order.answered"
+    ORDER_CLOSED = "order.closed"
+    OUTCOME_MEASURED = "outcome.measured"
+    MODEL_TRAINED = "model.trained"
+    MODEL_JUDGED = "model.judged"
+    MODEL_PROMOTED = "model.promoted"
+    MODEL_ROLLED_BACK = "model.rolled_back"
+    DEAD_LETTER_REDRIVEN = "dead_letter.redriven"
+
+
+class NewEntry(Payload):
+    """An entry to append. `body` holds no floats; numbers are integers or decimal strings."""
+
+    stream: str
+    type: EntryType
+    actor: str
+    occurred_at: Instant
+    body: dict[str, Any]
+
+    def body_bytes(self) -> bytes:
+        """The canonical bytes that are stored and hashed."""
+        return canonical(self.body)
+
+
+class Entry(Payload):
+    """A stored entry, as the verifier reads it. `meta` fields are hashed in the order of `chain_hash`."""
+
+    stream: str
+    seq: int
+    type: str
+    actor: str
+    occurred_at: str
+    recorded_at: str
+    body: bytes
+    body_sha256: Digest
+    prev_hash: Digest
+    hash: Digest
+
+
+def chain_hash(entry: Entry) -> str:
+    """SHA-256 over length-prefixed fields, so that no two entries share a pre-image. Postgres computes the same."""
+    parts = (
+        CHAIN_VERSION, entry.stream.encode(), str(entry.seq).encode(), entry.type.encode(), entry.actor.encode(),
+        entry.occurred_at.encode(), entry.recorded_at.encode(), entry.prev_hash.encode(), entry.body_sha256.encode(),
+    )  # fmt: skip
+    return hashlib.sha256(b"".join(str(len(part)).encode() + b":" + part for part in parts)).hexdigest()
+
+
+class Break(Payload):
+    """One place where the ledger is not what was written."""
+
+    stream: str
+    seq: int
+    problem: str
+
+
+class Verification(Payload):
+    """What `audit verify` found."""
+
+    entries: int
+    streams: int
+    breaks: tuple[Break, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No break."""
+        return not self.breaks
+
+
+def verify_stream(entries: Sequence[Entry]) -> list[Break]:
+    """Check one stream's entries, given in order: numbering, body digests, links and hashes."""
+    breaks, previous = [], GENESIS
+    for number, entry in enumerate(entries, start=1):
+        if entry.seq != number:
+            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem=f"entry {number} is missing"))
+        if hashlib.sha256(entry.body).hexdigest() != entry.body_sha256:
+            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem="the body was changed"))
+        if entry.prev_hash != previous:
+            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem="it does not follow the entry before it"))
+        if chain_hash(entry) != entry.hash:
+            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem="its hash is not that of its content"))
+        previous = entry.hash
+    return breaks
+
+
+def merkle_root(leaves: Iterable[bytes]) -> str:
+    """RFC 9162 root (hex) over the leaves: a batch entry carries it, so each item is provable by inclusion."""
+    level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves]
+    if not level:
+        return hashlib.sha256(b"").hexdigest()
+    while len(level) > 1:
+        paired = [
+            hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest() if i + 1 < len(level) else level[i]
+            for i in range(0, len(level), 2)
+        ]
+        level = paired
+    return level[0].hex()
