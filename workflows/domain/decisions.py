@@ -147,7 +147,8 @@ def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
         )
     if needed <= 0 or scores.stockout_risk <= allowed_risk:
         sentence = (
-            f"Stock suffices: the risk of running out before the next chance to order is {_percent(scores.stockout_risk)}, "
+            f"Stock suffices: the risk of running out before the next chance to order is "
+            f"{_percent(scores.stockout_risk)}, "
             f"at most {_percent(allowed_risk)} is accepted."
         )
         return Hold(reason=HoldReason.COVERED, sentence=sentence, waterfall=steps)
@@ -196,7 +197,8 @@ def _need_steps(inputs: DecisionInputs, needed: int) -> tuple[WaterfallStep, ...
             f"plus {position.reserved_units} reserved, projected day by day",
         ),
         WaterfallStep(
-            step="safety", units=needed, rule=f"enough in {_percent(scores.target)} of the futures instead of half of them"
+            step="safety", units=needed,
+            rule=f"enough in {_percent(scores.target)} of the futures instead of half of them"
         ),
     )  # fmt: skip
 
@@ -252,7 +254,8 @@ def _blocked(inputs: DecisionInputs, needed: int, steps: tuple[WaterfallStep, ..
         inputs.holding_per_unit_day,
     )
     return Proposal(
-        supplier=supplier, units=needed, unit_cost=unit_cost, value=(needed * unit_cost).quantize(CENT), currency=inputs.currency,
+        supplier=supplier, units=needed, unit_cost=unit_cost, value=(needed * unit_cost).quantize(CENT),
+        currency=inputs.currency,
         tier=RiskTier.BLOCKED, rules=(RuleFired(code=RuleCode.NO_SUPPLIER, detail=detail),), waterfall=steps,
         sentence=f"{needed} units of {inputs.item.item} are needed at {inputs.position.location}, but {detail}.",
         expected_cost=expected_cost(requirement, needed, shortage, holding),

@@ -166,7 +166,7 @@ class ShipmentUpdated(EventData):
 
 
 class ClockAdvanced(EventData):
-    """Every event of this location up to `through` has been sent: tills closed, morning came. Moves the business clock."""
+    """All events of this location up to `through` have been sent: tills closed, morning came. Moves its clock."""
 
     kind = "clock.advanced.v1"
     topic = Topic.CLOCK

@@ -15,7 +15,7 @@ StockKey = tuple[str, str]
 
 
 class RecordedDemand(Payload):
-    """Demand of one past day, as the feed's world recorded it before the engine ran. Days without a row sold nothing."""
+    """Demand of one past day, recorded before the engine ran. Days without a row sold nothing."""
 
     item: Code
     location: Code
@@ -38,7 +38,7 @@ class RecordedReceipt(Payload):
 
 
 class SupplierBehaviour(Payload):
-    """How a simulated supplier really behaves, whatever it promises. Days are calendar days; probabilities per order."""
+    """How a simulated supplier really behaves, whatever it promises. Calendar days; probabilities per order."""
 
     supplier: Code
     lead_days: tuple[int, ...] = Field(min_length=1)

@@ -41,7 +41,7 @@ class TrainingSet(Payload):
 
 
 class SegmentScore(Payload):
-    """How the forecasters did on one demand segment's validation stretch: mean pinball loss relative to the mean demand."""
+    """How the forecasters did on one segment's validation stretch: mean pinball loss relative to mean demand."""
 
     segment: str
     series: int

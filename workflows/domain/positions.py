@@ -33,7 +33,7 @@ class MovementKind(StrEnum):
 
 
 class Movement(Payload):
-    """One change of stock. `counted_units` is set for counts only; demand moves on `demand_day`, stock at `occurred_at`."""
+    """One change of stock. `counted_units`: counts only. Demand moves on `demand_day`, stock at `occurred_at`."""
 
     source: str
     event_id: str
@@ -57,8 +57,8 @@ def movement_of(event: Event) -> Movement | None:
     if isinstance(data, SaleRecorded):
         kind, delta = MovementKind.SALE, -data.units
         return _movement(
-            event, data.item, data.location, kind, on_hand_delta=delta, demand_day=event.time.date(), promotion=data.promotion,
-            demand_units=data.units, unit_price=data.unit_price,
+            event, data.item, data.location, kind, on_hand_delta=delta, demand_day=event.time.date(),
+            promotion=data.promotion, demand_units=data.units, unit_price=data.unit_price,
         )  # fmt: skip
     if isinstance(data, SaleCancelled):
         back = data.units if data.returned_to_stock else 0

@@ -126,7 +126,7 @@ class Scores(Payload):
     expected_lost_units: Decimal
     """If nothing is ordered now: mean of max(N, 0) with R = 1."""
     watch_level_units: int
-    """Available stock below which the next event must make a need: the tau-quantile of demand over lead time + 1 day."""
+    """Available stock below which an event must make a need: the tau-quantile of demand over lead time + 1 day."""
     novelty: bool = False
     """Too little history for the model to speak from experience."""
     drivers: tuple[Driver, ...] = ()
