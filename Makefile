@@ -1,0 +1,83 @@
+# Every target works on a bare machine with Python 3.11+ and pip, as root or not, twice in a row, and from a path
+# with a space in it. That is why no path is ever a make target: what is installed is noted inside the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+export VENV PYTHON
+
+# Anything said while installing goes to stderr, so that `make demo ARGS=--json` prints one object on stdout.
+PIP_ENV := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock" pyproject.toml
+
+# $(call install,LOCK): bring the environment to that lock unless it is there already. Once the larger lock has been
+# installed, the environment stays with it.
+define install
+@set -eu; \
+lock=$(1); [ ! -e "$$VENV/.installed-requirements-dev.lock" ] || lock=requirements-dev.lock; \
+note="$$VENV/.installed-$$lock"; want="$$(cat "$$lock" pyproject.toml | cksum)"; \
+if [ -x "$$VENV/bin/quartermaster" ] && [ "$$(cat "$$note" 2>/dev/null || true)" = "$$want" ]; then exit 0; fi; \
+"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "Quartermaster needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ..." >&2; exit 1; }; \
+echo "Installing from $$lock into $$VENV (once; about a minute)" >&2; \
+[ -x "$$VENV/bin/python" ] || "$$PYTHON" -m venv "$$VENV" >&2 || "$$PYTHON" -m venv --without-pip "$$VENV" >&2; \
+if "$$VENV/bin/python" -m pip --version >/dev/null 2>&1; then \
+	pip() { $(PIP_ENV) "$$VENV/bin/python" -m pip install --quiet --no-compile "$$@" >&2; }; \
+else \
+	pip() { $(PIP_ENV) "$$PYTHON" -m pip --python "$$VENV/bin/python" install --quiet --no-compile "$$@" >&2; }; \
+fi; \
+pip --require-hashes --requirement "$$lock"; \
+pip --no-deps --no-build-isolation --editable .; \
+echo "$$want" > "$$note"
+endef
+
+.PHONY: setup engine up demo lint check test bench browser lock clean
+.NOTPARALLEL:
+
+# Everything: what runs and what proves it.
+setup:
+	$(call install,requirements-dev.lock)
+
+# Only what runs: all that `up` and `demo` need, without the test tools.
+engine:
+	$(call install,requirements.lock)
+
+up: engine
+	@exec "$$VENV/bin/quartermaster" up $(ARGS)
+
+demo: engine
+	@exec "$$VENV/bin/quartermaster" demo $(ARGS)
+
+lint: setup
+	"$$VENV/bin/ruff" format --check .
+	"$$VENV/bin/ruff" check .
+	"$$VENV/bin/mypy"
+	"$$VENV/bin/lint-imports"
+
+check: lint
+	"$$VENV/bin/pytest" tests/unit tests/architecture $(ARGS)
+
+test: lint
+	"$$VENV/bin/pytest" $(ARGS)
+
+bench: setup
+	"$$VENV/bin/pytest" tests/bench --override-ini "python_files=bench_*.py" --capture=no --timeout=0 $(ARGS)
+
+# The browser tests drive a Chromium that is already there; this fetches Debian's where we may, and never fails.
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >&2; \
+		fi; \
+	} || echo "no Chromium, and it could not be installed: the browser tests need one" >&2
+
+# Maintainers only, with uv on the PATH: pin anew, with hashes and without any index address.
+lock:
+	$(LOCK) --extra embedded --extra console --extra build $(ARGS) --output-file requirements.lock
+	$(LOCK) --all-extras --constraint requirements.lock $(ARGS) --output-file requirements-dev.lock
+
+clean:
+	rm -rf "$$VENV" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
