@@ -1,0 +1,334 @@
+"""Ports: what the engine needs from outside, named for the role; `workers/wiring.py` picks who plays it.
+
+The numeric ports live beside their values: `scores.Scoring`, `models.Learner`, `orders.Suppliers`, `feeds.FeedSource`.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+from workflows.domain.approvals import Actor, Approval, TaskState, VerdictCommand, VerdictNotice
+from workflows.domain.decisions import Decided, Decision, NeedFacts
+from workflows.domain.identity import Instant, Payload
+from workflows.domain.models import (
+    Comparison,
+    GateResult,
+    ModelStatus,
+    ModelVersion,
+    TrainedModel,
+    TrainingSeries,
+    TrainingSet,
+)
+from workflows.domain.needs import AssessmentSummary, NeedBatch
+from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
+from workflows.domain.outcomes import Outcome, OutcomeFacts
+from workflows.domain.policies import Policy, RiskTier
+
+
+class BatchFacts(Payload):
+    """A batch of needs as the activity sees it; never crosses into a workflow."""
+
+    batch: NeedBatch
+    facts: tuple[NeedFacts, ...]
+    policy: Policy
+    currency: str
+    holding_rate_per_year: Decimal
+    """Share of the unit cost that keeping one unit for a year costs."""
+
+
+class Assessments(Protocol):
+    """Where needs come from and decisions go to."""
+
+    async def load(self, batch_id: str) -> BatchFacts:
+        """The batch's needs that are not decided yet (a repeated attempt gets fewer).
+
+        Raises:
+            NotFound: no such batch.
+        """
+        ...
+
+    async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
+        """Store holds, proposals, tasks, watch levels and ledger entries in one transaction; safe to repeat."""
+        ...
+
+    async def load_waiting(self, decision_id: str) -> BatchFacts | None:
+        """The one need behind a task that still waits, with today's facts; None when it no longer waits."""
+        ...
+
+    async def record_rescore(self, decided: Decided) -> "RescoreResult":
+        """Replace a waiting proposal by its next revision, void its approvals, or void the task if it is a hold now."""
+        ...
+
+
+class ReplenishmentRef(Payload):
+    """What a replenishment workflow carries of its proposal."""
+
+    decision_id: str
+    revision: int
+    proposal_hash: str
+    location: str
+    supplier: str
+    tier: RiskTier
+    remind_at: Instant | None = None
+    escalate_at: Instant | None = None
+    expire_at: Instant | None = None
+
+
+class RescoreResult(Payload):
+    """What a re-score came to: the task goes on under a new hash, or is over."""
+
+    ref: ReplenishmentRef | None
+    """None: the need went away and the task is voided."""
+    changed: bool = True
+
+
+class ReleaseResult(Payload):
+    """The line that carries a proposal into a purchase order, or why there is none."""
+
+    released: bool
+    order_id: str | None = None
+    reason: str = ""
+
+
+class Approvals(Protocol):
+    """Where verdicts are stored. Each method is one transaction with its ledger entry."""
+
+    async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
+        """Store the verdict if it counts; the same command again gives the same approval.
+
+        Raises:
+            NotFound: there is no such task.
+            StaleProposal: the proposal has another hash by now; the refusal is in the ledger.
+            AlreadyAnswered: somebody's valid verdict came first; the refusal is in the ledger.
+            InvalidInput: the command id was used for another command.
+        """
+        ...
+
+    async def find(self, approval_id: str) -> Approval | None:
+        """A stored, standing approval."""
+        ...
+
+    async def heard(self, approval_id: str) -> None:
+        """Note that the workflow has heard of it."""
+        ...
+
+    async def remind(self, decision_id: str) -> None:
+        """The task waits longer than the policy likes."""
+        ...
+
+    async def escalate(self, decision_id: str) -> None:
+        """The task waits so long that somebody else must look."""
+        ...
+
+    async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
+        """Close the task unless somebody answered in the same moment; returns the state it has now."""
+        ...
+
+
+class VerdictChannel(Protocol):
+    """Tells a waiting workflow that a verdict is stored."""
+
+    async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
+        """True when the workflow has heard it; False when it could not be reached (the relay will try again)."""
+        ...
+
+
+class Orders(Protocol):
+    """Where purchase orders live. Each method is one transaction."""
+
+    async def release(self, decision_id: str, proposal_hash: str) -> ReleaseResult:
+        """Put an authorised proposal on the purchase order of its supplier, location and cycle; safe to repeat."""
+        ...
+
+    async def close_rejected(self, decision_id: str) -> None:
+        """Close the need of a rejected proposal."""
+        ...
+
+    async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
+        """At cutoff: pass every line through the send gate and fix the payload. None: nothing to send (any more)."""
+        ...
+
+    async def state(self, order_id: str) -> OrderState:
+        """Where the order is."""
+        ...
+
+    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
+        """Commit `sending` before the request leaves. The attempt's number; None when another attempt holds the lease."""
+        ...
+
+    async def seconds_since_last_send(self, order_id: str) -> float | None:
+        """How long ago a request for this order last left; None when none ever did."""
+        ...
+
+    async def record_placed(
+        self, order_id: str, lease_token: str, supplier_number: str, promised_at: Instant | None
+    ) -> PlacementResult:
+        """The supplier has it."""
+        ...
+
+    async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
+        """The supplier said no; its lines leave the position and may be needed again."""
+        ...
+
+    async def record_in_doubt(self, order_id: str, lease_token: str, reason: str) -> None:
+        """Nobody knows; people see it as in doubt."""
+        ...
+
+
+class Outcomes(Protocol):
+    """Where outcomes come from and go to."""
+
+    async def due(self, limit: int) -> list[OutcomeFacts]:
+        """Decisions whose horizon has passed on their location's business clock and that are not measured yet."""
+        ...
+
+    async def record(self, outcomes: Sequence[Outcome]) -> int:
+        """Store them; how many were new."""
+        ...
+
+
+class Models(Protocol):
+    """The registry of model versions."""
+
+    async def champion(self) -> ModelVersion | None:
+        """The version in use."""
+        ...
+
+    async def find(self, digest: str) -> ModelVersion | None:
+        """A version by its digest, or by an unambiguous beginning of it."""
+        ...
+
+    async def list(self) -> list[ModelVersion]:
+        """All versions, newest first."""
+        ...
+
+    async def training_series(self, known_at: Instant, last_day: date) -> list[TrainingSeries]:
+        """Demand up to `last_day` as it was known at `known_at`: nothing recorded later is in it."""
+        ...
+
+    async def newest_day(self) -> date | None:
+        """The last day that is closed at every location that has a business clock (or ends the recorded history)."""
+        ...
+
+    async def register(self, trained: TrainedModel, training_set: TrainingSet) -> ModelVersion:
+        """Store a candidate; safe to repeat."""
+        ...
+
+    async def judge(
+        self, digest: str, status: ModelStatus, comparison: Comparison | None, gate: GateResult | None
+    ) -> ModelVersion:
+        """Record what the gate said."""
+        ...
+
+    async def promote(self, digest: str, actor: str) -> ModelVersion:
+        """Make it the champion; the champion before it is retired.
+
+        Raises:
+            NotFound: no such model.
+            Conflict: it was refused by the gate.
+        """
+        ...
+
+    async def rollback(self, actor: str) -> ModelVersion:
+        """Back to the champion before; a pointer flip.
+
+        Raises:
+            Conflict: there was none before.
+        """
+        ...
+
+
+class ModelStore(Protocol):
+    """Content-addressed bytes."""
+
+    def put(self, body: bytes) -> str:
+        """Store and return the SHA-256 (hex); storing twice is one copy."""
+        ...
+
+    def get(self, sha256: str) -> bytes:
+        """The bytes.
+
+        Raises:
+            ModelUnusable: absent, or not what they were.
+        """
+        ...
+
+
+class Launches(Protocol):
+    """Starts workflows from stored rows; starting twice is starting once."""
+
+    async def replenishments(self, refs: Sequence[ReplenishmentRef]) -> int:
+        """Start the workflow of each proposal and note it; how many are running now."""
+        ...
+
+    async def unstarted(self, batch_id: str) -> list[ReplenishmentRef]:
+        """Proposals of a batch whose workflow is not noted as started."""
+        ...
+
+
+class DecisionView(Payload):
+    """One decision with its history, for people: `decision show` and the task page."""
+
+    decision: Decision
+    inputs: dict[str, Any]
+    task: dict[str, Any] | None = None
+    approvals: tuple[dict[str, Any], ...] = ()
+    order: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
+    timeline: tuple[dict[str, Any], ...] = ()
+
+
+class TaskRow(Payload):
+    """One line of the inbox."""
+
+    decision_id: str
+    revision: int
+    proposal_hash: str
+    location: str
+    item: str
+    item_name: str
+    supplier: str
+    units: int
+    value: Decimal
+    currency: str
+    cost_of_waiting: Decimal
+    stockout_risk: Decimal
+    days_of_cover: Decimal | None = None
+    rules: tuple[str, ...] = ()
+    sentence: str
+    state: TaskState
+    opened_at: Instant
+    expire_at: Instant
+    escalated: bool = False
+    answered_by: str | None = None
+
+
+class Desk(Protocol):
+    """What people read: never changes anything."""
+
+    async def tasks(
+        self, *, state: TaskState | None = TaskState.OPEN, limit: int = 100, after: str | None = None
+    ) -> list[TaskRow]:
+        """Tasks by cost of waiting, dearest first; `after` is the decision id that ended the page before."""
+        ...
+
+    async def decision(self, decision_id: str) -> DecisionView:
+        """One decision, newest revision.
+
+        Raises:
+            NotFound: no such decision.
+        """
+        ...
+
+    async def counts(self) -> dict[str, int]:
+        """The running totals that the demo's summary and the home page show, by their glossary names."""
+        ...
+
+    async def orders(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Purchase orders, newest first."""
+        ...
+
+    async def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Dead letters, newest first."""
+        ...
