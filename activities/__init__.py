@@ -1,0 +1,1 @@
+"""Activities do. One effect each, safe to repeat."""

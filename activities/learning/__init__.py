@@ -1,0 +1,1 @@
+"""Learning learns. The numeric code; it knows neither Temporal nor storage."""

@@ -1,0 +1,1 @@
+"""Connectors talk. One outside system each, one driver each."""

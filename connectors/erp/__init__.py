@@ -1,0 +1,1 @@
+"""Suppliers and ERP systems, one file per system."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: everything the engine remembers, one file per noun."""

@@ -1,0 +1,1 @@
+"""The console shows. Web pages and REST API for planners, auditors and operators."""

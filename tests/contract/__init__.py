@@ -1,0 +1,1 @@
+"""Each port: the fake and the real adapter keep the same promises."""

@@ -1,0 +1,1 @@
+"""Real PostgreSQL, broker and Temporal from the embedded packages."""

@@ -1,0 +1,1 @@
+"""Recorded histories that must still replay."""

@@ -1,0 +1,1 @@
+"""Pure code, proven without any server."""
