@@ -154,7 +154,7 @@ class Orders(Protocol):
         ...
 
     async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
-        """Commit `sending` before the request leaves. The attempt's number; None when another attempt holds the lease."""
+        """Commit `sending` before the request leaves. The attempt's number; None while another holds the lease."""
         ...
 
     async def seconds_since_last_send(self, order_id: str) -> float | None:
@@ -199,7 +199,7 @@ class Models(Protocol):
         """A version by its digest, or by an unambiguous beginning of it."""
         ...
 
-    async def list(self) -> list[ModelVersion]:
+    async def versions(self) -> list[ModelVersion]:
         """All versions, newest first."""
         ...
 
