@@ -1,0 +1,47 @@
+"""Ports: a free one is found, and a taken one is explained."""
+
+import socket
+from contextlib import suppress
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+
+
+class PortInUse(RuntimeError):
+    """Another process serves on the port that we were told to use; the message says which setting changes it."""
+
+    def __init__(self, port: int, variable: str) -> None:
+        holder = _holder(port)
+        super().__init__(
+            f"Port {port} is in use{f' by {holder}' if holder else ''}. "
+            f"Stop it, or choose another port with {variable} (0 takes any free one)."
+        )
+        self.port = port
+        self.variable = variable
+
+
+def claim(port: int, variable: str, host: str = LOOPBACK) -> int:
+    """The port to serve on: the wanted one if it is free, any free one for 0.
+
+    Raises:
+        PortInUse: somebody listens there already.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port that only lingers in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError:
+            raise PortInUse(port, variable) from None
+        return int(probe.getsockname()[1])
+
+
+def _holder(port: int) -> str | None:
+    """The listening process, as far as this user may see it."""
+    with suppress(psutil.Error, PermissionError):
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return None
