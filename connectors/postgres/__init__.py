@@ -1,1 +1,1 @@
-"""PostgreSQL: everything the engine remembers, one file per noun."""
+"""Talks to PostgreSQL: the only package that knows psycopg. Each public method is one transaction."""

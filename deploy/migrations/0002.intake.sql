@@ -83,6 +83,8 @@ CREATE TABLE position (
     last_assessed_at timestamptz,
     data_through timestamptz NOT NULL DEFAULT '-infinity',
     need_number integer NOT NULL DEFAULT 0,
+    -- After a rejection or an expiry the item rests: no new need before this instant of the business clock.
+    quiet_until timestamptz,
     PRIMARY KEY (location, item)
 );
 
@@ -90,8 +92,7 @@ CREATE TABLE daily_demand (
     location text NOT NULL,
     item text NOT NULL,
     day date NOT NULL,
-    units integer NOT NULL DEFAULT 0,
-    in_stock boolean NOT NULL DEFAULT true,
+    units bigint NOT NULL DEFAULT 0,
     promotion boolean NOT NULL DEFAULT false,
     PRIMARY KEY (location, item, day)
 );
@@ -115,11 +116,12 @@ CREATE TABLE business_clock (
 
 -- Instants that workflows wait for under a replayed clock; the relay ticks them when the watermark passes.
 CREATE TABLE clock_wait (
-    workflow_id text NOT NULL,
+    subject text NOT NULL CHECK (subject IN ('replenishment', 'order')),
+    subject_id text NOT NULL,
     instant timestamptz NOT NULL,
     location text NOT NULL,
     ticked_at timestamptz,
-    PRIMARY KEY (workflow_id, instant)
+    PRIMARY KEY (subject, subject_id, instant)
 );
 CREATE INDEX clock_wait_due ON clock_wait (location, instant) WHERE ticked_at IS NULL;
 

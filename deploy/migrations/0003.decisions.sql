@@ -37,8 +37,6 @@ CREATE TABLE replenishment (
     tier text NOT NULL CHECK (tier IN ('auto', 'review', 'blocked')),
     state text NOT NULL DEFAULT 'proposed'
         CHECK (state IN ('proposed', 'released', 'rejected', 'expired', 'voided', 'blocked')),
-    tier_changed boolean NOT NULL DEFAULT false,
-    first_tier text NOT NULL,
     order_id text,
     decided_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -65,6 +63,8 @@ CREATE TABLE task (
     expire_at timestamptz NOT NULL,
     reminded_at timestamptz,
     escalated_at timestamptz,
+    available_units bigint NOT NULL,
+    tolerance_units integer NOT NULL,
     rescore_asked_at timestamptz,
     answered_at timestamptz,
     answered_by text

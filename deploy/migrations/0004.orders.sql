@@ -26,6 +26,7 @@ CREATE TABLE purchase_order (
     acknowledged_at timestamptz,
     shipped_at timestamptz,
     delayed boolean NOT NULL DEFAULT false,
+    news_at timestamptz NOT NULL DEFAULT '-infinity',
     reason text NOT NULL DEFAULT '',
     settled_at timestamptz,
     told_at timestamptz,
@@ -50,6 +51,17 @@ CREATE TABLE order_line (
 );
 CREATE INDEX order_line_by_position ON order_line (location, item);
 CREATE INDEX order_line_by_item ON order_line (order_id, item);
+
+-- Units that a supplier said will never come; rows, not a counter, so that a redelivered event changes nothing.
+CREATE TABLE order_shortage (
+    source text NOT NULL,
+    event_id text NOT NULL,
+    order_id text NOT NULL,
+    item text NOT NULL,
+    units integer NOT NULL,
+    PRIMARY KEY (source, event_id, item)
+);
+CREATE INDEX order_shortage_by_order ON order_shortage (order_id);
 
 -- Units that orders will still bring to each of these positions. One definition for everybody who asks.
 CREATE FUNCTION outstanding_units(p_location text, p_item text) RETURNS bigint LANGUAGE sql STABLE AS $$
@@ -87,4 +99,37 @@ CREATE FUNCTION line_refusal(p_need_id text) RETURNS text LANGUAGE sql STABLE AS
     LEFT JOIN approval a ON a.decision_id = l.need_id AND a.proposal_hash = l.proposal_hash
         AND a.voided_at IS NULL AND a.meaning IN ('approve', 'approve_edited')
     WHERE l.need_id = p_need_id
+$$;
+
+-- Spread what arrived (and what never will) over an order's lines in need order, and settle the order when nothing is
+-- outstanding. A function of the recorded facts alone, so news may come late, twice or before the placement is noted.
+CREATE FUNCTION settle_order(p_order_id text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WITH line AS (
+        SELECT need_id, item, units,
+               sum(units) OVER (PARTITION BY item ORDER BY need_id) - units AS before
+        FROM order_line WHERE order_id = p_order_id AND refused_reason IS NULL
+    ), arrived AS (
+        SELECT item, sum(on_hand_delta) AS units FROM movement
+        WHERE order_id = p_order_id AND kind = 'receipt' GROUP BY item
+    ), short AS (
+        SELECT item, sum(units) AS units FROM order_shortage WHERE order_id = p_order_id GROUP BY item
+    ), spread AS (
+        SELECT l.need_id,
+               least(l.units, greatest(0, coalesce(a.units, 0) - l.before)) AS received,
+               least(l.units, greatest(0, coalesce(a.units, 0) + coalesce(s.units, 0) - l.before)) AS done
+        FROM line l LEFT JOIN arrived a USING (item) LEFT JOIN short s USING (item)
+    )
+    UPDATE order_line l SET received_units = s.received, short_units = s.done - s.received
+    FROM spread s WHERE l.order_id = p_order_id AND l.need_id = s.need_id;
+
+    UPDATE purchase_order o
+    SET state = CASE WHEN EXISTS (SELECT 1 FROM order_line l WHERE l.order_id = o.order_id AND l.short_units > 0)
+                     THEN 'closed' ELSE 'received' END,
+        settled_at = clock_timestamp()
+    WHERE o.order_id = p_order_id AND o.state = 'placed'
+      AND NOT EXISTS (SELECT 1 FROM order_line l WHERE l.order_id = o.order_id AND l.refused_reason IS NULL
+                      AND l.received_units + l.short_units < l.units);
+    PERFORM refresh_on_order(p_order_id);
+END
 $$;

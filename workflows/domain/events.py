@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from workflows.domain.errors import MalformedEvent
 from workflows.domain.identity import Code, Instant, Payload
@@ -19,6 +19,9 @@ MAX_EVENT_BYTES = 65_536
 MAX_UNITS = 100_000_000
 PREFIX = "quartermaster."
 
+FIRST_YEAR, LAST_YEAR = 1990, 2200
+EventTime = Annotated[Instant, AfterValidator(lambda moment: _plausible(moment))]
+"""A clock far off is a fault of the sender, not a fact."""
 Units = Annotated[int, Field(gt=0, le=MAX_UNITS, strict=True)]
 SignedUnits = Annotated[int, Field(ge=-MAX_UNITS, le=MAX_UNITS, strict=True)]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -77,7 +80,7 @@ class SaleCancelled(ItemEvent):
     topic = Topic.SALES
     sale_id: ShortText
     units: Units
-    sold_at: Instant
+    sold_at: EventTime
     returned_to_stock: bool = True
 
 
@@ -157,7 +160,7 @@ class ShipmentUpdated(EventData):
     order_id: OrderRef
     location: Code
     status: ShipmentStatus
-    expected_at: Instant | None = None
+    expected_at: EventTime | None = None
     lines: Annotated[tuple[ShipmentLine, ...], Field(max_length=2000)] = ()
 
     @property
@@ -171,7 +174,7 @@ class ClockAdvanced(EventData):
     kind = "clock.advanced.v1"
     topic = Topic.CLOCK
     location: Code
-    through: Instant
+    through: EventTime
 
     @property
     def key(self) -> str:
@@ -201,7 +204,7 @@ class Event(Payload):
     id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     source: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     type: str
-    time: Instant
+    time: EventTime
     subject: str | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     traceparent: str | None = None
@@ -241,6 +244,23 @@ def _no_constant(name: str) -> Any:
     raise MalformedEvent("not_json", f"{name} is not JSON")
 
 
+def _refuse_unstorable(document: Any) -> None:
+    """Characters that no database text can hold: NUL and lone surrogates."""
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MalformedEvent("not_utf8", "a string holds half of a surrogate pair") from None
+    if "\\u0000" in text:
+        raise MalformedEvent("invalid_field", "a string holds a NUL character")
+
+
+def _plausible(moment: datetime) -> datetime:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"the year must be from {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
+
+
 def parse(raw: bytes) -> Event:
     """Read one message.
 
@@ -263,6 +283,7 @@ def parse(raw: bytes) -> Event:
         raise MalformedEvent("not_json", "nested too deeply") from None
     except ValueError as error:
         raise MalformedEvent("not_json", str(error)[:200]) from None
+    _refuse_unstorable(document)
     if not isinstance(document, dict):
         raise MalformedEvent("not_an_object", "a CloudEvents envelope is a JSON object")
     kind = KINDS.get(str(document.get("type")))

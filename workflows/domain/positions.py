@@ -5,7 +5,7 @@ count are already in it, whenever they arrive.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -57,14 +57,14 @@ def movement_of(event: Event) -> Movement | None:
     if isinstance(data, SaleRecorded):
         kind, delta = MovementKind.SALE, -data.units
         return _movement(
-            event, data.item, data.location, kind, on_hand_delta=delta, demand_day=event.time.date(),
+            event, data.item, data.location, kind, on_hand_delta=delta, demand_day=event.time.astimezone(UTC).date(),
             promotion=data.promotion, demand_units=data.units, unit_price=data.unit_price,
         )  # fmt: skip
     if isinstance(data, SaleCancelled):
         back = data.units if data.returned_to_stock else 0
         return _movement(
             event, data.item, data.location, MovementKind.CANCELLATION, on_hand_delta=back,
-            demand_day=data.sold_at.date(), demand_units=-data.units,
+            demand_day=data.sold_at.astimezone(UTC).date(), demand_units=-data.units,
         )  # fmt: skip
     if isinstance(data, StockCounted):
         return _movement(event, data.item, data.location, MovementKind.COUNT, counted_units=data.on_hand_units)

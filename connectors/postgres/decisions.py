@@ -1,0 +1,269 @@
+"""Stores decisions with all they rest on: holds, proposals, tasks, watch levels and ledger entries, in one transaction."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from connectors.postgres import facts, ledger
+from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
+from connectors.postgres.pool import Database
+from workflows.domain.decisions import Decided, Hold, Proposal
+from workflows.domain.errors import NotFound
+from workflows.domain.identity import canonical
+from workflows.domain.ledger import EntryType, NewEntry, merkle_root
+from workflows.domain.needs import AssessmentSummary, NeedBatch
+from workflows.domain.policies import Policy, RiskTier
+from workflows.domain.ports import BatchFacts, ReplenishmentRef, RescoreResult
+
+Cursor = psycopg.AsyncCursor[DictRow]
+ENGINE = "engine"
+
+
+class PostgresAssessments:
+    """The `Assessments` port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, batch_id: str) -> BatchFacts:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "SELECT batch_id, location, clock, needs FROM need_batch WHERE batch_id = %s", [batch_id]
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise NotFound(f"there is no batch {batch_id}")
+            await cursor.execute(
+                "SELECT * FROM need WHERE batch_id = %s AND state = 'open' ORDER BY need_id", [batch_id]
+            )
+            return await _batch_facts(cursor, NeedBatch(**row), await cursor.fetchall())
+
+    async def load_waiting(self, decision_id: str) -> BatchFacts | None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """SELECT n.*, c.watermark FROM task t JOIN need n ON n.need_id = t.decision_id
+                   JOIN business_clock c ON c.location = t.location WHERE t.decision_id = %s AND t.state = 'open'""",
+                [decision_id],
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return None
+            batch = NeedBatch(batch_id=decision_id, location=row["location"], clock=row["watermark"], needs=1)
+            return await _batch_facts(cursor, batch, [row])
+
+    async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
+        async with self._database.transaction() as cursor:
+            policy = await facts.current_policy(cursor)
+            await cursor.execute(
+                "SELECT need_id FROM need WHERE batch_id = %s AND state = 'open' FOR UPDATE", [batch_id]
+            )
+            still_open = {row["need_id"] for row in await cursor.fetchall()}
+            fresh = [d for d in decided if d.decision.decision_id in still_open]
+            holds = [d for d in fresh if isinstance(d.decision.result, Hold)]
+            for one in fresh:
+                await _store(cursor, one)
+            entries = [
+                await _propose(cursor, one, policy) for one in fresh if isinstance(one.decision.result, Proposal)
+            ]
+            if holds:
+                entries.append(_holds_entry(batch_id, model_digest, holds))
+            await ledger.append(cursor, entries)
+            await cursor.execute(
+                "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)", [[d.decision.decision_id for d in holds]]
+            )
+            await cursor.execute(
+                """SELECT count(*) FILTER (WHERE n.state = 'held') AS holds,
+                          count(*) FILTER (WHERE n.state IN ('proposed', 'closed')) AS proposals
+                   FROM need n WHERE n.batch_id = %s""",
+                [batch_id],
+            )
+            row = await cursor.fetchone() or {"holds": 0, "proposals": 0}
+            return AssessmentSummary(batch_id=batch_id, holds=row["holds"], proposals=row["proposals"])
+
+    async def record_rescore(self, decided: Decided) -> RescoreResult:
+        decision, result = decided.decision, decided.decision.result
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """SELECT t.state, r.*, t.remind_at, t.escalate_at, t.expire_at FROM task t
+                   JOIN replenishment r USING (decision_id) WHERE t.decision_id = %s FOR UPDATE""",
+                [decision.decision_id],
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise NotFound(f"there is no task {decision.decision_id}")
+            if row["state"] != "open":
+                return RescoreResult(ref=_ref(row), changed=False)
+            if isinstance(result, Proposal) and (result.supplier, result.units, result.unit_cost) == (
+                row["supplier"], row["units"], row["unit_cost"],
+            ):  # fmt: skip
+                return RescoreResult(ref=_ref(row), changed=False)
+            await _store(cursor, decided)
+            await cursor.execute(
+                "UPDATE approval SET voided_at = clock_timestamp() WHERE decision_id = %s AND voided_at IS NULL",
+                [decision.decision_id],
+            )
+            if isinstance(result, Hold):
+                await _void(cursor, decided, result.sentence)
+                return RescoreResult(ref=None)
+            await cursor.execute(
+                """UPDATE replenishment SET revision = %s, proposal_hash = %s, supplier = %s, units = %s, unit_cost = %s
+                   WHERE decision_id = %s""",
+                [decision.revision, decision.proposal_hash, result.supplier, result.units, result.unit_cost,
+                 decision.decision_id],
+            )  # fmt: skip
+            await cursor.execute(
+                """UPDATE task SET revision = %s, proposal_hash = %s, value = %s, cost_of_waiting = %s,
+                       available_units = %s WHERE decision_id = %s""",
+                [decision.revision, decision.proposal_hash, result.value, _cost_of_waiting(result),
+                 decided.inputs.position.available_units, decision.decision_id],
+            )  # fmt: skip
+            await ledger.append(cursor, [_proposed_entry(decided, EntryType.DECISION_PROPOSED)])
+            fields = {
+                "revision": decision.revision,
+                "proposal_hash": decision.proposal_hash,
+                "supplier": result.supplier,
+            }
+            return RescoreResult(ref=_ref({**row, **fields}))
+
+
+async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]) -> BatchFacts:
+    rate = Decimal(await facts.setting(cursor, "holding_rate_per_year", str(HOLDING_RATE_PER_YEAR)))
+    gathered = await facts.gather(cursor, rows, batch.clock, rate) if rows else []
+    return BatchFacts(
+        batch=batch,
+        facts=tuple(gathered),
+        policy=await facts.current_policy(cursor),
+        currency=await facts.setting(cursor, "currency", "EUR"),
+        holding_rate_per_year=rate,
+    )
+
+
+async def _store(cursor: Cursor, decided: Decided) -> None:
+    """The decision's bytes, its evidence, and the watch level that the forecast gives the position."""
+    decision, inputs = decided.decision, decided.inputs
+    await cursor.execute(
+        "INSERT INTO evidence (sha256, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+        [decision.inputs_digest, canonical(inputs)],
+    )
+    horizon = decision.decided_at.astimezone(UTC).date() + timedelta(days=inputs.scores.protection_days)
+    await cursor.execute(
+        """INSERT INTO decision (decision_id, revision, location, item, kind, decided_at, body, proposal_hash,
+                                 inputs_sha256, model_digest, policy_digest, horizon_end)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+        [
+            decision.decision_id, decision.revision, inputs.position.location, inputs.position.item,
+            decision.result.kind, decision.decided_at, canonical(decision), decision.proposal_hash,
+            decision.inputs_digest, decision.model_digest, decision.policy_digest, horizon,
+        ],
+    )  # fmt: skip
+    await cursor.execute(
+        "UPDATE position SET watch_level_units = %s, last_assessed_at = %s WHERE location = %s AND item = %s",
+        [inputs.scores.watch_level_units, inputs.clock, inputs.position.location, inputs.position.item],
+    )
+
+
+async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> NewEntry:
+    """A proposal's row, and its task when a person must agree."""
+    decision, inputs, result = decided.decision, decided.inputs, decided.decision.result
+    assert isinstance(result, Proposal)  # noqa: S101 - callers pass proposals only
+    blocked = result.tier is RiskTier.BLOCKED
+    await cursor.execute(
+        """INSERT INTO replenishment (decision_id, revision, proposal_hash, location, item, supplier, units, unit_cost,
+                                      tier, state, decided_at, traceparent, workflow_started_at, closed_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        [
+            decision.decision_id, decision.revision, decision.proposal_hash, inputs.position.location,
+            inputs.position.item, result.supplier, result.units, result.unit_cost, result.tier,
+            "blocked" if blocked else "proposed", decision.decided_at, inputs.need.traceparent,
+            *([datetime.now(UTC)] * 2 if blocked else [None, None]),
+        ],
+    )  # fmt: skip
+    await cursor.execute(
+        "UPDATE need SET state = %s WHERE need_id = %s", ["closed" if blocked else "proposed", decision.decision_id]
+    )
+    if blocked:
+        await rest(cursor, inputs.position.location, inputs.position.item)
+    elif result.tier is RiskTier.REVIEW:
+        await _open_task(cursor, decided, result, policy)
+    return _proposed_entry(decided, EntryType.DECISION_PROPOSED)
+
+
+async def rest(cursor: Cursor, location: str, item: str, *, days: int = 3) -> None:
+    """After a no, the same question is not asked again at once."""
+    await cursor.execute(
+        """UPDATE position p SET quiet_until = c.watermark + make_interval(days => %s)
+           FROM business_clock c WHERE c.location = p.location AND p.location = %s AND p.item = %s""",
+        [days, location, item],
+    )
+
+
+async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: Policy) -> None:
+    decision, position = decided.decision, decided.inputs.position
+    opened = decision.decided_at
+    remind, escalate, expire = (
+        opened + timedelta(hours=hours)
+        for hours in (policy.remind_after_hours, policy.escalate_after_hours, policy.expire_after_hours)
+    )
+    tolerance = max(1, int(policy.tolerance_share * result.units))
+    await cursor.execute(
+        """INSERT INTO task (decision_id, revision, proposal_hash, location, item, value, cost_of_waiting, opened_at,
+                             remind_at, escalate_at, expire_at, available_units, tolerance_units)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        [
+            decision.decision_id, decision.revision, decision.proposal_hash, position.location, position.item,
+            result.value, _cost_of_waiting(result), opened, remind, escalate, expire, position.available_units, tolerance,
+        ],
+    )  # fmt: skip
+    for instant in (remind, escalate, expire):
+        await cursor.execute(
+            """INSERT INTO clock_wait (subject, subject_id, instant, location)
+               VALUES ('replenishment', %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [decision.decision_id, instant, position.location],
+        )
+
+
+async def _void(cursor: Cursor, decided: Decided, reason: str) -> None:
+    decision = decided.decision
+    await cursor.execute(
+        "UPDATE task SET state = 'voided', answered_at = clock_timestamp() WHERE decision_id = %s",
+        [decision.decision_id],
+    )
+    await cursor.execute(
+        "UPDATE replenishment SET state = 'voided', closed_at = clock_timestamp() WHERE decision_id = %s",
+        [decision.decision_id],
+    )
+    await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision.decision_id])
+    body = {"state": "voided", "reason": reason, "revision": decision.revision, "hash": decision.proposal_hash}
+    await ledger.append(cursor, [_entry(decided, EntryType.DECISION_CLOSED, body)])
+
+
+def _cost_of_waiting(result: Proposal) -> Decimal:
+    return max(Decimal(0), result.expected_cost_without - result.expected_cost)
+
+
+def _entry(decided: Decided, kind: EntryType, body: dict[str, Any]) -> NewEntry:
+    stream, at = decided.decision.decision_id, decided.decision.decided_at
+    return NewEntry(stream=stream, type=kind, actor=ENGINE, occurred_at=at, body=body)
+
+
+def _proposed_entry(decided: Decided, kind: EntryType) -> NewEntry:
+    decision = decided.decision
+    return _entry(
+        decided, kind, {"decision": decision.model_dump(mode="json"), "proposal_hash": decision.proposal_hash}
+    )
+
+
+def _holds_entry(batch_id: str, model_digest: str, holds: Sequence[Decided]) -> NewEntry:
+    """One entry per batch: how many, under which model, and the root that proves each one's inclusion."""
+    leaves = [d.decision.proposal_hash.encode() for d in sorted(holds, key=lambda d: d.decision.decision_id)]
+    body = {"batch": batch_id, "holds": len(holds), "model": model_digest, "merkle_root": merkle_root(leaves)}
+    at = max(d.decision.decided_at for d in holds)
+    return NewEntry(stream=f"batch:{batch_id}", type=EntryType.HOLDS_RECORDED, actor=ENGINE, occurred_at=at, body=body)
+
+
+def _ref(row: DictRow) -> ReplenishmentRef:
+    return ReplenishmentRef.model_validate(row)

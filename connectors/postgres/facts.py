@@ -1,0 +1,217 @@
+"""Reads everything known about needs at their batch's instant: point in time, one query per kind of fact."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from workflows.domain.catalog import Item, Sourcing, Supplier
+from workflows.domain.decisions import NeedFacts, SupplyOption
+from workflows.domain.needs import Need
+from workflows.domain.policies import Policy
+from workflows.domain.positions import Position
+from workflows.domain.scores import DemandHistory, LeadTimes, OpenReceipt, Promotion, ScoringRow
+
+HISTORY_DAYS = 420
+"""Days of demand that scoring looks at: a year and its neighbourhood."""
+DAYS_PER_YEAR = 365
+_KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
+
+Cursor = psycopg.AsyncCursor[DictRow]
+Key = tuple[str, str]
+
+
+async def current_policy(cursor: Cursor) -> Policy:
+    """The newest adopted policy."""
+    await cursor.execute("SELECT document FROM policy_version ORDER BY version DESC LIMIT 1")
+    row = await cursor.fetchone()
+    return Policy.model_validate_json(row["document"]) if row else Policy()
+
+
+async def setting(cursor: Cursor, key: str, default: str) -> str:
+    """A setting that lives with the data."""
+    await cursor.execute("SELECT value FROM setting WHERE key = %s", [key])
+    row = await cursor.fetchone()
+    return str(row["value"]) if row else default
+
+
+async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holding_rate: Decimal) -> list[NeedFacts]:
+    """The facts of these needs (rows of `need`) as of `clock`."""
+    keys = {
+        "locations": [row["location"] for row in rows],
+        "items": [row["item"] for row in rows],
+        "today": clock.astimezone(UTC).date(),
+        "clock": clock,
+        "since": clock.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS),
+    }
+    positions = await _positions(cursor, keys)
+    items = await _items(cursor, keys)
+    options = await _options(cursor, keys)
+    histories, promotions = await _histories(cursor, keys)
+    receipts = await _open_receipts(cursor, keys)
+    past = await _past_orders(cursor, keys)
+    lead_times = await _lead_times(cursor, options)
+    gathered = []
+    for row in rows:
+        key = row["location"], row["item"]
+        position, through = positions[key]
+        item, offered = items[row["item"]], options.get(key, [])
+        ordered_before, largest = past.get(key, (False, None))
+        first = min(offered, key=lambda o: (o.supplier.blocked, o.sourcing.rank, o.sourcing.supplier), default=None)
+        cost = first.sourcing.unit_cost if first else Decimal(0)
+        scoring = ScoringRow(
+            item=row["item"],
+            location=row["location"],
+            category=item.category,
+            supplier=first.sourcing.supplier if first else "none",
+            last_day=keys["today"] - timedelta(days=1),
+            history=histories.get(key) or DemandHistory(first_day=keys["today"], daily_units=()),
+            promotions=promotions.get(key, ()),
+            on_hand_units=position.on_hand_units,
+            reserved_units=position.reserved_units,
+            open_receipts=receipts.get(key, ()),
+            lead_times=lead_times[first.sourcing.supplier, row["location"]].model_copy(
+                update={"promised_days": first.sourcing.lead_time_days}
+            )
+            if first
+            else LeadTimes(promised_days=0),
+            review_days=first.sourcing.review_days if first else 1,
+            shortage_per_unit=max(Decimal("0.01"), item.price - cost) + item.goodwill_per_unit,
+            holding_per_unit_day=(cost * holding_rate / DAYS_PER_YEAR).quantize(Decimal("0.000001")),
+        )
+        need = Need(
+            need_id=row["need_id"], item=row["item"], location=row["location"], cause=row["cause"],
+            opened_at=row["opened_at"], traceparent=row["traceparent"],
+        )  # fmt: skip
+        gathered.append(
+            NeedFacts(
+                need=need, item=item, position=position, options=tuple(offered), row=scoring,
+                ordered_before=ordered_before, largest_receipt_units=largest, data_through=through,
+            )
+        )  # fmt: skip
+    return gathered
+
+
+async def _positions(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[Position, datetime]]:
+    await cursor.execute(
+        f"""SELECT location, item, on_hand_units, reserved_units, on_order_units, watch_level_units,
+                   greatest(data_through, '1990-01-01'::timestamptz) AS data_through
+            FROM position {_KEYS}""",  # noqa: S608 - a constant
+        keys,
+    )
+    return {(r["location"], r["item"]): (Position(**r), r["data_through"]) for r in await cursor.fetchall()}
+
+
+async def _items(cursor: Cursor, keys: dict[str, Any]) -> dict[str, Item]:
+    await cursor.execute("SELECT * FROM item WHERE item = ANY(%(items)s)", keys)
+    return {row["item"]: Item(**row) for row in await cursor.fetchall()}
+
+
+async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[SupplyOption]]:
+    await cursor.execute(
+        f"""SELECT s.*, to_jsonb(u) AS supplier_row,
+                   EXISTS (SELECT 1 FROM observed_lead_time t WHERE t.supplier = s.supplier)
+                   OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = s.supplier
+                              AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,
+                   (SELECT max(o.ordered_at) FROM purchase_order o
+                    WHERE o.supplier = s.supplier AND o.state = 'refused' AND o.ordered_at <= %(clock)s) AS refused_at
+            FROM sourcing s {_KEYS} JOIN supplier u USING (supplier) ORDER BY s.rank, s.supplier""",  # noqa: S608
+        keys,
+    )
+    found: dict[Key, list[SupplyOption]] = defaultdict(list)
+    for row in await cursor.fetchall():
+        option = SupplyOption(
+            sourcing=Sourcing(**row), supplier=Supplier.model_validate(row["supplier_row"]),
+            ordered_before=row["ordered_before"], refused_at=row["refused_at"],
+        )  # fmt: skip
+        found[row["location"], row["item"]].append(option)
+    return found
+
+
+async def _histories(
+    cursor: Cursor, keys: dict[str, Any]
+) -> tuple[dict[Key, DemandHistory], dict[Key, tuple[Promotion, ...]]]:
+    """Periods without sales are zeros, not gaps; periods without stock are missing, not zeros."""
+    await cursor.execute(
+        f"""SELECT location, item, day, sum(units) AS units, bool_and(in_stock) AS in_stock, bool_or(promotion) AS promotion
+            FROM (
+                SELECT location, item, day, units, in_stock, promotion FROM recorded_demand {_KEYS}
+                UNION ALL SELECT location, item, day, units, true, promotion FROM daily_demand {_KEYS}
+                UNION ALL SELECT location, item, day, 0, false, false FROM stockout_day {_KEYS}
+            ) d WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day ORDER BY location, item, day""",  # noqa: S608
+        keys,
+    )
+    days: dict[Key, list[tuple[date, int | None]]] = defaultdict(list)
+    promoted: dict[Key, list[Promotion]] = defaultdict(list)
+    for row in await cursor.fetchall():
+        key = row["location"], row["item"]
+        days[key].append((row["day"], max(0, int(row["units"])) if row["in_stock"] else None))
+        if row["promotion"]:
+            promoted[key].append(Promotion(first_day=row["day"], last_day=row["day"]))
+    histories = {key: fill(known, keys["today"]) for key, known in days.items()}
+    return histories, {key: tuple(spans) for key, spans in promoted.items()}
+
+
+def fill(known: Sequence[tuple[date, int | None]], end: date) -> DemandHistory:
+    """Days from the first known one to the day before `end`; a day without a row sold nothing."""
+    first = known[0][0]
+    units: list[int | None] = [0] * (end - first).days
+    for day, value in known:
+        units[(day - first).days] = value
+    return DemandHistory(first_day=first, daily_units=tuple(units))
+
+
+async def _open_receipts(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[OpenReceipt, ...]]:
+    await cursor.execute(
+        f"""SELECT l.location, l.item, l.units - l.received_units - l.short_units AS units,
+                   greatest(0, %(today)s - (coalesce(o.ordered_at, %(clock)s) AT TIME ZONE 'UTC')::date) AS age,
+                   (o.promised_at AT TIME ZONE 'UTC')::date - %(today)s AS expected
+            FROM order_line l {_KEYS} JOIN purchase_order o USING (order_id)
+            WHERE l.refused_reason IS NULL AND o.state IN ('collecting', 'sending', 'in_doubt', 'placed')
+              AND l.units > l.received_units + l.short_units
+            ORDER BY l.need_id""",  # noqa: S608
+        keys,
+    )
+    found: dict[Key, list[OpenReceipt]] = defaultdict(list)
+    for row in await cursor.fetchall():
+        expected = None if row["expected"] is None else max(0, row["expected"])
+        receipt = OpenReceipt(units=row["units"], ordered_days_ago=row["age"], expected_in_days=expected)
+        found[row["location"], row["item"]].append(receipt)
+    return {key: tuple(receipts) for key, receipts in found.items()}
+
+
+async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[bool, int | None]]:
+    await cursor.execute(
+        f"""SELECT location, item, bool_or(true) AS ordered,
+                   max(units) FILTER (WHERE received_on > %(today)s - 91) AS largest
+            FROM observed_lead_time {_KEYS} GROUP BY location, item""",  # noqa: S608
+        keys,
+    )
+    return {(r["location"], r["item"]): (r["ordered"], r["largest"]) for r in await cursor.fetchall()}
+
+
+async def _lead_times(cursor: Cursor, options: dict[Key, list[SupplyOption]]) -> dict[Key, LeadTimes]:
+    """Lane = supplier and location; keyed (supplier, location)."""
+    lanes = sorted({(o.sourcing.supplier, location) for (location, _), listed in options.items() for o in listed})
+    await cursor.execute(
+        """SELECT supplier, location, days FROM (
+               SELECT supplier, location, received_on - ordered_on AS days,
+                      row_number() OVER (PARTITION BY supplier, location ORDER BY received_on DESC, reference) AS n
+               FROM observed_lead_time WHERE supplier = ANY(%s)
+           ) t WHERE n <= 60 ORDER BY supplier, location, n""",
+        [sorted({supplier for supplier, _ in lanes})],
+    )
+    lane: dict[Key, list[int]] = defaultdict(list)
+    supplier: dict[str, list[int]] = defaultdict(list)
+    for row in await cursor.fetchall():
+        days = max(0, row["days"])
+        lane[row["supplier"], row["location"]].append(days)
+        supplier[row["supplier"]].append(days)
+    return {
+        key: LeadTimes(lane_days=tuple(lane[key]), supplier_days=tuple(supplier[key[0]]), promised_days=0)
+        for key in lanes
+    }

@@ -1,0 +1,63 @@
+"""Appends to the ledger inside the caller's transaction, and reads it back for verification."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from connectors.postgres.pool import Connection, Database
+from workflows.domain.identity import rfc3339
+from workflows.domain.ledger import Break, Entry, NewEntry, Verification, verify_stream
+
+_APPEND = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
+
+
+def _arguments(entries: Sequence[NewEntry]) -> tuple[list[Any], ...]:
+    return (
+        [entry.stream for entry in entries],
+        [str(entry.type) for entry in entries],
+        [entry.actor for entry in entries],
+        [rfc3339(entry.occurred_at) for entry in entries],
+        [entry.body_bytes() for entry in entries],
+    )
+
+
+async def append(cursor: psycopg.AsyncCursor[DictRow], entries: Sequence[NewEntry]) -> None:
+    """Append in the caller's transaction: the record and what it records are committed together."""
+    if entries:
+        await cursor.execute(_APPEND, _arguments(entries))
+
+
+def append_now(cursor: psycopg.Cursor[DictRow], entries: Sequence[NewEntry]) -> None:
+    """`append` for synchronous callers."""
+    if entries:
+        cursor.execute(_APPEND, _arguments(entries))
+
+
+def read_entries(connection: Connection, stream: str | None = None) -> Iterator[Entry]:
+    """Entries in (stream, seq) order, streamed from the server: memory does not grow with the ledger."""
+    where, arguments = ("WHERE stream = %s", [stream]) if stream else ("", [])
+    with connection.transaction(), connection.cursor(name="ledger_read") as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM ledger_entry {where} ORDER BY stream, seq", arguments)  # noqa: S608
+        for row in cursor:
+            yield Entry(**row)
+
+
+def verify(entries: Iterable[Entry]) -> Verification:
+    """Recompute every hash of every chain."""
+    count, streams, breaks = 0, 0, list[Break]()
+    for _, chain in groupby(entries, key=lambda entry: entry.stream):
+        listed = list(chain)
+        count, streams = count + len(listed), streams + 1
+        breaks += verify_stream(listed)
+    return Verification(entries=count, streams=streams, breaks=tuple(breaks))
+
+
+async def timeline(database: Database, stream: str) -> list[Entry]:
+    """One stream's entries, oldest first."""
+    async with database.transaction() as cursor:
+        await cursor.execute(f"SELECT {_COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq", [stream])  # noqa: S608
+        return [Entry(**row) for row in await cursor.fetchall()]

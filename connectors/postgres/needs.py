@@ -1,0 +1,134 @@
+"""Opens needs set-wise, gathers them into batches and keeps the business clock."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import psycopg
+from psycopg.rows import DictRow
+
+from workflows.domain.identity import digest
+from workflows.domain.needs import MAX_BATCH, NeedBatch, NeedCause
+
+# A position is due when it was never assessed, is below its watch level, or (in a sweep) was not looked at for a week;
+# never while a need is open, while it rests after a rejection, or twice within one tick of the business clock.
+_OPEN = """
+WITH due AS (
+    SELECT p.location, p.item, c.watermark, k.traceparent
+    FROM position p
+    JOIN business_clock c USING (location)
+    JOIN item USING (item)
+    JOIN unnest(%(locations)s::text[], %(items)s::text[], %(traceparents)s::text[])
+        AS k (location, item, traceparent) USING (location, item)
+    WHERE (p.last_assessed_at IS NULL
+           OR (p.last_assessed_at < c.watermark
+               AND (p.on_hand_units + p.on_order_units - p.reserved_units < p.watch_level_units
+                    OR (%(sweep)s AND p.last_assessed_at < c.watermark - interval '7 days'))))
+      AND (p.quiet_until IS NULL OR p.quiet_until <= c.watermark)
+      AND EXISTS (SELECT 1 FROM sourcing s WHERE s.location = p.location AND s.item = p.item)
+      AND NOT EXISTS (SELECT 1 FROM need n WHERE n.location = p.location AND n.item = p.item
+                      AND n.state IN ('open', 'proposed'))
+    ORDER BY p.location, p.item
+    FOR UPDATE OF p
+), numbered AS (
+    UPDATE position p SET need_number = p.need_number + 1 FROM due
+    WHERE p.location = due.location AND p.item = due.item
+    RETURNING p.location, p.item, p.need_number, due.watermark, due.traceparent, p.last_assessed_at
+)
+INSERT INTO need (need_id, location, item, number, cause, opened_at, traceparent)
+SELECT location || ':' || item || ':' || need_number, location, item, need_number,
+       CASE WHEN last_assessed_at IS NULL THEN 'first_sight' ELSE %(cause)s END, watermark, traceparent
+FROM numbered
+ON CONFLICT DO NOTHING
+"""
+
+
+def open_needs(
+    cursor: psycopg.Cursor[DictRow],
+    keys: Sequence[tuple[str, str]],
+    cause: NeedCause,
+    traceparents: Sequence[str | None] | None = None,
+) -> int:
+    """Open a need for each of these (location, item) that is due; how many were opened."""
+    if not keys:
+        return 0
+    cursor.execute(
+        _OPEN,
+        {
+            "locations": [location for location, _ in keys],
+            "items": [item for _, item in keys],
+            "traceparents": list(traceparents) if traceparents else [None] * len(keys),
+            "cause": str(cause),
+            "sweep": cause is NeedCause.SWEEP,
+        },
+    )
+    return max(0, cursor.rowcount)
+
+
+def advance_clock(
+    cursor: psycopg.Cursor[DictRow], location: str, through: datetime, traceparent: str | None = None
+) -> int:
+    """Move a location's business clock forward (never back). When a day has closed: note which items ended it without
+    stock, and sweep the location for needs. Returns how many needs the sweep opened."""
+    cursor.execute(
+        """INSERT INTO business_clock AS c (location, watermark) VALUES (%(location)s, %(through)s)
+           ON CONFLICT (location) DO UPDATE SET watermark = %(through)s, moved_at = clock_timestamp()
+           WHERE c.watermark < %(through)s
+           RETURNING swept_through""",
+        {"location": location, "through": through},
+    )
+    moved = cursor.fetchone()
+    if moved is None:
+        return 0
+    cursor.execute(
+        """WITH closed AS (
+               UPDATE business_clock SET swept_through = (watermark AT TIME ZONE 'UTC')::date - 1
+               WHERE location = %(location)s
+                 AND (swept_through IS NULL OR swept_through < (watermark AT TIME ZONE 'UTC')::date - 1)
+               RETURNING swept_through AS day
+           ), stockout AS (
+               INSERT INTO stockout_day (location, item, day)
+               SELECT p.location, p.item, closed.day FROM position p, closed
+               WHERE p.location = %(location)s AND p.on_hand_units <= 0
+               ON CONFLICT DO NOTHING
+           )
+           SELECT day FROM closed""",
+        {"location": location},
+    )
+    if cursor.fetchone() is None:
+        return 0
+    cursor.execute("SELECT item FROM position WHERE location = %s", [location])
+    keys = [(location, row["item"]) for row in cursor.fetchall()]
+    return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys))
+
+
+def make_batches(cursor: psycopg.Cursor[DictRow]) -> list[NeedBatch]:
+    """Gather needs that belong to no batch yet, one location at a time; the batch's id is a function of its needs."""
+    cursor.execute(
+        """SELECT n.location, array_agg(n.need_id ORDER BY n.need_id) AS needs, max(c.watermark) AS clock
+           FROM (SELECT * FROM need WHERE batch_id IS NULL AND state = 'open'
+                 ORDER BY need_id LIMIT %s FOR UPDATE SKIP LOCKED) n
+           JOIN business_clock c USING (location) GROUP BY n.location""",
+        [MAX_BATCH],
+    )
+    batches = []
+    for row in cursor.fetchall():
+        batch_id = f"{row['location']}:{digest(row['needs'])[:16]}"
+        batch = NeedBatch(batch_id=batch_id, location=row["location"], clock=row["clock"], needs=len(row["needs"]))
+        cursor.execute(
+            "INSERT INTO need_batch (batch_id, location, clock, needs) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [batch_id, batch.location, batch.clock, batch.needs],
+        )
+        cursor.execute("UPDATE need SET batch_id = %s WHERE need_id = ANY(%s)", [batch_id, row["needs"]])
+        batches.append(batch)
+    return batches
+
+
+def unfinished_batches(cursor: psycopg.Cursor[DictRow], older_than_s: float) -> list[NeedBatch]:
+    """Batches whose workflow was never noted as started, or that a lost workflow left behind."""
+    cursor.execute(
+        """SELECT batch_id, location, clock, needs FROM need_batch
+           WHERE finished_at IS NULL AND (started_at IS NULL OR started_at < clock_timestamp() - make_interval(secs => %s))
+           ORDER BY created_at LIMIT 50""",
+        [older_than_s],
+    )
+    return [NeedBatch(**row) for row in cursor.fetchall()]

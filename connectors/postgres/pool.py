@@ -1,0 +1,151 @@
+"""Opens connections and transactions, and turns the driver's errors into ours in one place."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from yoyo import get_backend, read_migrations
+from yoyo.connections import DatabaseURI
+
+import connectors
+from workflows.domain.errors import QuartermasterError, Unavailable
+
+Connection = psycopg.Connection[DictRow]
+AsyncConnection = psycopg.AsyncConnection[DictRow]
+
+_UNSAFE = {"fsync": {"off"}, "full_page_writes": {"off"}, "synchronous_commit": {"off", "local"}}
+_SESSION = "-c timezone=UTC"
+
+
+class UnsafeDatabase(QuartermasterError):
+    """The server may lose what it has acknowledged; nothing is started on it."""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        raise Unavailable(f"PostgreSQL did not answer: {str(error).strip()[:300]}") from error
+
+
+def connect(dsn: str, *, name: str) -> Connection:
+    """One synchronous connection (intake's thread, short commands); `name` shows in pg_stat_activity.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    with _translated():
+        return psycopg.connect(dsn, row_factory=dict_row, application_name=name, options=_SESSION, autocommit=True)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[psycopg.Cursor[DictRow]]:
+    """One transaction on a synchronous connection.
+
+    Raises:
+        Unavailable: the connection was lost; whether the commit happened is unknown, so callers repeat idempotently.
+    """
+    with _translated(), connection.transaction(), connection.cursor() as cursor:
+        yield cursor
+
+
+class Database:
+    """A pool of connections for asynchronous processes."""
+
+    def __init__(self, dsn: str, *, name: str, size: int = 8) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            open=False,
+            name=name,
+            kwargs={"row_factory": dict_row, "application_name": name, "options": _SESSION, "autocommit": True},
+        )
+
+    async def __aenter__(self) -> "Database":
+        with _translated():
+            await self._pool.open(wait=True, timeout=30)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[psycopg.AsyncCursor[DictRow]]:
+        """One transaction.
+
+        Raises:
+            Unavailable: the server did not answer, or the connection was lost.
+        """
+        with _translated():
+            async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                yield cursor
+
+
+def migrations_folder() -> Path:
+    """Where the plain SQL files are: beside the packages, in a checkout and in a wheel alike."""
+    return Path(connectors.__file__).resolve().parent.parent / "deploy" / "migrations"
+
+
+def migrate(dsn: str) -> list[str]:
+    """Bring the schema up to date, forward only; the names of the migrations that were applied now.
+
+    Two processes may call this at once: one waits for the other.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+        UnsafeDatabase: see `refuse_unsafe`.
+    """
+    with connect(dsn, name="quartermaster-migrate") as connection:
+        refuse_unsafe(connection)
+    migrations = read_migrations(str(migrations_folder()))
+    with _translated():
+        backend = get_backend(_yoyo_uri(dsn), migration_table="applied_migration")
+        try:
+            with backend.lock():
+                pending = backend.to_apply(migrations)
+                backend.apply_migrations(pending)
+                return [migration.id for migration in pending]
+        finally:
+            backend.connection.close()
+
+
+def refuse_unsafe(connection: Connection) -> None:
+    """Refuse a server that acknowledges what it may lose.
+
+    Raises:
+        UnsafeDatabase: naming each setting and what it must be.
+    """
+    names = list(_UNSAFE)
+    rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [names]).fetchall()
+    bad = [f"{row['name']}={row['setting']}" for row in rows if row["setting"] in _UNSAFE[row["name"]]]
+    if bad:
+        raise UnsafeDatabase(
+            f"PostgreSQL runs with {', '.join(bad)}; set them to 'on': acknowledged orders could be lost"
+        )
+
+
+def _yoyo_uri(dsn: str) -> str:
+    """The migration library takes URLs only; a libpq string becomes one."""
+    given: dict[str, Any] = dict(conninfo_to_dict(dsn))
+    host = given.pop("host", None)
+    args = {key: str(value) for key, value in given.items() if key not in {"user", "password", "port", "dbname"}}
+    if host and str(host).startswith("/"):
+        args["host"], host = str(host), None
+    return str(
+        DatabaseURI(
+            scheme="postgresql+psycopg",
+            username=given.get("user"),
+            password=given.get("password"),
+            hostname=host,
+            port=int(given["port"]) if given.get("port") else None,
+            database=given.get("dbname") or "postgres",
+            args=args,
+        )
+    )

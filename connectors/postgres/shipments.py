@@ -1,0 +1,85 @@
+"""Applies what suppliers and warehouses say of orders, in intake's transaction. News may be late, twice or out of order."""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg.rows import DictRow
+
+from workflows.domain.events import Event, ShipmentStatus, ShipmentUpdated, SupplierUpdated
+from workflows.domain.positions import Movement, MovementKind
+
+
+def apply(cursor: psycopg.Cursor[DictRow], events: Sequence[Event], movements: Sequence[Movement]) -> None:
+    """Bring orders, lead times and supplier conditions up to date."""
+    orders = set()
+    for event in events:
+        if isinstance(event.data, ShipmentUpdated):
+            _shipment(cursor, event, event.data)
+            orders.add(event.data.order_id)
+        elif isinstance(event.data, SupplierUpdated):
+            _supplier(cursor, event, event.data)
+    receipts = [m for m in movements if m.kind is MovementKind.RECEIPT and m.order_id]
+    for receipt in receipts:
+        _lead_time(cursor, receipt)
+        orders.add(receipt.order_id or "")
+    for order_id in sorted(orders):
+        cursor.execute("SELECT settle_order(%s)", [order_id])
+
+
+def _shipment(cursor: psycopg.Cursor[DictRow], event: Event, news: ShipmentUpdated) -> None:
+    """The newest word about the expected day counts; each kind of news is noted once, at its own time."""
+    cursor.execute(
+        """UPDATE purchase_order SET
+               promised_at = CASE WHEN news_at <= %(at)s THEN coalesce(%(expected)s, promised_at) ELSE promised_at END,
+               news_at = greatest(news_at, %(at)s),
+               acknowledged_at = CASE WHEN %(status)s = 'acknowledged'
+                   THEN least(coalesce(acknowledged_at, %(at)s), %(at)s) ELSE acknowledged_at END,
+               shipped_at = CASE WHEN %(status)s = 'shipped'
+                   THEN least(coalesce(shipped_at, %(at)s), %(at)s) ELSE shipped_at END,
+               delayed = delayed OR %(status)s = 'delayed'
+           WHERE order_id = %(order)s""",
+        {"at": event.time, "expected": news.expected_at, "status": str(news.status), "order": news.order_id},
+    )
+    if news.status is ShipmentStatus.SHORTENED:
+        for line in news.lines:
+            cursor.execute(
+                """INSERT INTO order_shortage (source, event_id, order_id, item, units) VALUES (%s, %s, %s, %s, %s)
+                   ON CONFLICT DO NOTHING""",
+                [event.source, event.id, news.order_id, line.item, line.units],
+            )
+
+
+def _supplier(cursor: psycopg.Cursor[DictRow], event: Event, news: SupplierUpdated) -> None:
+    """Fields left out stay; an older word never overrules a newer one."""
+    if news.blocked is not None:
+        cursor.execute(
+            """UPDATE supplier SET blocked = %s, updated_at = %s
+               WHERE supplier = %s AND (updated_at IS NULL OR updated_at <= %s)""",
+            [news.blocked, event.time, news.supplier, event.time],
+        )
+    cursor.execute(
+        """UPDATE sourcing SET lead_time_days = coalesce(%(lead)s, lead_time_days),
+               unit_cost = coalesce(%(cost)s, unit_cost),
+               minimum_order_units = coalesce(%(minimum)s, minimum_order_units), updated_at = %(at)s
+           WHERE supplier = %(supplier)s AND (%(item)s::text IS NULL OR item = %(item)s)
+             AND (updated_at IS NULL OR updated_at <= %(at)s)""",
+        {
+            "lead": news.lead_time_days, "cost": news.unit_cost, "minimum": news.minimum_order_units, "at": event.time,
+            "supplier": news.supplier, "item": news.item,
+        },
+    )  # fmt: skip
+
+
+def _lead_time(cursor: psycopg.Cursor[DictRow], receipt: Movement) -> None:
+    """Ordered to sellable, in calendar days: what the engine learns lead times from."""
+    cursor.execute(
+        """INSERT INTO observed_lead_time (reference, supplier, location, item, ordered_on, received_on, units)
+           SELECT %(reference)s, o.supplier, %(location)s, %(item)s, (o.ordered_at AT TIME ZONE 'UTC')::date,
+                  (%(at)s AT TIME ZONE 'UTC')::date, %(units)s
+           FROM purchase_order o WHERE o.order_id = %(order)s AND o.ordered_at IS NOT NULL
+           ON CONFLICT DO NOTHING""",
+        {
+            "reference": f"{receipt.source}/{receipt.event_id}", "location": receipt.location, "item": receipt.item,
+            "at": receipt.occurred_at, "units": receipt.on_hand_delta, "order": receipt.order_id,
+        },
+    )  # fmt: skip
