@@ -1,4 +1,4 @@
-"""Stores decisions with all they rest on: holds, proposals, tasks, watch levels and ledger entries, in one transaction."""
+"""Stores decisions with all they rest on, tasks, watch levels and ledger entries included, in one transaction."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -215,7 +215,8 @@ async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy:
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         [
             decision.decision_id, decision.revision, decision.proposal_hash, position.location, position.item,
-            result.value, _cost_of_waiting(result), opened, remind, escalate, expire, position.available_units, tolerance,
+            result.value, _cost_of_waiting(result), opened, remind, escalate, expire, position.available_units,
+            tolerance,
         ],
     )  # fmt: skip
     for instant in (remind, escalate, expire):

@@ -41,7 +41,7 @@ async def setting(cursor: Cursor, key: str, default: str) -> str:
 
 async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holding_rate: Decimal) -> list[NeedFacts]:
     """The facts of these needs (rows of `need`) as of `clock`."""
-    keys = {
+    keys: dict[str, Any] = {
         "locations": [row["location"] for row in rows],
         "items": [row["item"] for row in rows],
         "today": clock.astimezone(UTC).date(),
@@ -137,7 +137,8 @@ async def _histories(
 ) -> tuple[dict[Key, DemandHistory], dict[Key, tuple[Promotion, ...]]]:
     """Periods without sales are zeros, not gaps; periods without stock are missing, not zeros."""
     await cursor.execute(
-        f"""SELECT location, item, day, sum(units) AS units, bool_and(in_stock) AS in_stock, bool_or(promotion) AS promotion
+        f"""SELECT location, item, day, sum(units) AS units, bool_and(in_stock) AS in_stock,
+                   bool_or(promotion) AS promotion
             FROM (
                 SELECT location, item, day, units, in_stock, promotion FROM recorded_demand {_KEYS}
                 UNION ALL SELECT location, item, day, units, true, promotion FROM daily_demand {_KEYS}

@@ -153,16 +153,17 @@ class Inbox:
         detail = "an event with this source and id but another content was accepted before; give new facts new ids"
         result.dead.append(
             Received(
-                topic=message.topic, partition=message.partition, offset=message.offset, raw=message.raw, key=message.key,
-                error_code="id_reuse_different_payload", error_detail=detail, traceparent=message.traceparent,
+                topic=message.topic, partition=message.partition, offset=message.offset, raw=message.raw,
+                key=message.key, error_code="id_reuse_different_payload", error_detail=detail,
+                traceparent=message.traceparent,
             )
         )  # fmt: skip
 
     def _store_dead(self, cursor: psycopg.Cursor[DictRow], dead: list[Received]) -> list[Received]:
         for letter in dead:
             cursor.execute(
-                """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload, payload_sha256,
-                                            error_code, error_detail, traceparent)
+                """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload,
+                                            payload_sha256, error_code, error_detail, traceparent)
                    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
                 [
                     self._log_id, letter.topic, letter.partition, letter.offset, letter.key, letter.raw,

@@ -127,7 +127,8 @@ def unfinished_batches(cursor: psycopg.Cursor[DictRow], older_than_s: float) -> 
     """Batches whose workflow was never noted as started, or that a lost workflow left behind."""
     cursor.execute(
         """SELECT batch_id, location, clock, needs FROM need_batch
-           WHERE finished_at IS NULL AND (started_at IS NULL OR started_at < clock_timestamp() - make_interval(secs => %s))
+           WHERE finished_at IS NULL
+             AND (started_at IS NULL OR started_at < clock_timestamp() - make_interval(secs => %s))
            ORDER BY created_at LIMIT 50""",
         [older_than_s],
     )

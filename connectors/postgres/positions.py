@@ -19,8 +19,8 @@ Key = tuple[str, str]
 _INSERT_MOVEMENTS = """
 INSERT INTO movement (source, event_id, location, item, kind, occurred_at, on_hand_delta, reserved_delta, counted_units,
                       demand_day, demand_units, unit_price, promotion, order_id)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[], %s::int[],
-                     %s::int[], %s::date[], %s::int[], %s::numeric[], %s::boolean[], %s::text[])
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[],
+                     %s::int[], %s::int[], %s::date[], %s::int[], %s::numeric[], %s::boolean[], %s::text[])
 """
 
 _UPDATE_POSITIONS = """

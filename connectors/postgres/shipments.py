@@ -1,4 +1,4 @@
-"""Applies what suppliers and warehouses say of orders, in intake's transaction. News may be late, twice or out of order."""
+"""Applies what suppliers and warehouses say of orders, in intake's transaction: late, twice or out of order."""
 
 from collections.abc import Sequence
 

@@ -1,0 +1,186 @@
+"""Stores verdicts: bound to the proposal's hash, the first valid one counts, refused attempts are on the record too."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from connectors.postgres import ledger
+from connectors.postgres.decisions import rest
+from connectors.postgres.pool import Database
+from workflows.domain.approvals import Actor, Approval, Meaning, TaskState, VerdictCommand, VerdictNotice
+from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotFound, StaleProposal
+from workflows.domain.identity import digest
+from workflows.domain.ledger import EntryType, NewEntry
+
+Cursor = psycopg.AsyncCursor[DictRow]
+_STATE_OF = {
+    Meaning.APPROVE: TaskState.APPROVED,
+    Meaning.APPROVE_EDITED: TaskState.APPROVED,
+    Meaning.REJECT: TaskState.REJECTED,
+    Meaning.EXPIRE: TaskState.EXPIRED,
+}
+
+
+class PostgresApprovals:
+    """The `Approvals` port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
+        refusal: Conflict | None = None
+        async with self._database.transaction() as cursor:
+            task = await _lock_task(cursor, command.decision_id)
+            known = await _approval(cursor, command.command_id)
+            if known is not None:
+                if known["command_digest"] != digest(command):
+                    raise InvalidInput("this command id was used for another command; make a new one")
+                return _as_approval(known)
+            refusal = _refusal(task, command)
+            if refusal is None:
+                return await self._store(cursor, task, command, actor)
+            body = {**_command_body(command), "refused": type(refusal).__name__, "reason": str(refusal)}
+            await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_REFUSED, actor.name, body)])
+        raise refusal
+
+    async def _store(self, cursor: Cursor, task: DictRow, command: VerdictCommand, actor: Actor) -> Approval:
+        await cursor.execute(
+            """INSERT INTO approval (approval_id, decision_id, revision, proposal_hash, meaning, units, reason, comment,
+                                     actor, channel, command_digest)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING *""",
+            [
+                command.command_id, command.decision_id, task["revision"], command.proposal_hash, command.meaning,
+                command.units, command.reason, command.comment, actor.name, actor.channel, digest(command),
+            ],
+        )  # fmt: skip
+        row = await cursor.fetchone()
+        assert row is not None  # noqa: S101 - an insert with RETURNING returns its row
+        await _answer(cursor, command.decision_id, _STATE_OF[command.meaning], actor.name)
+        body = {**_command_body(command), "revision": task["revision"], "channel": actor.channel}
+        await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_RECORDED, actor.name, body)])
+        return _as_approval(row)
+
+    async def find(self, approval_id: str) -> Approval | None:
+        async with self._database.transaction() as cursor:
+            row = await _approval(cursor, approval_id)
+            return _as_approval(row) if row and row["voided_at"] is None else None
+
+    async def heard(self, approval_id: str) -> None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE approval SET heard_at = clock_timestamp() WHERE approval_id = %s AND heard_at IS NULL",
+                [approval_id],
+            )
+
+    async def unheard(self, older_than_s: float) -> list[tuple[str, VerdictNotice]]:
+        """Standing approvals that no workflow has acknowledged: (decision id, notice), for the relay."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """SELECT approval_id, decision_id, proposal_hash, meaning FROM approval
+                   WHERE heard_at IS NULL AND voided_at IS NULL AND meaning <> 'expire'
+                     AND recorded_at < clock_timestamp() - make_interval(secs => %s) ORDER BY recorded_at LIMIT 100""",
+                [older_than_s],
+            )
+            return [(row["decision_id"], VerdictNotice.model_validate(row)) for row in await cursor.fetchall()]
+
+    async def remind(self, decision_id: str) -> None:
+        await self._note(decision_id, "reminded_at", EntryType.TASK_REMINDED)
+
+    async def escalate(self, decision_id: str) -> None:
+        await self._note(decision_id, "escalated_at", EntryType.TASK_ESCALATED)
+
+    async def _note(self, decision_id: str, column: str, kind: EntryType) -> None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                f"""UPDATE task SET {column} = clock_timestamp()
+                    WHERE decision_id = %s AND state = 'open' AND {column} IS NULL""",  # noqa: S608 - our own names
+                [decision_id],
+            )
+            if cursor.rowcount == 1:
+                await ledger.append(cursor, [_entry(decision_id, kind, "clock", {})])
+
+    async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
+        async with self._database.transaction() as cursor:
+            task = await _lock_task(cursor, decision_id)
+            if task["state"] != "open":
+                return TaskState(task["state"])
+            # Derived, so that an activity that runs twice stores one expiry.
+            approval_id = "expire-" + hashlib.sha256(f"{decision_id}/{task['revision']}".encode()).hexdigest()[:32]
+            await cursor.execute(
+                """INSERT INTO approval (approval_id, decision_id, revision, proposal_hash, meaning, actor, channel,
+                                         command_digest, heard_at)
+                   VALUES (%s, %s, %s, %s, 'expire', 'clock', 'clock', '', clock_timestamp())""",
+                [approval_id, decision_id, task["revision"], task["proposal_hash"]],
+            )
+            await _answer(cursor, decision_id, TaskState.EXPIRED, "clock")
+            await close(cursor, decision_id, TaskState.EXPIRED, "nobody answered in time; expiry never approves")
+            return TaskState.EXPIRED
+
+
+async def close(cursor: Cursor, decision_id: str, state: TaskState, reason: str) -> None:
+    """End a proposal without an order: its need is closed and the item rests before it is asked about again."""
+    await cursor.execute(
+        """UPDATE replenishment SET state = %s, closed_at = clock_timestamp()
+           WHERE decision_id = %s AND state = 'proposed' RETURNING location, item""",
+        [state, decision_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return
+    await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision_id])
+    await rest(cursor, row["location"], row["item"])
+    body = {"state": str(state), "reason": reason}
+    await ledger.append(cursor, [_entry(decision_id, EntryType.DECISION_CLOSED, "engine", body)])
+
+
+async def _lock_task(cursor: Cursor, decision_id: str) -> DictRow:
+    await cursor.execute("SELECT * FROM task WHERE decision_id = %s FOR UPDATE", [decision_id])
+    task = await cursor.fetchone()
+    if task is None:
+        raise NotFound(f"there is no task {decision_id}")
+    return task
+
+
+async def _approval(cursor: Cursor, approval_id: str) -> DictRow | None:
+    await cursor.execute("SELECT * FROM approval WHERE approval_id = %s", [approval_id])
+    return await cursor.fetchone()
+
+
+def _refusal(task: DictRow, command: VerdictCommand) -> Conflict | None:
+    if task["state"] != "open":
+        return AlreadyAnswered(f"this task is {task['state']} already, by {task['answered_by'] or 'the engine'}")
+    if task["proposal_hash"] != command.proposal_hash:
+        return StaleProposal(
+            f"the proposal changed: revision {task['revision']} is current; look at it and answer again"
+        )
+    return None
+
+
+async def _answer(cursor: Cursor, decision_id: str, state: TaskState, actor: str) -> None:
+    await cursor.execute(
+        "UPDATE task SET state = %s, answered_at = clock_timestamp(), answered_by = %s WHERE decision_id = %s",
+        [state, actor, decision_id],
+    )
+
+
+def _command_body(command: VerdictCommand) -> dict[str, Any]:
+    """What the ledger keeps of a verdict; of the comment only its digest, because people write names into comments."""
+    return {
+        "command": command.command_id,
+        "meaning": str(command.meaning),
+        "proposal_hash": command.proposal_hash,
+        "units": command.units,
+        "reason": str(command.reason) if command.reason else None,
+        "comment_sha256": digest(command.comment.encode()) if command.comment else None,
+    }
+
+
+def _entry(stream: str, kind: EntryType, actor: str, body: dict[str, Any]) -> NewEntry:
+    return NewEntry(stream=stream, type=kind, actor=actor, occurred_at=datetime.now(UTC), body=body)
+
+
+def _as_approval(row: DictRow) -> Approval:
+    return Approval.model_validate(row)

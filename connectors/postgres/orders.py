@@ -1,0 +1,257 @@
+"""Keeps purchase orders: lines join while an order collects, the send gate authorises each, attempts carry a lease."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from connectors.postgres import approvals, facts, ledger
+from connectors.postgres.pool import Database
+from workflows.domain.approvals import TaskState
+from workflows.domain.errors import NotFound
+from workflows.domain.identity import canonical, order_id, order_key
+from workflows.domain.ledger import EntryType, NewEntry
+from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder, order_cycle
+from workflows.domain.ports import ReleaseResult
+
+Cursor = psycopg.AsyncCursor[DictRow]
+_CYCLES_AHEAD = 3
+
+
+class PostgresOrders:
+    """The `Orders` port."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def release(self, decision_id: str, proposal_hash: str) -> ReleaseResult:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """SELECT r.*, a.units AS approved_units, a.meaning, c.watermark FROM replenishment r
+                   JOIN business_clock c ON c.location = r.location
+                   LEFT JOIN approval a ON a.decision_id = r.decision_id AND a.voided_at IS NULL
+                       AND a.proposal_hash = r.proposal_hash AND a.meaning IN ('approve', 'approve_edited')
+                   WHERE r.decision_id = %s FOR UPDATE OF r""",
+                [decision_id],
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                raise NotFound(f"there is no proposal {decision_id}")
+            if row["state"] == "released":
+                return ReleaseResult(released=True, order_id=row["order_id"])
+            if row["state"] != "proposed":
+                return ReleaseResult(released=False, reason=f"the proposal is {row['state']}")
+            if row["proposal_hash"] != proposal_hash:
+                return ReleaseResult(released=False, reason="the proposal changed")
+            if row["tier"] != "auto" and row["meaning"] is None:
+                return ReleaseResult(released=False, reason="no standing approval for this proposal")
+            units = row["approved_units"] or row["units"]
+            order = await _collecting_order(cursor, row)
+            await cursor.execute(
+                """INSERT INTO order_line (order_id, need_id, item, location, units, unit_cost, proposal_hash)
+                   VALUES (%s, %s, %s, %s, %s, %s, %s)""",
+                [order, decision_id, row["item"], row["location"], units, row["unit_cost"], proposal_hash],
+            )
+            await cursor.execute(
+                "UPDATE replenishment SET state = 'released', order_id = %s, closed_at = clock_timestamp() "
+                "WHERE decision_id = %s",
+                [order, decision_id],
+            )
+            await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision_id])
+            await cursor.execute("SELECT refresh_on_order(%s)", [order])
+            body = {"order": order, "units": units, "proposal_hash": proposal_hash, "tier": row["tier"]}
+            await ledger.append(
+                cursor, [_entry(decision_id, EntryType.DECISION_RELEASED, "engine", row["watermark"], body)]
+            )
+            return ReleaseResult(released=True, order_id=order)
+
+    async def close_rejected(self, decision_id: str) -> None:
+        async with self._database.transaction() as cursor:
+            await approvals.close(cursor, decision_id, TaskState.REJECTED, "rejected by a person")
+
+    async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
+        async with self._database.transaction() as cursor:
+            order = await _lock(cursor, order_id)
+            state = OrderState(order["state"])
+            never_sent = state is OrderState.COLLECTING or (state is OrderState.SENDING and order["attempts"] == 0)
+            if not never_sent:
+                resend = state in {OrderState.SENDING, OrderState.IN_DOUBT}
+                return PurchaseOrder.model_validate_json(order["payload"]) if resend else None
+            lines = await _authorised_lines(cursor, order)
+            if not lines:
+                await _settle(cursor, order, OrderState.EMPTY, "no authorised line")
+                return None
+            payload = PurchaseOrder(
+                order_id=order_id, key=order["key"], supplier=order["supplier"], location=order["location"],
+                cycle=order["cycle"], currency=order["currency"], ordered_at=order["cutoff_at"], lines=tuple(lines),
+            )  # fmt: skip
+            await cursor.execute(
+                """UPDATE purchase_order SET state = 'sending', payload = %s, lines_digest = %s, ordered_at = cutoff_at
+                   WHERE order_id = %s""",
+                [canonical(payload), payload.lines_digest, order_id],
+            )
+            body = {"key": payload.key, "lines_digest": payload.lines_digest, "order": payload.model_dump(mode="json")}
+            await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_PREPARED, body)])
+            if passive:
+                await _settle(cursor, order, OrderState.WITHHELD, "passive mode: nothing is sent")
+                return None
+            return payload
+
+    async def state(self, order_id: str) -> OrderState:
+        async with self._database.transaction() as cursor:
+            return OrderState((await _lock(cursor, order_id))["state"])
+
+    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """UPDATE purchase_order SET attempts = attempts + 1, lease_token = %(token)s, state = 'sending',
+                       lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+                       last_sent_at = clock_timestamp()
+                   WHERE order_id = %(order)s AND state IN ('sending', 'in_doubt')
+                     AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_token = %(token)s)
+                   RETURNING *""",
+                {"token": lease_token, "seconds": lease_seconds, "order": order_id},
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return None
+            await ledger.append(cursor, [_order_entry(row, EntryType.ORDER_SENT, {"attempt": row["attempts"]})])
+            return int(row["attempts"])
+
+    async def seconds_since_last_send(self, order_id: str) -> float | None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - last_sent_at)::float AS seconds FROM purchase_order "
+                "WHERE order_id = %s",
+                [order_id],
+            )
+            row = await cursor.fetchone()
+            return None if row is None else row["seconds"]
+
+    async def record_placed(
+        self, order_id: str, lease_token: str, supplier_number: str, promised_at: datetime | None
+    ) -> PlacementResult:
+        async with self._database.transaction() as cursor:
+            order = await _lock(cursor, order_id)
+            if order["state"] not in ("sending", "in_doubt") or order["lease_token"] != lease_token:
+                return _result(order)
+            await cursor.execute(
+                """UPDATE purchase_order SET state = 'placed', supplier_number = %s, lease_until = NULL, reason = '',
+                       promised_at = coalesce(promised_at, %s) WHERE order_id = %s""",
+                [supplier_number, promised_at, order_id],
+            )
+            body = {"answer": "placed", "supplier_number": supplier_number, "lines_digest": order["lines_digest"]}
+            await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_ANSWERED, body)])
+            # Goods may have arrived before this answer was noted.
+            await cursor.execute("SELECT settle_order(%s)", [order_id])
+            return PlacementResult(order_id=order_id, state=OrderState.PLACED, supplier_number=supplier_number)
+
+    async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
+        async with self._database.transaction() as cursor:
+            order = await _lock(cursor, order_id)
+            if order["state"] not in ("sending", "in_doubt") or order["lease_token"] != lease_token:
+                return _result(order)
+            await _settle(cursor, order, OrderState.REFUSED, reason[:500])
+            return PlacementResult(order_id=order_id, state=OrderState.REFUSED, reason=reason[:500])
+
+    async def record_in_doubt(self, order_id: str, lease_token: str, reason: str) -> None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """UPDATE purchase_order SET state = 'in_doubt', reason = %s, lease_until = NULL
+                   WHERE order_id = %s AND state = 'sending' AND lease_token = %s RETURNING *""",
+                [reason[:500], order_id, lease_token],
+            )
+            row = await cursor.fetchone()
+            if row is not None:
+                body = {"answer": "unknown", "reason": reason[:500]}
+                await ledger.append(cursor, [_order_entry(row, EntryType.ORDER_ANSWERED, body)])
+
+
+async def _collecting_order(cursor: Cursor, row: DictRow) -> str:
+    """The order that takes this line: its cycle's, or the next one's when that cycle is closed already."""
+    supplier, location, clock = row["supplier"], row["location"], row["watermark"]
+    await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))", [f"{supplier}/{location}"])
+    currency = await facts.setting(cursor, "currency", "EUR")
+    for _ in range(_CYCLES_AHEAD):
+        cycle, cutoff = order_cycle(clock)
+        identity = order_id(supplier, location, cycle, 1)
+        await cursor.execute(
+            """INSERT INTO purchase_order (order_id, key, supplier, location, cycle, part, currency, cutoff_at,
+                                           traceparent)
+               VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [identity, order_key(supplier, location, cycle, 1), supplier, location, cycle, currency, cutoff,
+             row["traceparent"]],
+        )  # fmt: skip
+        if cursor.rowcount == 1:
+            await cursor.execute(
+                "INSERT INTO clock_wait (subject, subject_id, instant, location) VALUES ('order', %s, %s, %s)",
+                [identity, cutoff, location],
+            )
+        if (await _lock(cursor, identity))["state"] == "collecting":
+            return identity
+        clock += timedelta(days=1)
+    raise NotFound(f"no open order cycle for {supplier} at {location}")
+
+
+async def _authorised_lines(cursor: Cursor, order: DictRow) -> list[OrderLine]:
+    """Every line through the send gate; refused ones are marked, recorded and leave the position."""
+    await cursor.execute(
+        """SELECT need_id, item, units, unit_cost, line_refusal(need_id) AS refusal FROM order_line
+           WHERE order_id = %s AND refused_reason IS NULL ORDER BY need_id FOR UPDATE""",
+        [order["order_id"]],
+    )
+    lines: list[OrderLine] = []
+    for row in await cursor.fetchall():
+        if row["refusal"] is None:
+            line = OrderLine(
+                line_no=len(lines) + 1, need_id=row["need_id"], item=row["item"], units=row["units"],
+                unit_cost=row["unit_cost"],
+            )  # fmt: skip
+            lines.append(line)
+            await cursor.execute("UPDATE order_line SET line_no = %s WHERE need_id = %s", [line.line_no, line.need_id])
+        else:
+            await cursor.execute(
+                "UPDATE order_line SET refused_reason = %s WHERE need_id = %s", [row["refusal"], row["need_id"]]
+            )
+            body = {"order": order["order_id"], "reason": row["refusal"]}
+            await ledger.append(
+                cursor, [_entry(row["need_id"], EntryType.LINE_REFUSED, "send gate", order["cutoff_at"], body)]
+            )
+    await cursor.execute("SELECT refresh_on_order(%s)", [order["order_id"]])
+    return lines
+
+
+async def _settle(cursor: Cursor, order: DictRow, state: OrderState, reason: str) -> None:
+    await cursor.execute(
+        """UPDATE purchase_order SET state = %s, reason = %s, lease_until = NULL, settled_at = clock_timestamp(),
+               ordered_at = coalesce(ordered_at, cutoff_at) WHERE order_id = %s""",
+        [state, reason, order["order_id"]],
+    )
+    await cursor.execute("SELECT refresh_on_order(%s)", [order["order_id"]])
+    await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_CLOSED, {"state": str(state), "reason": reason})])
+
+
+async def _lock(cursor: Cursor, order_id: str) -> DictRow:
+    await cursor.execute("SELECT * FROM purchase_order WHERE order_id = %s FOR UPDATE", [order_id])
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"there is no order {order_id}")
+    return row
+
+
+def _result(order: DictRow) -> PlacementResult:
+    return PlacementResult(
+        order_id=order["order_id"],
+        state=order["state"],
+        supplier_number=order["supplier_number"],
+        reason=order["reason"],
+    )
+
+
+def _entry(stream: str, kind: EntryType, actor: str, at: datetime, body: dict[str, Any]) -> NewEntry:
+    return NewEntry(stream=stream, type=kind, actor=actor, occurred_at=at, body=body)
+
+
+def _order_entry(order: DictRow, kind: EntryType, body: dict[str, Any]) -> NewEntry:
+    return _entry(f"order:{order['order_id']}", kind, "engine", order["cutoff_at"], body)

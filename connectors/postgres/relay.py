@@ -1,0 +1,164 @@
+"""Finds stored rows that a workflow must hear of, and notes what was told: the relay's eyes.
+
+Nothing here decides; everything may be asked and told twice.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from connectors.postgres import needs
+from connectors.postgres.pool import Connection, Database, transaction
+from workflows.domain.needs import NeedBatch
+from workflows.domain.orders import OrderRef
+from workflows.domain.ports import ReplenishmentRef
+
+_REF = """
+SELECT r.decision_id, r.revision, r.proposal_hash, r.location, r.supplier, r.tier, r.traceparent,
+       t.remind_at, t.escalate_at, t.expire_at
+FROM replenishment r LEFT JOIN task t USING (decision_id)
+"""
+
+
+class RelayStore:
+    """What the relay reads and notes, on one connection of its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def batches(self, retry_after_s: float) -> list[NeedBatch]:
+        """New batches of unassessed needs, and old ones whose workflow is not known to have finished."""
+        with transaction(self._connection) as cursor:
+            return needs.make_batches(cursor) + needs.unfinished_batches(cursor, retry_after_s)
+
+    def batch_started(self, batch_id: str) -> None:
+        """Note that the batch's workflow runs."""
+        self._run("UPDATE need_batch SET started_at = clock_timestamp() WHERE batch_id = %s", [batch_id])
+
+    def replenishments(self, older_than_s: float) -> list[tuple[ReplenishmentRef, str | None]]:
+        """Proposals whose workflow was never noted as started, with their trace context."""
+        rows = self._rows(
+            _REF
+            + """WHERE r.workflow_started_at IS NULL AND r.state = 'proposed'
+                      AND r.recorded_at < clock_timestamp() - make_interval(secs => %s)
+                      ORDER BY r.recorded_at LIMIT 200""",
+            [older_than_s],
+        )
+        return [(ReplenishmentRef.model_validate(row), row["traceparent"]) for row in rows]
+
+    def orders(self) -> list[tuple[OrderRef, str | None]]:
+        """Orders whose workflow was never noted as started."""
+        rows = self._rows(
+            """SELECT order_id, location, supplier, cutoff_at, traceparent FROM purchase_order
+               WHERE workflow_started_at IS NULL ORDER BY created_at LIMIT 200""",
+            [],
+        )
+        return [(OrderRef.model_validate(row), row["traceparent"]) for row in rows]
+
+    def order_started(self, order_id: str) -> None:
+        """Note that the order's workflow runs."""
+        self._run("UPDATE purchase_order SET workflow_started_at = clock_timestamp() WHERE order_id = %s", [order_id])
+
+    def due_ticks(self) -> list[tuple[str, str, datetime, datetime]]:
+        """(subject, id, instant, watermark) of waits that the business clock has passed."""
+        rows = self._rows(
+            """SELECT w.subject, w.subject_id, w.instant, c.watermark FROM clock_wait w JOIN business_clock c USING (location)
+               WHERE w.ticked_at IS NULL AND w.instant <= c.watermark ORDER BY w.instant LIMIT 500""",
+            [],
+        )
+        return [(row["subject"], row["subject_id"], row["instant"], row["watermark"]) for row in rows]
+
+    def ticked(self, subject: str, subject_id: str, instant: datetime) -> None:
+        """Note that the workflow was told, or is over."""
+        self._run(
+            """UPDATE clock_wait SET ticked_at = clock_timestamp()
+               WHERE subject = %s AND subject_id = %s AND instant <= %s AND ticked_at IS NULL""",
+            [subject, subject_id, instant],
+        )
+
+    def settled_orders(self) -> list[str]:
+        """Orders that came to their end through events and whose workflow has not heard of it."""
+        rows = self._rows(
+            """SELECT order_id FROM purchase_order WHERE settled_at IS NOT NULL AND told_at IS NULL
+               ORDER BY settled_at LIMIT 200""",
+            [],
+        )
+        return [row["order_id"] for row in rows]
+
+    def order_told(self, order_id: str) -> None:
+        """Note that the order's workflow has heard of its end."""
+        self._run("UPDATE purchase_order SET told_at = clock_timestamp() WHERE order_id = %s", [order_id])
+
+    def moved_tasks(self) -> list[str]:
+        """Waiting tasks whose available stock moved past tolerance since their proposal; each once per clock tick."""
+        rows = self._rows(
+            """UPDATE task t SET rescore_asked_at = c.watermark
+               FROM position p, business_clock c
+               WHERE t.state = 'open' AND p.location = t.location AND p.item = t.item AND c.location = t.location
+                 AND abs(p.on_hand_units + p.on_order_units - p.reserved_units - t.available_units) > t.tolerance_units
+                 AND (t.rescore_asked_at IS NULL OR t.rescore_asked_at < c.watermark) AND c.watermark > t.opened_at
+               RETURNING t.decision_id""",
+            [],
+        )
+        return [row["decision_id"] for row in rows]
+
+    def advance_live_clocks(self, now: datetime, lateness: timedelta) -> int:
+        """Live: an idle location's business clock follows the wall clock less the allowed lateness."""
+        opened = 0
+        with transaction(self._connection) as cursor:
+            cursor.execute("SELECT location FROM location ORDER BY location")
+            for row in cursor.fetchall():
+                opened += needs.advance_clock(cursor, row["location"], now.astimezone(UTC) - lateness)
+        return opened
+
+    def depth(self) -> int:
+        """Needs that wait for an assessment: what intake slows down for."""
+        rows = self._rows("SELECT count(*) AS n FROM need WHERE state = 'open'", [])
+        return int(rows[0]["n"])
+
+    def _rows(self, query: str, arguments: Sequence[Any]) -> list[DictRow]:
+        with transaction(self._connection) as cursor:
+            cursor.execute(query.encode(), arguments)
+            return cursor.fetchall()
+
+    def _run(self, query: str, arguments: Sequence[Any]) -> None:
+        with transaction(self._connection) as cursor:
+            cursor.execute(query.encode(), arguments)
+
+
+class Launched:
+    """What the launching activity reads and notes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def unstarted(self, batch_id: str) -> list[tuple[ReplenishmentRef, str | None]]:
+        """Proposals of a batch whose workflow is not noted as started, with their trace context."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                (
+                    _REF
+                    + """JOIN need n ON n.need_id = r.decision_id
+                           WHERE n.batch_id = %s AND r.workflow_started_at IS NULL AND r.state = 'proposed'
+                           ORDER BY r.decision_id"""
+                ).encode(),
+                [batch_id],
+            )
+            return [(ReplenishmentRef.model_validate(row), row["traceparent"]) for row in await cursor.fetchall()]
+
+    async def started(self, decision_ids: Sequence[str]) -> None:
+        """Note that these proposals' workflows run."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = ANY(%s)",
+                [list(decision_ids)],
+            )
+
+    async def finished(self, batch_id: str) -> None:
+        """Note that a batch is done: every need decided, every proposal running."""
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE need_batch SET finished_at = clock_timestamp() WHERE batch_id = %s", [batch_id]
+            )
