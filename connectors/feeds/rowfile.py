@@ -1,0 +1,120 @@
+"""A public CSV file, plain or gzipped, opened whole or refused with a sentence that says what is wrong with it."""
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from workflows.domain.errors import InvalidInput
+
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
+LARGEST_PRICE = Decimal(1_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """The rows after the header, each cut to the wanted columns in the wanted order."""
+
+    rows: Iterator[tuple[str, ...] | None]
+    """None stands for a row that is too short to have all wanted columns."""
+    digest: str
+    """SHA-256 of the text, so that a file and its gzipped copy are the same world."""
+
+
+def open_rows(path: Path | str, wanted: Sequence[Sequence[str]]) -> RowFile:
+    """Read a CSV file with a header; encodings UTF-8 (with or without mark) and Windows Latin.
+
+    Args:
+        path: plain or gzipped; told apart by content, not by name.
+        wanted: one entry per column, each the names it goes by. Case and outer blanks do not matter.
+
+    Raises:
+        InvalidInput: the file is missing, unreadable, empty, broken, no CSV, or lacks wanted columns (all are named).
+            Rows are read lazily: a fault inside the table is raised while iterating.
+    """
+    content = _content(Path(path))
+    # A wrapper decodes as it goes: a StringIO would hold four bytes for every letter of the file.
+    encoding = _encoding(content)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
+    try:
+        header = next(reader, None)
+    except csv.Error as error:
+        raise InvalidInput(f"{path} is not a CSV file: {error}") from None
+    if header is None:
+        raise InvalidInput(f"{path} is empty")
+    positions = _positions(path, header, wanted)
+    return RowFile(_rows(path, reader, positions), hashlib.sha256(content).hexdigest())
+
+
+def price_of(text: str, step: Decimal) -> Decimal:
+    """A price rounded to the step.
+
+    Raises:
+        ValueError: the text is no number, or none that an event could carry.
+    """
+    try:
+        price = Decimal(text.strip())
+        if not abs(price) <= LARGEST_PRICE:
+            raise ValueError(f"{text!r} is larger than any price")
+        return price.quantize(step)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a price") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise InvalidInput(f"{path} does not exist") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+    if raw.startswith(ZIP_MAGIC):
+        raise InvalidInput(f"{path} is a zip archive or an Excel workbook; save its table as CSV")
+    if path.suffix == ".gz" and raw and not raw.startswith(GZIP_MAGIC):
+        raise InvalidInput(f"{path} is named .gz and is not gzipped")
+    if raw.startswith(GZIP_MAGIC):
+        try:
+            raw = gzip.decompress(raw)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InvalidInput(f"{path} is a broken gzip file: {error}") from None
+    if not raw.strip():
+        raise InvalidInput(f"{path} is empty")
+    return raw
+
+
+def _encoding(content: bytes) -> str:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        # Every byte is a letter in latin-1's successor but five; one odd letter must not stop a million good rows.
+        return "cp1252"
+    return "utf-8-sig"
+
+
+def _positions(path: Path | str, header: list[str], wanted: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    found = {name.strip().casefold(): position for position, name in enumerate(header)}
+    positions = [next((found[n.casefold()] for n in names if n.casefold() in found), None) for names in wanted]
+    missing = [names[0] for names, position in zip(wanted, positions, strict=True) if position is None]
+    if missing:
+        raise InvalidInput(f"{path} lacks {len(missing)} of {len(wanted)} needed columns: {', '.join(missing)}")
+    return tuple(position for position in positions if position is not None)
+
+
+def _rows(
+    path: Path | str, reader: Iterator[list[str]], positions: tuple[int, ...]
+) -> Iterator[tuple[str, ...] | None]:
+    last = max(positions)
+    number = 1
+    try:
+        for row in reader:
+            number += 1
+            if row:  # the csv module yields [] for a blank line, which is no row at all
+                yield tuple([row[position] for position in positions]) if len(row) > last else None
+    except csv.Error as error:
+        raise InvalidInput(f"{path} is not a CSV file after row {number}: {error}") from None
