@@ -26,14 +26,18 @@ class StackRunning(RuntimeError):
 
 
 class EmbeddedStack:
-    """Owns a state directory for as long as it runs. `supervisor` also keeps the engine's own processes."""
+    """Owns a state directory from its one start to its stop. `supervisor` also keeps the engine's own processes.
+
+    The calls block, for a second or so: on an event loop, use `asyncio.to_thread`.
+    """
 
     def __init__(self, state_dir: Path, settings: Settings) -> None:
         self.state_dir = state_dir.absolute()
         self.settings = settings
         self.run_file = RunFile(self.state_dir)
         self.supervisor = Supervisor(self.state_dir / "logs", self.run_file)
-        self._lock = FileLock(self.state_dir / "up.lock")
+        # Not thread-local: a caller on an event loop starts and stops us in whatever thread is at hand.
+        self._lock = FileLock(self.state_dir / "up.lock", thread_local=False)
 
     def start(self, on_progress: Progress = lambda _: None) -> Addresses:
         """Start what the settings do not name, and return where everything answers.

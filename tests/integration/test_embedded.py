@@ -1,5 +1,6 @@
 """The embedded stack: starts, stops, survives kill -9, and says clearly why it cannot start."""
 
+import asyncio
 import json
 import os
 import signal
@@ -80,14 +81,14 @@ async def test_start_stop_start_keeps_postgres_and_temporal_and_mints_a_new_brok
     state: Path, settings: Settings
 ) -> None:
     stack = EmbeddedStack(state, settings)
-    first = stack.start()
+    first = await asyncio.to_thread(stack.start)
     with psycopg.connect(first.postgres_dsn, autocommit=True) as db:
         db.execute("CREATE TABLE kept (note text)")
         db.execute("INSERT INTO kept VALUES ('before')")
     client = await Client.connect(first.temporal_address)
     await client.start_workflow("Waiting", id="kept", task_queue="nobody-polls")
     topics = AdminClient({"bootstrap.servers": first.kafka_bootstrap}).list_topics(timeout=10).topics
-    stack.stop()
+    await asyncio.to_thread(stack.stop)
 
     again = EmbeddedStack(state, settings)
     second = again.start()
