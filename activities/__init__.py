@@ -1,1 +1,1 @@
-"""Activities do. One effect each, safe to repeat."""
+"""Activities do. One effect each, safe to repeat; what they need arrives through the constructor."""

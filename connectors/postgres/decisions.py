@@ -45,7 +45,7 @@ class PostgresAssessments:
     async def load_waiting(self, decision_id: str) -> BatchFacts | None:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT n.*, c.watermark FROM task t JOIN need n ON n.need_id = t.decision_id
+                """SELECT n.*, c.watermark, t.revision FROM task t JOIN need n ON n.need_id = t.decision_id
                    JOIN business_clock c ON c.location = t.location WHERE t.decision_id = %s AND t.state = 'open'""",
                 [decision_id],
             )
@@ -53,7 +53,8 @@ class PostgresAssessments:
             if row is None:
                 return None
             batch = NeedBatch(batch_id=decision_id, location=row["location"], clock=row["watermark"], needs=1)
-            return await _batch_facts(cursor, batch, [row])
+            found = await _batch_facts(cursor, batch, [row])
+            return found.model_copy(update={"revision": row["revision"]})
 
     async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
         async with self._database.transaction() as cursor:

@@ -81,7 +81,8 @@ class PostgresDesk:
             task = await _one(cursor, "SELECT * FROM task WHERE decision_id = %s", decision_id)
             order = await _one(
                 cursor,
-                """SELECT o.order_id, o.key, o.supplier, o.state, o.cycle, o.cutoff_at, o.supplier_number, o.promised_at,
+                """SELECT o.order_id, o.key, o.supplier, o.state, o.cycle, o.cutoff_at, o.supplier_number,
+                          o.promised_at,
                           o.acknowledged_at, o.shipped_at, o.delayed, o.attempts, o.reason, l.units, l.received_units,
                           l.short_units, l.refused_reason
                    FROM order_line l JOIN purchase_order o USING (order_id) WHERE l.need_id = %s""",
@@ -171,7 +172,8 @@ def _task_row(row: DictRow) -> TaskRow:
         decision_id=row["decision_id"], revision=row["revision"], proposal_hash=row["proposal_hash"],
         location=row["location"], item=row["item"], item_name=inputs.item.name, supplier=proposal.supplier,
         units=proposal.units, value=proposal.value, currency=proposal.currency, cost_of_waiting=row["cost_of_waiting"],
-        stockout_risk=inputs.scores.stockout_risk, days_of_cover=cover, rules=tuple(rule.code for rule in proposal.rules),
+        stockout_risk=inputs.scores.stockout_risk, days_of_cover=cover,
+        rules=tuple(rule.code for rule in proposal.rules),
         sentence=proposal.sentence, state=row["state"], opened_at=row["opened_at"], expire_at=row["expire_at"],
         escalated=row["escalated_at"] is not None, answered_by=row["answered_by"],
     )  # fmt: skip

@@ -106,18 +106,34 @@ class PostgresOrders:
         async with self._database.transaction() as cursor:
             await cursor.execute(
                 """UPDATE purchase_order SET attempts = attempts + 1, lease_token = %(token)s, state = 'sending',
-                       lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
-                       last_sent_at = clock_timestamp()
+                       lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
                    WHERE order_id = %(order)s AND state IN ('sending', 'in_doubt')
                      AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_token = %(token)s)
                    RETURNING *""",
                 {"token": lease_token, "seconds": lease_seconds, "order": order_id},
             )
             row = await cursor.fetchone()
+            return None if row is None else int(row["attempts"])
+
+    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """UPDATE purchase_order SET last_sent_at = clock_timestamp() WHERE order_id = %s AND lease_token = %s
+                   AND lease_until > clock_timestamp() AND state = 'sending' RETURNING *""",
+                [order_id, lease_token],
+            )
+            row = await cursor.fetchone()
             if row is None:
-                return None
+                return False
             await ledger.append(cursor, [_order_entry(row, EntryType.ORDER_SENT, {"attempt": row["attempts"]})])
-            return int(row["attempts"])
+            return True
+
+    async def end_attempt(self, order_id: str, lease_token: str) -> None:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                "UPDATE purchase_order SET lease_until = NULL WHERE order_id = %s AND lease_token = %s",
+                [order_id, lease_token],
+            )
 
     async def seconds_since_last_send(self, order_id: str) -> float | None:
         async with self._database.transaction() as cursor:

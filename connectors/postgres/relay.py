@@ -64,7 +64,8 @@ class RelayStore:
     def due_ticks(self) -> list[tuple[str, str, datetime, datetime]]:
         """(subject, id, instant, watermark) of waits that the business clock has passed."""
         rows = self._rows(
-            """SELECT w.subject, w.subject_id, w.instant, c.watermark FROM clock_wait w JOIN business_clock c USING (location)
+            """SELECT w.subject, w.subject_id, w.instant, c.watermark
+               FROM clock_wait w JOIN business_clock c USING (location)
                WHERE w.ticked_at IS NULL AND w.instant <= c.watermark ORDER BY w.instant LIMIT 500""",
             [],
         )

@@ -40,6 +40,31 @@ class TrainingSet(Payload):
     """Nothing recorded after this instant is in the set."""
 
 
+class TrainingRequest(Payload):
+    """What somebody (a schedule, a person, an alarm) wants trained."""
+
+    seed: int = 1
+    reason: str = "schedule"
+    unseen_days: int = 7
+    """Days kept back from training to judge the candidate on."""
+
+
+class TrainingPlan(Payload):
+    """A round of training, fixed before it starts so that a retry does the same."""
+
+    training_set: TrainingSet | None = None
+    """Everything known, the unseen stretch included; None when there is nothing new to learn."""
+    train_through: date | None = None
+    seed: int = 1
+    champion: str | None = None
+    reason: str = ""
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the round ends here."""
+        return self.training_set is None
+
+
 class SegmentScore(Payload):
     """How the forecasters did on one segment's validation stretch: mean pinball loss relative to mean demand."""
 

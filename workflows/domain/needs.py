@@ -20,6 +20,15 @@ class NeedCause(StrEnum):
     SUPPLIER_REFUSED = "supplier_refused"
 
 
+class ClockMode(StrEnum):
+    """What moves an idle location's business clock, and so how a workflow waits for an instant of it."""
+
+    LIVE = "live"
+    """The wall clock: a durable timer."""
+    REPLAYED = "replayed"
+    """Events alone: a tick that the relay sends when the watermark passes."""
+
+
 class Need(Payload):
     """One assessment that is owed. Its id is the decision's id."""
 

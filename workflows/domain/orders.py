@@ -14,6 +14,7 @@ from typing import Protocol
 
 from workflows.domain.catalog import Money
 from workflows.domain.identity import Code, Digest, Instant, Payload, digest
+from workflows.domain.needs import ClockMode
 
 
 class OrderState(StrEnum):
@@ -116,6 +117,7 @@ class OrderRef(Payload):
     location: Code
     supplier: Code
     cutoff_at: Instant
+    clock: ClockMode = ClockMode.LIVE
 
 
 class PlacementResult(Payload):

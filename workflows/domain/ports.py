@@ -20,7 +20,7 @@ from workflows.domain.models import (
     TrainingSeries,
     TrainingSet,
 )
-from workflows.domain.needs import AssessmentSummary, NeedBatch
+from workflows.domain.needs import AssessmentSummary, ClockMode, NeedBatch
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import Policy, RiskTier
@@ -35,6 +35,8 @@ class BatchFacts(Payload):
     currency: str
     holding_rate_per_year: Decimal
     """Share of the unit cost that keeping one unit for a year costs."""
+    revision: int = 0
+    """Newest revision that the need's decision has already."""
 
 
 class Assessments(Protocol):
@@ -73,6 +75,7 @@ class ReplenishmentRef(Payload):
     remind_at: Instant | None = None
     escalate_at: Instant | None = None
     expire_at: Instant | None = None
+    clock: ClockMode = ClockMode.LIVE
 
 
 class RescoreResult(Payload):
@@ -154,7 +157,15 @@ class Orders(Protocol):
         ...
 
     async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
-        """Commit `sending` before the request leaves. The attempt's number; None while another holds the lease."""
+        """Take the order's lease. The attempt's number; None while another attempt holds it."""
+        ...
+
+    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
+        """Commit that a request leaves now; False when the lease was lost, and then nothing may be sent."""
+        ...
+
+    async def end_attempt(self, order_id: str, lease_token: str) -> None:
+        """Give the lease back after an attempt that certainly left nothing behind at the supplier."""
         ...
 
     async def seconds_since_last_send(self, order_id: str) -> float | None:
@@ -258,12 +269,8 @@ class ModelStore(Protocol):
 class Launches(Protocol):
     """Starts workflows from stored rows; starting twice is starting once."""
 
-    async def replenishments(self, refs: Sequence[ReplenishmentRef]) -> int:
-        """Start the workflow of each proposal and note it; how many are running now."""
-        ...
-
-    async def unstarted(self, batch_id: str) -> list[ReplenishmentRef]:
-        """Proposals of a batch whose workflow is not noted as started."""
+    async def replenishments(self, batch_id: str) -> int:
+        """Start the workflow of each of the batch's proposals, note it, and close the batch; how many were started."""
         ...
 
 

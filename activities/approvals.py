@@ -1,0 +1,39 @@
+"""Does what a waiting task asks for: checks a verdict, reminds, escalates, expires."""
+
+from temporalio import activity
+
+from workflows.domain.approvals import TaskState, VerdictNotice
+from workflows.domain.ports import Approvals
+
+
+class ApprovalActivities:
+    """Small transactions around one task."""
+
+    def __init__(self, approvals: Approvals) -> None:
+        self._approvals = approvals
+
+    @activity.defn
+    async def stands(self, notice: VerdictNotice) -> bool:
+        """Whether a stored approval says what the notice says; notes that the workflow has heard of it."""
+        approval = await self._approvals.find(notice.approval_id)
+        if approval is None:
+            return False
+        if (approval.proposal_hash, approval.meaning) != (notice.proposal_hash, notice.meaning):
+            return False
+        await self._approvals.heard(notice.approval_id)
+        return True
+
+    @activity.defn
+    async def remind(self, decision_id: str) -> None:
+        """The task waits longer than the policy likes."""
+        await self._approvals.remind(decision_id)
+
+    @activity.defn
+    async def escalate(self, decision_id: str) -> None:
+        """Somebody else must look."""
+        await self._approvals.escalate(decision_id)
+
+    @activity.defn
+    async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
+        """Close the task unless somebody answered in the same moment."""
+        return await self._approvals.expire(decision_id, proposal_hash)

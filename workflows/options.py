@@ -1,0 +1,44 @@
+"""Patience, named after the kind of work. No other file holds a timeout or a retry policy."""
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityConfig
+
+from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
+
+DATABASE: Final = ActivityConfig(
+    task_queue=ENGINE_QUEUE,
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)),
+)
+"""A transaction or two. Retried for ever: the database comes back, and nothing may be lost until then."""
+
+SCORING: Final = ActivityConfig(
+    task_queue=LEARNING_QUEUE,
+    start_to_close_timeout=timedelta(minutes=10),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+"""One batch: loaded, scored in one pass, decided and recorded."""
+
+TRAINING: Final = ActivityConfig(
+    task_queue=LEARNING_QUEUE,
+    start_to_close_timeout=timedelta(hours=6),
+    heartbeat_timeout=timedelta(minutes=2),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=10), maximum_attempts=5),
+)
+"""Long numeric work that reports progress; a worker that died is noticed by its silence."""
+
+SUPPLIER_LEASE_SECONDS: Final = 60
+"""Longer than an attempt may take, so that two attempts never overlap unnoticed."""
+
+EXTERNAL_WRITE: Final = ActivityConfig(
+    task_queue=SUPPLIER_QUEUE,
+    start_to_close_timeout=timedelta(seconds=45),
+    schedule_to_close_timeout=timedelta(hours=6),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=3), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=5)
+    ),
+)
+"""Placing an order. Each retry reconciles first; after six hours a person must look."""

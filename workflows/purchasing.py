@@ -1,0 +1,64 @@
+"""One purchase order: lines join in Postgres, and at cutoff it is placed once, acknowledged and received."""
+
+from datetime import datetime
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.domain.orders import OrderRef, OrderState, PlacementResult
+from workflows.naming import DECISION_STATE
+from workflows.options import DATABASE, EXTERNAL_WRITE
+from workflows.waiting import BusinessClock
+
+with workflow.unsafe.imports_passed_through():
+    from activities.orders import OrderActivities
+
+
+@workflow.defn(name="purchasing")
+class PurchasingWorkflow:
+    """Carries one order. Its lines are read from Postgres at cutoff, never from messages."""
+
+    @workflow.init
+    def __init__(self, ref: OrderRef) -> None:
+        self._clock = BusinessClock(ref.clock)
+        self._settled = False
+        self._try_again = False
+
+    @workflow.run
+    async def run(self, ref: OrderRef) -> PlacementResult:
+        """Wait for the cutoff, place the order, and stay until everything that will come has come."""
+        await self._clock.wait_until(ref.cutoff_at)
+        result = await self._place(ref)
+        workflow.upsert_search_attributes([DECISION_STATE.value_set(str(result.state))])
+        if result.state is OrderState.PLACED:
+            await workflow.wait_condition(lambda: self._settled)
+            state = await workflow.execute_activity_method(OrderActivities.order_state, ref.order_id, **DATABASE)
+            workflow.upsert_search_attributes([DECISION_STATE.value_set(str(state))])
+            result = result.model_copy(update={"state": state})
+        return result
+
+    @workflow.signal
+    def tick(self, watermark: datetime) -> None:
+        """The business clock reached the cutoff."""
+        self._clock.tick(watermark)
+
+    @workflow.signal
+    def settled(self) -> None:
+        """Nothing more is outstanding, said the events."""
+        self._settled = True
+
+    @workflow.signal
+    def try_again(self) -> None:
+        """An operator has looked at an order that could not be placed: reconcile and go on."""
+        self._try_again = True
+
+    async def _place(self, ref: OrderRef) -> PlacementResult:
+        """Place it, however long that takes. When patience ends the order stays visible, and a person resumes it."""
+        while True:
+            try:
+                return await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
+            except ActivityError:
+                workflow.logger.warning("order %s could not be placed; it waits for an operator", ref.order_id)
+                workflow.upsert_search_attributes([DECISION_STATE.value_set("needs_operator")])
+                self._try_again = False
+                await workflow.wait_condition(lambda: self._try_again)
