@@ -1,0 +1,150 @@
+"""Risk projects stock through equally likely futures in whole units; there is no die to roll, only stored permutations.
+
+Rules 1 to 5 of the order rule (FP3): scenario k of a day's demand is that day's quantile at (k - 1/2)/N, the days are
+joined by fixed permutations, stock runs with a floor at zero (unserved demand is lost), and the requirement is what one
+order would have had to bring.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from activities.learning.demand import MILLI, QUANTILES
+from activities.learning.windows import AHEAD_DAYS, Flags, Floats, Ints
+
+SCENARIOS = 128
+PERMILLE = 1_000
+TABLES = 16
+LEAD_COLUMN = AHEAD_DAYS
+RATE_COLUMN = AHEAD_DAYS + 1
+RECEIPT_COLUMN = AHEAD_DAYS + 2
+RECEIPT_COLUMNS = 8
+COLUMNS = RECEIPT_COLUMN + RECEIPT_COLUMNS
+TAIL_STRETCH = Decimal("1.3")
+"""Beyond the last quantile the law goes on to 1.3 times it (science 2.2, rule 1)."""
+LOST_SALES_FACTOR = Decimal("1.35")
+"""tau0 = 1 - 1.35 h/(p + h). With lost sales the newsvendor ratio p/(p + h) orders too much, because a lost unit does
+not come back as a debt: exact dynamic programming puts the best tau at .74/.88/.94 for p/h = 4/9/19 (Poisson(5), one
+day of lead time), where the newsvendor says .80/.90/.95 and this constant .73/.865/.9325."""
+TARGET_FLOOR, TARGET_CEILING = Decimal("0.5"), Decimal("0.995")
+
+
+def target(shortage_per_unit: Decimal, holding_per_unit_day: Decimal, review_days: int) -> Decimal:
+    """Tau: how sure one order should be to suffice. The holding cost is that of one whole review period."""
+    holding = holding_per_unit_day * review_days
+    if shortage_per_unit + holding == 0:
+        return TARGET_FLOOR.quantize(Decimal("0.0001"))
+    tau = 1 - LOST_SALES_FACTOR * holding / (shortage_per_unit + holding)
+    # Four decimals, because that is the target that is stored, hashed and decided by.
+    return min(max(tau, TARGET_FLOOR), TARGET_CEILING).quantize(Decimal("0.0001"))
+
+
+@functools.cache
+def permutations() -> Ints:
+    """[table, column, scenario]: the permutations of 0..N-1, derived from SHAKE-256 of their own index.
+
+    A column is a projection day, or one of lead time, cold-start rate and open receipts. They are data, not chance:
+    every machine and every version of every library derives the same whole numbers.
+    """
+    result = np.empty((TABLES, COLUMNS, SCENARIOS), dtype=np.int64)
+    for table in range(TABLES):
+        for column in range(COLUMNS):
+            raw = hashlib.shake_256(f"quartermaster/permutation/1/{table}/{column}".encode()).digest(8 * SCENARIOS)
+            result[table, column] = np.argsort(np.frombuffer(raw, dtype=">u8"), kind="stable")
+    result.setflags(write=False)
+    return result
+
+
+def table_of(key: str) -> int:
+    """Which table a row uses: by the digest of its business key, never by its place in a batch."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % TABLES
+
+
+@functools.cache
+def _strata() -> tuple[Ints, Ints, Ints]:
+    """For each scenario k: the knot below its level, and numerator and denominator of its way to the knot above."""
+    levels = [0, *(round(level * PERMILLE) for level in QUANTILES), PERMILLE]
+    below, numerators, denominators = [], [], []
+    for scenario in range(SCENARIOS):
+        level = (2 * scenario + 1) * PERMILLE  # over 2N
+        knot = max(i for i in range(len(levels) - 1) if levels[i] * 2 * SCENARIOS <= level)
+        below.append(knot)
+        numerators.append(level - levels[knot] * 2 * SCENARIOS)
+        denominators.append((levels[knot + 1] - levels[knot]) * 2 * SCENARIOS)
+    return tuple(np.array(values, dtype=np.int64) for values in (below, numerators, denominators))  # type: ignore[return-value]
+
+
+def strata_units(knots: Ints) -> Ints:
+    """Whole units at the N levels (k - 1/2)/N, ascending, from knots in thousandths [..., quantiles]; exact."""
+    first, last = knots[..., :1], knots[..., -1:]
+    # Below the first knot the law goes down as far as it goes up beyond the last one: by the factor 1.3.
+    numerator, denominator = TAIL_STRETCH.as_integer_ratio()
+    ends = np.concatenate([first * denominator // numerator, knots, last * numerator // denominator], axis=-1)
+    below, way, whole = _strata()
+    low, high = ends[..., below], ends[..., below + 1]
+    units: Ints = (2 * (low * whole + (high - low) * way) + MILLI * whole) // (2 * MILLI * whole)
+    return units
+
+
+def demand_scenarios(knots: Ints, permutation: Ints) -> Ints:
+    """[rows, days, scenarios] whole units: each day's strata in the order of its permutation."""
+    return np.take_along_axis(strata_units(knots), permutation, axis=2)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What becomes of each row in each scenario; arrays are [rows, scenarios]."""
+
+    requirement: Ints
+    """What one order placed now must bring so that nothing is lost until the next review's order arrives."""
+    waiting: Ints
+    """The same with one day of review: what is missing if we wait until tomorrow."""
+    short_before: Flags
+    """Whether stock runs out before an order placed now could arrive."""
+
+
+def project(demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_days: Ints) -> Projection:
+    """The lost-sales projection. `demand` and `arrivals` are [rows, days, scenarios], `lead_days` [rows, scenarios].
+
+    `stock` may be negative: units promised to customers beyond what is there. Arrivals serve them first; demand that
+    meets no stock is lost and never becomes such a debt. Days beyond lead time + review do not matter.
+    """
+    inventory = np.repeat(stock[:, None], demand.shape[2], axis=1)
+    short = np.zeros(inventory.shape, dtype=np.bool_)
+    running = np.zeros_like(inventory)
+    highest = np.full_like(inventory, np.iinfo(np.int64).min)
+    first = np.zeros_like(inventory)
+    for day in range(demand.shape[1]):
+        wanted, arrived = demand[:, day], arrivals[:, day]
+        before = day < lead_days
+        present = inventory + arrived
+        short |= before & (wanted > np.maximum(present, 0))
+        inventory = np.where(before, np.maximum(present - wanted, np.minimum(present, 0)), inventory)
+        within = ~before & (day < lead_days + review_days[:, None])
+        running = np.where(within, running + wanted - arrived, running)
+        highest = np.where(within, np.maximum(highest, running), highest)
+        first = np.where(day == lead_days, wanted - arrived, first)
+    return Projection(highest - inventory, first - inventory, short)
+
+
+def cumulated(demand: Ints, days: Ints) -> Ints:
+    """Total demand of the first `days` [rows] or [rows, scenarios] days of each scenario."""
+    limit = days if days.ndim == 2 else np.repeat(days[:, None], demand.shape[2], axis=1)
+    inside = np.arange(demand.shape[1])[None, :, None] < limit[:, None, :]
+    total: Ints = np.where(inside, demand, 0).sum(axis=1)
+    return total
+
+
+def order_statistic(sample: Ints, tau: Decimal) -> int:
+    """The ceil(tau N)-th smallest: exact, because it is one of the numbers."""
+    place = int((tau * len(sample)).to_integral_value(rounding="ROUND_CEILING"))
+    return int(np.sort(sample)[min(max(place, 1), len(sample)) - 1])
+
+
+def mean(values: Ints | Flags) -> float:
+    """The mean over scenarios: N is a power of two, so it is exact for all that fits."""
+    floats: Floats = values.astype(np.float64)
+    return float(floats.sum() / len(floats))

@@ -1,0 +1,176 @@
+"""Prophet speaks for segments, never for single items, and only where a backtest lets it.
+
+One fit on a segment's pooled daily index; an item's forecast is its own level times the index times the segment's
+empirical residual ratios. The index is stored as a table, so that scoring never fits and never samples.
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from activities.learning.demand import QUANTILES, to_milli
+from activities.learning.features import ratio
+from activities.learning.windows import AHEAD_DAYS, LOOKBACK_DAYS, Flags, Floats, Ints, Panel, Windows
+
+LEVEL_DAYS = 91
+TABLE_BEFORE_DAYS = LEVEL_DAYS + 120
+TABLE_AFTER_DAYS = AHEAD_DAYS + 120
+"""The table serves models that are up to about four months old; older ones fall back to the global model."""
+YEARLY_FROM_DAYS = 730
+"""With less history Prophet itself calls its yearly seasonality unstable."""
+LEVEL_EDGES = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
+"""Expected units per day: small counts scatter relatively more than large ones, so residuals are kept per band."""
+MIN_BAND = 200
+SAMPLED_ORIGINS = 8
+SAMPLED_DAYS = 28
+INDEX_FLOOR = 0.001
+
+
+@dataclass(frozen=True)
+class SegmentProfile:
+    """What a segment's items share: the index of each day and how far reality strays from level times index."""
+
+    first: int
+    """Ordinal of the table's first day."""
+    index: Floats
+    lift: float
+    """Sales on promotion days relative to other days."""
+    ratios: Floats
+    """Residual ratio quantiles: one row per band of expected units, the pooled ones last."""
+    prophet: str
+    """Prophet's own JSON (parameters and history): evidence for auditors, not needed to score."""
+
+    def covers(self, windows: Windows, horizon: Ints) -> Flags:
+        """Which rows' level days and horizon lie inside the table."""
+        return (windows.origin - LEVEL_DAYS + 1 >= self.first) & (
+            windows.origin + horizon < self.first + len(self.index)
+        )
+
+    def expected(self, windows: Windows, rows: Ints, horizons: Ints) -> Floats:
+        """Level times index (times promotion lift) of each (row, days ahead) pair, in units."""
+        past = self.index[windows.origin[:, None] - self.first + np.arange(1 - LEVEL_DAYS, 1)[None, :]]
+        begin = LOOKBACK_DAYS - LEVEL_DAYS
+        past = np.where(windows.promoted[:, begin:LOOKBACK_DAYS], past * self.lift, past)
+        units = windows.units[:, begin:]
+        known = ~np.isnan(units)
+        sold = np.where(known, units, 0.0).sum(axis=1)
+        level = np.nan_to_num(ratio(sold, np.where(known, past, 0.0).sum(axis=1)), nan=0.0)
+        ahead = self.index[windows.origin[rows] + horizons - self.first]
+        lifted = np.where(windows.promoted[rows, LOOKBACK_DAYS - 1 + horizons], self.lift, 1.0)
+        expected: Floats = level[rows] * ahead * lifted
+        return expected
+
+    def knots(self, windows: Windows, rows: Ints, horizons: Ints) -> Ints:
+        """Quantiles of each pair's demand in thousandths of a unit."""
+        expected = self.expected(windows, rows, horizons)
+        return to_milli(expected[:, None] * self.ratios[np.searchsorted(LEVEL_EDGES, expected)])
+
+    def document(self) -> dict[str, Any]:
+        """As JSON-ready values; floats keep every bit."""
+        return {
+            "first": self.first, "index": self.index.tolist(), "lift": self.lift, "ratios": self.ratios.tolist(),
+            "prophet": json.loads(self.prophet),
+        }  # fmt: skip
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "SegmentProfile":
+        """The inverse of `document`."""
+        return cls(
+            int(document["first"]), np.array(document["index"], dtype=np.float64), float(document["lift"]),
+            np.array(document["ratios"], dtype=np.float64), json.dumps(document["prophet"], sort_keys=True),
+        )  # fmt: skip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Prophet and cmdstanpy talk on loggers and warn of their own dependencies; their news is not ours."""
+    loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.plot", "prophet.models")]
+    before = [(logger, logger.disabled) for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, disabled in before:
+            logger.disabled = disabled
+
+
+def _fit_index(first: int, pooled: Floats, table_first: int, days: int, seed: int) -> tuple[Floats, str]:
+    """Prophet's yhat for `days` days from `table_first`, and Prophet's JSON."""
+    with _quiet():
+        # Imported here: only training needs Prophet, and importing it costs a scoring process a second and 100 MB.
+        import pandas as pd
+        from prophet import Prophet
+        from prophet.serialize import model_to_json
+
+        epoch = date(1970, 1, 1).toordinal()
+        seen = ~np.isnan(pooled)
+        stamps = (np.arange(len(pooled)) + first - epoch).astype("datetime64[D]").astype("datetime64[ns]")
+        yearly = 6 if len(pooled) >= YEARLY_FROM_DAYS else False
+        model = Prophet(
+            n_changepoints=8, yearly_seasonality=yearly, weekly_seasonality=True, daily_seasonality=False,
+            seasonality_mode="multiplicative", uncertainty_samples=0,
+        )  # fmt: skip
+        model.fit(pd.DataFrame({"ds": stamps[seen], "y": pooled[seen]}), seed=seed)
+        ahead = (np.arange(days) + table_first - epoch).astype("datetime64[D]").astype("datetime64[ns]")
+        forecast = model.predict(pd.DataFrame({"ds": ahead}))
+        index = np.asarray(forecast["yhat"], dtype=np.float64)
+        floored: Floats = np.round(np.maximum(index, INDEX_FLOOR), 6).astype(np.float64)
+        return floored, str(model_to_json(model))
+
+
+def fit_profile(panel: Panel, members: Ints, *, through: int, seed: int) -> SegmentProfile | None:
+    """The profile of these rows from demand up to `through`; None where there is nothing to fit."""
+    end = through - panel.first + 1
+    units = panel.units[members, LOOKBACK_DAYS:end]
+    promoted = panel.promoted[members, LOOKBACK_DAYS:end]
+    known = ~np.isnan(units)
+    size = np.nan_to_num(ratio(np.where(known, units, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64)))
+    plain = known & ~promoted
+    # The index of a day compares what was sold with what the observed items usually sell.
+    pooled = ratio(np.where(plain, units, 0.0).sum(axis=0), np.where(plain, size[:, None], 0.0).sum(axis=0))
+    if np.count_nonzero(pooled > 0) < 2 * LEVEL_DAYS:
+        return None
+    table_first = max(panel.first + LOOKBACK_DAYS, through - 3 * 365) - LEVEL_DAYS
+    days = through + TABLE_AFTER_DAYS - table_first + 1
+    index, prophet = _fit_index(panel.first + LOOKBACK_DAYS, pooled, table_first, days, seed)
+    usual = index[None, np.arange(units.shape[1]) + panel.first + LOOKBACK_DAYS - table_first] * size[:, None]
+    both = known & promoted
+    lifted = ratio(np.array([units[both].sum()]), np.array([usual[both].sum()]))
+    lift = float(np.clip(np.nan_to_num(lifted, nan=1.0)[0], 1.0, 10.0))
+    bare = SegmentProfile(table_first, index, lift, np.ones((len(LEVEL_EDGES) + 2, len(QUANTILES))), prophet)
+    return _with_residuals(bare, panel, members, through)
+
+
+def _with_residuals(bare: SegmentProfile, panel: Panel, members: Ints, through: int) -> SegmentProfile:
+    """Residual ratios over the newest origins: each level is what was known then, so they are honest about levels."""
+    expected: list[Floats] = []
+    actual: list[Floats] = []
+    for step in range(1, SAMPLED_ORIGINS + 1):
+        origin = through - SAMPLED_DAYS * step
+        if origin - LEVEL_DAYS + 1 < bare.first or origin <= panel.first + LOOKBACK_DAYS + LEVEL_DAYS:
+            break
+        windows = panel.windows(origin, members)
+        rows = np.repeat(np.arange(len(members)), SAMPLED_DAYS)
+        horizons = np.tile(np.arange(1, SAMPLED_DAYS + 1), len(members))
+        observed = panel.targets(members[rows], origin + horizons)
+        mean = bare.expected(windows, rows, horizons)
+        keep = ~np.isnan(observed) & (mean > INDEX_FLOOR)
+        expected.append(mean[keep])
+        actual.append(observed[keep])
+    mean = np.concatenate(expected) if expected else np.zeros(0)
+    strays = np.concatenate(actual) / mean if len(mean) else np.zeros(0)
+    pooled = np.quantile(strays, QUANTILES) if len(strays) else np.ones(len(QUANTILES))
+    bands = np.searchsorted(LEVEL_EDGES, mean)
+    rows_of = [strays[bands == band] for band in range(len(LEVEL_EDGES) + 1)]
+    ratios = [np.quantile(found, QUANTILES) if len(found) >= MIN_BAND else pooled for found in rows_of]
+    return SegmentProfile(bare.first, bare.index, bare.lift, np.round(np.stack([*ratios, pooled]), 6), bare.prophet)
