@@ -1,0 +1,42 @@
+"""A message is handed over as it lay in the log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Place = tuple[str, int]
+"""(topic, partition)."""
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+"""Above Kafka's usual 1 MiB, so that whatever could be received fits into the dead letters with its headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """One message as it lay in the log; `value` is empty for a tombstone, header values are bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, bytes]
+    timestamp_ms: int
+
+    @property
+    def place(self) -> Place:
+        """(topic, partition)."""
+        return self.topic, self.partition
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context, if the sender gave one."""
+        raw = self.headers.get("traceparent")
+        return raw.decode("ascii", "replace")[:100] if raw else None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that nothing can be made of, and why; the reason is bounded and says nothing of the payload."""
+
+    message: RawMessage
+    error_code: str
+    error_class: str = "MalformedEvent"

