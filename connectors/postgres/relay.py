@@ -48,6 +48,22 @@ class RelayStore:
         )
         return [(ReplenishmentRef.model_validate(row), row["traceparent"]) for row in rows]
 
+    def replenishment_started(self, decision_id: str) -> None:
+        """Note that the proposal's workflow runs."""
+        self._run(
+            "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = %s", [decision_id]
+        )
+
+    def is_over(self, subject: str, subject_id: str) -> bool:
+        """Whether a subject that cannot be told needs telling no more: it is closed."""
+        query = (
+            "SELECT state <> 'collecting' AS over FROM purchase_order WHERE order_id = %s"
+            if subject == "order"
+            else "SELECT state <> 'proposed' AS over FROM replenishment WHERE decision_id = %s"
+        )
+        rows = self._rows(query, [subject_id])
+        return bool(rows and rows[0]["over"])
+
     def orders(self) -> list[tuple[OrderRef, str | None]]:
         """Orders whose workflow was never noted as started."""
         rows = self._rows(

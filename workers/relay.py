@@ -1,0 +1,141 @@
+"""The relay carries what Postgres knows to the workflows that must hear of it; anything may be carried twice."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from connectors.postgres.approvals import PostgresApprovals
+from connectors.postgres.relay import RelayStore
+from workers.temporal import Messenger, Starter
+from workflows.domain.errors import Unavailable
+from workflows.domain.needs import ClockMode
+from workflows.domain.ports import VerdictChannel
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 0.25
+LEFT_BEHIND_SECONDS = 30.0
+"""Older than this, what a living process would have done itself was left by a dead one."""
+UNHEARD_SECONDS = 2.0
+LIVE_CLOCK_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 15.0
+
+
+class Relay:
+    """One loop over everything that is owed. Several may run: each step is idempotent."""
+
+    def __init__(
+        self,
+        store: RelayStore,
+        approvals: PostgresApprovals,
+        starter: Starter,
+        messenger: Messenger,
+        verdicts: VerdictChannel,
+        *,
+        clock: ClockMode,
+        lateness: timedelta,
+        has_model: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._store = store
+        self._approvals = approvals
+        self._starter = starter
+        self._messenger = messenger
+        self._verdicts = verdicts
+        self._clock = clock
+        self._lateness = lateness
+        self._has_model = has_model
+        self._clocks_moved = datetime.min.replace(tzinfo=UTC)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go round until told to stop. An outage of Postgres or Temporal makes it wait, never end."""
+        pause = ROUND_SECONDS
+        while not stop.is_set():
+            try:
+                busy = await self.round()
+                pause = 0.0 if busy else ROUND_SECONDS
+            except Unavailable as outage:
+                pause = min(LONGEST_PAUSE_SECONDS, max(1.0, pause * 2))
+                log.warning("the relay waits %.0f s: %s", pause, outage)
+            try:
+                await asyncio.wait_for(stop.wait(), timeout=pause or 0.01)
+            except TimeoutError:
+                continue
+
+    async def round(self) -> int:
+        """Everything once; how much was carried."""
+        carried = 0
+        for step in (
+            self._move_live_clocks,
+            self._start_batches,
+            self._start_replenishments,
+            self._start_orders,
+            self._tell_verdicts,
+            self._tick,
+            self._ask_rescores,
+            self._tell_settled_orders,
+        ):
+            carried += await step()
+        return carried
+
+    async def _move_live_clocks(self) -> int:
+        now = datetime.now(UTC)
+        if self._clock is not ClockMode.LIVE or now - self._clocks_moved < timedelta(seconds=LIVE_CLOCK_SECONDS):
+            return 0
+        self._clocks_moved = now
+        return await asyncio.to_thread(self._store.advance_live_clocks, now, self._lateness)
+
+    async def _start_batches(self) -> int:
+        if not await self._has_model():
+            return 0  # needs wait in Postgres until there is somebody to assess them
+        batches = await asyncio.to_thread(self._store.batches, LEFT_BEHIND_SECONDS * 10)
+        for batch in batches:
+            await self._starter.assessment(batch)
+            await asyncio.to_thread(self._store.batch_started, batch.batch_id)
+        return len(batches)
+
+    async def _start_replenishments(self) -> int:
+        """What an assessment that died left; a living one starts its proposals itself."""
+        found = await asyncio.to_thread(self._store.replenishments, LEFT_BEHIND_SECONDS)
+        for ref, traceparent in found:
+            await self._starter.replenishment(ref, traceparent)
+            await asyncio.to_thread(self._store.replenishment_started, ref.decision_id)
+        return len(found)
+
+    async def _start_orders(self) -> int:
+        found = await asyncio.to_thread(self._store.orders)
+        for ref, traceparent in found:
+            await self._starter.purchasing(ref, traceparent)
+            await asyncio.to_thread(self._store.order_started, ref.order_id)
+        return len(found)
+
+    async def _tell_verdicts(self) -> int:
+        found = await self._approvals.unheard(UNHEARD_SECONDS)
+        told = 0
+        for decision_id, notice in found:
+            if await self._verdicts.tell(decision_id, notice):
+                await self._approvals.heard(notice.approval_id)
+                told += 1
+        return told
+
+    async def _tick(self) -> int:
+        due = await asyncio.to_thread(self._store.due_ticks)
+        for subject, subject_id, instant, watermark in due:
+            # Nobody to tell means that the workflow is over; one that is only late to start is told at its start.
+            if await self._messenger.tick(subject, subject_id, watermark) or await self._is_over(subject, subject_id):
+                await asyncio.to_thread(self._store.ticked, subject, subject_id, instant)
+        return 0
+
+    async def _is_over(self, subject: str, subject_id: str) -> bool:
+        return await asyncio.to_thread(self._store.is_over, subject, subject_id)
+
+    async def _ask_rescores(self) -> int:
+        for decision_id in await asyncio.to_thread(self._store.moved_tasks):
+            await self._messenger.world_moved(decision_id)
+        return 0
+
+    async def _tell_settled_orders(self) -> int:
+        for order_id in await asyncio.to_thread(self._store.settled_orders):
+            await self._messenger.order_settled(order_id)
+            await asyncio.to_thread(self._store.order_told, order_id)
+        return 0

@@ -1,0 +1,241 @@
+"""Starts workflows, tells them what happened, and keeps schedules: the ports that need a Temporal client."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from opentelemetry import context as trace_context
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from connectors.postgres.relay import Launched
+from workers.plugin import engine_plugin
+from workers.telemetry import context_from
+from workflows import naming
+from workflows.assessment import AssessmentWorkflow
+from workflows.domain.approvals import VerdictNotice
+from workflows.domain.errors import Unavailable
+from workflows.domain.models import TrainingRequest
+from workflows.domain.needs import ClockMode, NeedBatch
+from workflows.domain.orders import OrderRef
+from workflows.domain.ports import ReplenishmentRef
+from workflows.outcomes import OutcomesWorkflow
+from workflows.purchasing import PurchasingWorkflow
+from workflows.replenishment import ReplenishmentWorkflow
+from workflows.retraining import RetrainingClosed, RetrainingWorkflow
+
+log = logging.getLogger(__name__)
+
+RPC_TIMEOUT = timedelta(seconds=10)
+OUTCOMES_EVERY = timedelta(hours=1)
+RETRAINING_EVERY = timedelta(days=7)
+
+
+async def connect(address: str, namespace: str) -> Client:
+    """A client with the engine's plugin; workers made from it inherit the plugin.
+
+    Raises:
+        Unavailable: nothing answers at this address.
+    """
+    try:
+        return await Client.connect(address, namespace=namespace, plugins=[engine_plugin()])
+    except RuntimeError as error:
+        raise Unavailable(f"Temporal did not answer at {address}: {str(error)[:200]}") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
+
+
+class Starter:
+    """Starts workflows from stored rows under ids made from the rows; starting twice is starting once."""
+
+    def __init__(self, client: Client, clock: ClockMode) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def assessment(self, batch: NeedBatch) -> None:
+        """Assess a batch. A batch left behind by a lost workflow may be started again: deciding twice is harmless."""
+        await self._start(
+            AssessmentWorkflow.run, batch, naming.assessment_id(batch.batch_id), None,
+            [SearchAttributePair(naming.LOCATION, batch.location)], again=True,
+        )  # fmt: skip
+
+    async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None) -> None:
+        """Carry a proposal."""
+        attributes = [
+            SearchAttributePair(naming.DECISION_STATE, "proposed"),
+            SearchAttributePair(naming.RISK_TIER, str(ref.tier)),
+            SearchAttributePair(naming.LOCATION, ref.location),
+            SearchAttributePair(naming.SUPPLIER, ref.supplier),
+        ]
+        timed = ref.model_copy(update={"clock": self._clock})
+        identity = naming.replenishment_id(ref.decision_id)
+        await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes)
+
+    async def purchasing(self, ref: OrderRef, traceparent: str | None) -> None:
+        """Carry an order."""
+        attributes = [
+            SearchAttributePair(naming.DECISION_STATE, "collecting"),
+            SearchAttributePair(naming.LOCATION, ref.location),
+            SearchAttributePair(naming.SUPPLIER, ref.supplier),
+        ]
+        timed = ref.model_copy(update={"clock": self._clock})
+        await self._start(PurchasingWorkflow.run, timed, naming.purchasing_id(ref.order_id), traceparent, attributes)
+
+    async def retraining(self, request: TrainingRequest, day: str) -> RetrainingClosed:
+        """Run a round of training to its end; the round of one day and seed runs once at a time."""
+        with _translated():
+            return await self._client.execute_workflow(
+                RetrainingWorkflow.run,
+                request,
+                id=naming.retraining_id(day, request.seed),
+                task_queue=naming.ENGINE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+
+    async def _start(
+        self,
+        workflow: Any,
+        argument: Any,
+        identity: str,
+        traceparent: str | None,
+        attributes: Sequence[SearchAttributePair[Any]],
+        *,
+        again: bool = False,
+    ) -> None:
+        reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
+        # The trace of whoever caused this (a Kafka message, hours ago perhaps) goes on in the workflow.
+        token = trace_context.attach(context_from(traceparent)) if traceparent else None
+        try:
+            with _translated(), suppress(WorkflowAlreadyStartedError):
+                await self._client.start_workflow(
+                    workflow,
+                    argument,
+                    id=identity,
+                    task_queue=naming.ENGINE_QUEUE,
+                    id_reuse_policy=reuse,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    search_attributes=TypedSearchAttributes(list(attributes)),
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+        finally:
+            if token is not None:
+                trace_context.detach(token)
+
+
+class TemporalLaunches:
+    """The `Launches` port: an assessment starts its own proposals; the relay finds what a crash left."""
+
+    def __init__(self, starter: Starter, launched: Launched) -> None:
+        self._starter = starter
+        self._launched = launched
+
+    async def replenishments(self, batch_id: str) -> int:
+        """Start each proposal of the batch, note it, then close the batch."""
+        found = await self._launched.unstarted(batch_id)
+        for ref, traceparent in found:
+            await self._starter.replenishment(ref, traceparent)
+        await self._launched.started([ref.decision_id for ref, _ in found])
+        await self._launched.finished(batch_id)
+        return len(found)
+
+
+class TemporalVerdicts:
+    """The `VerdictChannel` port: an Update whose id is the approval's, so that telling twice is telling once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
+        """Tell the waiting workflow. False for anything but its yes: the relay tells it again."""
+        handle = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(decision_id))
+        try:
+            return await handle.execute_update(
+                ReplenishmentWorkflow.submit_verdict, notice, id=notice.approval_id, rpc_timeout=RPC_TIMEOUT
+            )
+        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            log.info("verdict %s was not heard yet: %s", notice.approval_id, type(error).__name__)
+            return False
+
+
+class Messenger:
+    """Tells running workflows what the relay found. False when there is nobody to tell any more."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def tick(self, subject: str, subject_id: str, watermark: datetime) -> bool:
+        """The business clock passed an instant that this workflow waits for."""
+        if subject == "order":
+            order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(subject_id))
+            return await self._tell(order.signal(PurchasingWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
+        waiting = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(subject_id))
+        return await self._tell(waiting.signal(ReplenishmentWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
+
+    async def order_settled(self, order_id: str) -> bool:
+        """Nothing more is outstanding on this order."""
+        order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(order_id))
+        return await self._tell(order.signal(PurchasingWorkflow.settled, rpc_timeout=RPC_TIMEOUT))
+
+    async def world_moved(self, decision_id: str) -> bool:
+        """Stock moved past tolerance while this task waits."""
+        waiting = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(decision_id))
+        return await self._tell(waiting.signal(ReplenishmentWorkflow.world_moved, rpc_timeout=RPC_TIMEOUT))
+
+    async def try_order_again(self, order_id: str) -> bool:
+        """An operator has looked at an order that could not be placed."""
+        order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(order_id))
+        return await self._tell(order.signal(PurchasingWorkflow.try_again, rpc_timeout=RPC_TIMEOUT))
+
+    async def _tell(self, signal: Any) -> bool:
+        try:
+            await signal
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
+        return True
+
+
+async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
+    """The two schedules, made once; an existing one keeps what operators changed, except our own interval setting."""
+    outcomes = ScheduleActionStartWorkflow(
+        OutcomesWorkflow.run, id=naming.OUTCOMES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    retraining = ScheduleActionStartWorkflow(
+        RetrainingWorkflow.run, TrainingRequest(), id=naming.RETRAINING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
+    await _ensure(client, naming.RETRAINING_SCHEDULE, retraining, RETRAINING_EVERY)
+
+
+async def _ensure(client: Client, identity: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
+    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=min(every / 10, timedelta(minutes=5)))
+    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1))
+    with _translated(), suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(identity, Schedule(action=action, spec=spec, policy=policy))
