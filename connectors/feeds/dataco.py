@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from connectors.feeds.file_feed import Fact, FactKind, FileFeed, Reading
-from connectors.feeds.rowfile import open_rows, price_of
+from connectors.feeds.rowfile import moment_of, open_rows, price_of, words_of
 from workflows.domain.events import MAX_UNITS
 
 COLUMNS = (
@@ -99,9 +99,9 @@ def _read(path: Path | str) -> Reading:
 
 def _line(row: int, fields: tuple[str, ...]) -> _Line | str:
     """The row's line, or the reason why it is none."""
-    line_id, region, status, moment, quantity, price_text, card, name, category = (field.strip() for field in fields)
+    line_id, region, status, moment, quantity, price_text, card, name, category = map(words_of, fields)
     try:
-        at = datetime.strptime(moment, "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
+        at = moment_of(moment, "%m/%d/%Y %H:%M")
         units = int(quantity)
         price = price_of(price_text, Decimal("0.01"))  # the file has 199.9900055 for 199.99
     except ValueError:
@@ -113,7 +113,7 @@ def _line(row: int, fields: tuple[str, ...]) -> _Line | str:
     if price <= 0:
         return "price_not_positive"
     item = f"P{card}"
-    return _Line(row, line_id, region[:200], status.upper(), at, units, price, item, name[:200] or item, category[:200])
+    return _Line(row, line_id, region, status.upper(), at, units, price, item, name or item, category)
 
 
 def _facts(line: _Line) -> list[Fact]:

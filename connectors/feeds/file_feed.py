@@ -18,7 +18,7 @@ from connectors.feeds.suppliers import behaviours, past_receipts, suppliers
 from workflows.domain.catalog import Catalog, Item, Location
 from workflows.domain.errors import InvalidInput
 from workflows.domain.events import Event, SaleCancelled, SaleRecorded, StockAdjusted, StockCounted
-from workflows.domain.feeds import FeedReport, RecordedDemand, RecordedReceipt, StockKey
+from workflows.domain.feeds import FeedReport, RecordedDemand, RecordedReceipt, StockKey, SupplierBehaviour
 
 ONE_DAY = timedelta(days=1)
 RATE_DAYS = 91
@@ -118,7 +118,7 @@ class FileFeed:
         self._divide(reading.facts, {(fact.location, fact.item) for fact in sales})
         prices = _median_prices(sales)
         self._rates = self._daily_units()
-        self.behaviours = behaviours(self.first_day, self.last_day)
+        self.behaviours: Sequence[SupplierBehaviour] = behaviours(self.first_day, self.last_day)
         self.catalog = Catalog(
             currency=reading.currency,
             items=tuple(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
@@ -11,7 +11,7 @@ from sys import intern
 from typing import NamedTuple
 
 from connectors.feeds.file_feed import Fact, FactKind, FileFeed, Reading
-from connectors.feeds.rowfile import open_rows, price_of
+from connectors.feeds.rowfile import moment_of, open_rows, price_of, words_of
 from workflows.domain.events import MAX_UNITS
 
 LOCATION = "UK-WAREHOUSE"
@@ -105,7 +105,7 @@ def _line(row: int, fields: tuple[str, ...]) -> _Line | str:
         return "unreadable_row"
     if not ARTICLE.fullmatch(code):
         return "not_an_article"
-    words = (intern(invoice.upper()), intern(code), intern(description.strip()))
+    words = (intern(invoice.upper()), intern(code), _words(description))
     line = _Line(row, *words, units, at, price, intern(customer.strip()))
     return _fault(line) or line
 
@@ -137,11 +137,11 @@ class _Facts:
         if line.cancels:
             self._cancel(line)
         elif line.units < 0:
-            self.found.append(self._fact(line, FactKind.WRITE_OFF, reason=line.description[:200] or "write-off"))
+            self.found.append(self._fact(line, FactKind.WRITE_OFF, reason=line.description or "write-off"))
         else:
             sale = self._fact(line, FactKind.SALE, price=line.price)
             self.found.append(sale)
-            self.names[line.code] = (line.description[:200] or line.code, "gifts")
+            self.names[line.code] = (line.description or line.code, "gifts")
             if line.customer:
                 self._open[line.customer, line.code].append((sale, line.units))
 
@@ -178,12 +178,14 @@ class _Facts:
 @cache
 def _moment(text: str) -> datetime:
     """`2010-12-01 08:26:00` as in the public file, or `12/1/2010 8:26` as its spreadsheet copies have it."""
-    if "/" in text:
-        return datetime.strptime(text.strip(), "%m/%d/%Y %H:%M").replace(tzinfo=UTC)
-    moment = datetime.fromisoformat(text.strip())
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment_of(text, "%m/%d/%Y %H:%M") if "/" in text else moment_of(text)
 
 
 @cache
 def _price(text: str) -> Decimal:
     return price_of(text, Decimal("0.0001"))
+
+
+@cache
+def _words(text: str) -> str:
+    return intern(words_of(text))

@@ -6,11 +6,14 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from workflows.domain.errors import InvalidInput
+from workflows.domain.events import FIRST_YEAR, LAST_YEAR
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -65,6 +68,31 @@ def price_of(text: str, step: Decimal) -> Decimal:
         return price.quantize(step)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a price") from None
+
+
+def moment_of(text: str, *formats: str) -> datetime:
+    """A moment in UTC, in the first of the `strptime` formats that fits, else in ISO 8601.
+
+    Raises:
+        ValueError: no format fits, or the year is none that an event could carry.
+    """
+    moment = _first_fit(text.strip(), formats)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"{text!r} is not in any year of an event")
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _first_fit(text: str, formats: tuple[str, ...]) -> datetime:
+    for known in formats:
+        with suppress(ValueError):
+            return datetime.strptime(text, known).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)
+
+
+def words_of(text: str) -> str:
+    """Text for people: outer blanks and unprintable characters gone, at most 200 letters."""
+    text = text.strip()
+    return (text if text.isprintable() else "".join(letter for letter in text if letter.isprintable()))[:200]
 
 
 def _content(path: Path) -> bytes:

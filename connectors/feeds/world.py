@@ -4,7 +4,7 @@ A closed loop: what is not on the shelf is not sold, so the engine's own orders 
 """
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -14,6 +14,8 @@ from connectors.feeds.world_catalog import CENT, assortment
 from connectors.feeds.world_demand import HISTORY_DAYS, PROMOTION_PRICE, Pattern, Series, past, promotion_days
 from workflows.domain.errors import InvalidInput
 from workflows.domain.events import (
+    FIRST_YEAR,
+    LAST_YEAR,
     AnyData,
     Event,
     SaleCancelled,
@@ -22,7 +24,7 @@ from workflows.domain.events import (
     StockCounted,
     SupplierUpdated,
 )
-from workflows.domain.feeds import FeedReport, RecordedDemand, RecordedReceipt, StockKey
+from workflows.domain.feeds import FeedReport, RecordedDemand, RecordedReceipt, StockKey, SupplierBehaviour
 
 NIGHT_RETURNS = timedelta(days=1, seconds=30)
 """After the day's midnight: when a cancellation of the evening is booked. Before the counts of the new day."""
@@ -48,17 +50,19 @@ class DemoWorld:
         first_day: the first day that is played.
 
     Raises:
-        InvalidInput: days or items below 1, or more than 9,999 items.
+        InvalidInput: days not from 1 to 3,660, items not from 1 to 9,999, or a first day that no event could carry.
     """
 
     name = "demo-world"
 
     def __init__(self, seed: int = 7, days: int = 28, items: int = 120, first_day: date = date(2025, 3, 3)) -> None:
-        if days < 1 or not 1 <= items <= 9_999:
-            raise InvalidInput("the demo world needs at least one day, and 1 to 9,999 items")
+        if not 1 <= days <= 3_660 or not 1 <= items <= 9_999:
+            raise InvalidInput("the demo world needs 1 to 3,660 days and 1 to 9,999 items")
+        if not FIRST_YEAR < first_day.year < LAST_YEAR - 10:
+            raise InvalidInput(f"the demo world's first day must be between {FIRST_YEAR + 1} and {LAST_YEAR - 11}")
         self.first_day = first_day
         self.last_day = first_day + timedelta(days=days - 1)
-        self.behaviours = behaviours(self.first_day, self.last_day)
+        self.behaviours: Sequence[SupplierBehaviour] = behaviours(self.first_day, self.last_day)
         goods = assortment(seed, items, first_day)
         self.catalog = goods.catalog
         self._series = sorted(goods.series, key=lambda one: (one.location, one.item))
