@@ -1,0 +1,107 @@
+"""One ASGI app: pages for people, REST for programs, and what a supervisor asks; every answer is from this origin."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from console import api
+from console.auth import Gate
+from console.desk import AnswerDesk
+from console.pages import api_docs, home, inbox, lists, models, sign_in, task
+from console.ports import ConsolePorts
+from console.problems import tell_errors
+from console.rendering import Pages
+from workflows.domain.errors import QuartermasterError
+
+STATIC = Path(__file__).parent / "static"
+MAX_BODY_BYTES = 65_536
+"""A verdict is a few hundred bytes; nobody sends us more."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def create_app(ports: ConsolePorts) -> FastAPI:
+    """The console over these ports. It holds no state of its own: any number of replicas may run."""
+    app = FastAPI(
+        title="Quartermaster", version="1", docs_url=None, redoc_url=None, openapi_url=None,
+        description="Tasks, decisions, orders and models of a replenishment engine.",
+    )  # fmt: skip
+    gate = Gate(ports.key)
+    pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
+    answers = AnswerDesk(ports.approvals, ports.verdicts)
+    for router in (
+        sign_in.routes(gate, pages),
+        home.routes(ports, gate, pages),
+        inbox.routes(ports, gate, pages),
+        task.routes(ports, answers, gate, pages),
+        lists.routes(ports, gate, pages),
+        models.routes(ports, gate, pages),
+        api_docs.routes(gate, pages),
+        api.routes(ports, answers, gate),
+    ):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    _health(app, ports)
+    tell_errors(app, pages)
+    app.add_middleware(Guarded)
+    return app
+
+
+def _health(app: FastAPI, ports: ConsolePorts) -> None:
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> Response:
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> Response:
+        try:
+            await ports.desk.tasks(limit=1)
+        except QuartermasterError as error:
+            return PlainTextResponse(f"not ready: {type(error).__name__}", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ready")
+
+
+class Guarded:
+    """Puts the security headers on every answer and refuses bodies that are too large or of unknown size."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if "transfer-encoding" in headers:
+            refusal = PlainTextResponse("say how long the body is", HTTPStatus.LENGTH_REQUIRED)
+            await refusal(scope, receive, guarded)
+        elif int(headers.get("content-length") or 0) > MAX_BODY_BYTES:
+            refusal = PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            await refusal(scope, receive, guarded)
+        else:
+            await self._app(scope, receive, guarded)

@@ -1,0 +1,84 @@
+"""How figures look on a page: one spelling for money, shares, instants and waiting times."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from markupsafe import Markup, escape
+
+NOTHING = "–"  # noqa: RUF001 - an en dash is what an empty cell shows
+
+
+def money(amount: Decimal | str | int | None, currency: str | None) -> str:
+    """An amount with its currency, to the cent; amounts of different currencies are never summed."""
+    return NOTHING if amount is None else f"{Decimal(amount):,.2f} {currency or ''}".rstrip()
+
+
+def number(value: Decimal | int | str | None, digits: int = 0) -> str:
+    """A figure with thousands separators; as many decimals as asked for, none of them trailing zeros."""
+    if value is None:
+        return NOTHING
+    text = f"{Decimal(value):,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def signed(value: Decimal | int, digits: int = 0) -> str:
+    """A change, with its sign (a real minus, so that it lines up with the plus)."""
+    text = number(abs(Decimal(value)), digits)
+    return text if text == "0" else f"{'+' if value > 0 else '−'}{text}"  # noqa: RUF001
+
+
+def percent(share: Decimal | str | None) -> str:
+    """A probability as whole per cent; what is not certain is never shown as 0 % or 100 %."""
+    if share is None:
+        return NOTHING
+    share = Decimal(share)
+    if 0 < share < Decimal("0.01"):
+        return "<1 %"
+    if Decimal("0.99") < share < 1:
+        return ">99 %"
+    return f"{share * 100:.0f} %"
+
+
+def moment(value: datetime | str | None) -> datetime | None:
+    """An instant from a row that may spell it as text."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value)
+
+
+def instant(value: datetime | str | None) -> Markup:
+    """An instant for people and, in its attribute, for machines; always UTC, and it says so."""
+    when = moment(value)
+    if when is None:
+        return escape(NOTHING)
+    when = when.astimezone(UTC)
+    shown = f"{when.day} {when:%b %Y, %H:%M} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(when.isoformat(timespec="seconds"), shown)
+
+
+def day(value: date | str | None) -> str:
+    """A calendar day."""
+    if value is None:
+        return NOTHING
+    value = date.fromisoformat(value) if isinstance(value, str) else value
+    return f"{value.day} {value:%b %Y}"
+
+
+def waiting(deadline: datetime, clock: datetime | None) -> str:
+    """How long is left on the location's business clock; empty where no clock is known."""
+    if clock is None:
+        return ""
+    left = deadline - clock
+    if left <= timedelta(0):
+        return "passed"
+    hours = int(left.total_seconds() // 3600)
+    if hours < 1:
+        return "in less than 1 h"
+    return f"in {hours} h" if hours < 48 else f"in {hours // 24} d {hours % 24} h"
+
+
+def short(value: str | None) -> Markup:
+    """The beginning of a digest; the whole of it is what one gets by pointing at it."""
+    if not value:
+        return escape(NOTHING)
+    return Markup('<code title="{}">{}</code>').format(value, value[:12])

@@ -1,0 +1,1 @@
+"""Pages show. Each file is one noun of the console; none of them decides anything."""

@@ -1,0 +1,33 @@
+"""What the console is given: it picks no implementation and reads no setting itself."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
+
+Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
+"""The business clock of each location that has one."""
+
+
+async def no_clocks() -> Mapping[str, datetime]:
+    """Nobody says what time it is at a location: deadlines are shown as instants, without a countdown."""
+    return {}
+
+
+@dataclass(frozen=True)
+class ConsolePorts:
+    """Everything behind the console's pages and its REST API."""
+
+    desk: Desk
+    approvals: Approvals
+    verdicts: VerdictChannel
+    models: Models
+    key: bytes = field(repr=False)
+    """Signs sign-in links, sessions and API tokens; whoever has it can be anybody. At least 32 random bytes."""
+    currency: str = "EUR"
+    temporal_ui: str | None = None
+    """Where Temporal's own pages are (`http://127.0.0.1:8233`), for links; None shows none."""
+    passive: bool = False
+    """Proposals are recorded and nothing is sent: said on every page."""
+    clocks: Clocks = no_clocks

@@ -1,0 +1,129 @@
+"""What the engine's codes are called on a page, and which icon stands beside the words: colour never speaks alone."""
+
+from typing import NamedTuple
+
+from workflows.domain.approvals import Meaning, RejectReason, TaskState
+from workflows.domain.decisions import HoldReason
+from workflows.domain.ledger import EntryType
+from workflows.domain.models import ModelStatus
+from workflows.domain.orders import OrderState
+from workflows.domain.policies import RuleCode
+
+
+class Word(NamedTuple):
+    """A code in words, its icon (a symbol of static/icons.svg) and how it is coloured."""
+
+    text: str
+    icon: str
+    tone: str = "plain"
+
+
+RULES: dict[str, Word] = {
+    RuleCode.VALUE_ABOVE_LIMIT: Word("Above the value limit", "coin", "warn"),
+    RuleCode.SOON_OUT_OF_STOCK: Word("Soon out of stock", "alert", "bad"),
+    RuleCode.FIRST_ORDER_OF_ITEM: Word("First order of this item", "star"),
+    RuleCode.FIRST_ORDER_AT_SUPPLIER: Word("New supplier", "truck"),
+    RuleCode.MORE_THAN_USUAL: Word("More than usual", "up", "warn"),
+    RuleCode.LITTLE_HISTORY: Word("Little history", "history"),
+    RuleCode.STALE_INPUTS: Word("Old figures", "clock", "warn"),
+    RuleCode.SUPPLIER_REFUSED_LATELY: Word("Supplier refused lately", "cross", "bad"),
+    RuleCode.COSTLY_IF_WRONG: Word("Costly if wrong", "scales", "warn"),
+    RuleCode.NO_SUPPLIER: Word("No supplier", "cross", "bad"),
+}
+
+TASKS: dict[str, Word] = {
+    TaskState.OPEN: Word("Waits for a person", "clock", "warn"),
+    TaskState.APPROVED: Word("Approved", "check", "good"),
+    TaskState.REJECTED: Word("Rejected", "cross", "bad"),
+    TaskState.EXPIRED: Word("Expired unanswered", "clock"),
+    TaskState.VOIDED: Word("No longer needed", "dash"),
+}
+
+MEANINGS: dict[str, str] = {
+    Meaning.APPROVE: "approved",
+    Meaning.APPROVE_EDITED: "approved with another quantity",
+    Meaning.REJECT: "rejected",
+    Meaning.EXPIRE: "expired: nobody answered in time",
+}
+
+REASONS: dict[str, str] = {
+    RejectReason.NOT_NEEDED: "Not needed",
+    RejectReason.TOO_MUCH: "Too much",
+    RejectReason.TOO_EXPENSIVE: "Too expensive",
+    RejectReason.WRONG_FORECAST: "The forecast is wrong",
+    RejectReason.SUPPLIER_ISSUE: "A problem with the supplier",
+    RejectReason.PHASE_OUT: "The item is being phased out",
+    RejectReason.OTHER: "Something else (say what)",
+}
+
+HOLDS: dict[str, str] = {
+    HoldReason.COVERED: "Stock suffices",
+    HoldReason.CHEAPER_TO_WAIT: "Waiting is cheaper",
+    HoldReason.NO_DEMAND: "No demand expected",
+}
+
+ORDERS: dict[str, Word] = {
+    OrderState.COLLECTING: Word("Collecting lines", "clock"),
+    OrderState.SENDING: Word("Being sent", "truck"),
+    OrderState.IN_DOUBT: Word("In doubt", "alert", "warn"),
+    OrderState.PLACED: Word("Placed", "check", "good"),
+    OrderState.REFUSED: Word("Refused", "cross", "bad"),
+    OrderState.RECEIVED: Word("Received", "check", "good"),
+    OrderState.CLOSED: Word("Closed short", "dash"),
+    OrderState.EMPTY: Word("Empty", "dash"),
+    OrderState.WITHHELD: Word("Withheld (passive mode)", "dash", "warn"),
+}
+
+MODELS: dict[str, Word] = {
+    ModelStatus.CANDIDATE: Word("Candidate", "clock"),
+    ModelStatus.AWAITING_APPROVAL: Word("Waits for a person", "clock", "warn"),
+    ModelStatus.CHAMPION: Word("Champion", "star", "good"),
+    ModelStatus.RETIRED: Word("Retired", "dash"),
+    ModelStatus.REFUSED: Word("Refused by the gate", "cross", "bad"),
+}
+
+ENTRIES: dict[str, str] = {
+    EntryType.EVENTS_ACCEPTED: "Events were accepted",
+    EntryType.HISTORY_IMPORTED: "Recorded history was imported",
+    EntryType.CATALOG_CHANGED: "The catalog changed",
+    EntryType.POLICY_ADOPTED: "A policy was adopted",
+    EntryType.HOLDS_RECORDED: "Recorded as a hold",
+    EntryType.DECISION_PROPOSED: "A proposal was made",
+    EntryType.DECISION_RELEASED: "The proposal was released to a purchase order",
+    EntryType.DECISION_CLOSED: "The decision was closed",
+    EntryType.TASK_OPENED: "A person was asked",
+    EntryType.TASK_REMINDED: "A reminder was due",
+    EntryType.TASK_ESCALATED: "Somebody else was asked to look",
+    EntryType.VERDICT_RECORDED: "A verdict was recorded",
+    EntryType.VERDICT_REFUSED: "A verdict was refused",
+    EntryType.APPROVAL_VOIDED: "An approval lost its meaning: the proposal changed",
+    EntryType.LINE_REFUSED: "The send gate refused the line",
+    EntryType.ORDER_PREPARED: "The purchase order was prepared",
+    EntryType.ORDER_SENT: "The purchase order was sent",
+    EntryType.ORDER_ANSWERED: "The supplier answered",
+    EntryType.ORDER_CLOSED: "The purchase order was closed",
+    EntryType.OUTCOME_MEASURED: "The outcome was measured",
+    EntryType.MODEL_TRAINED: "A model was trained",
+    EntryType.MODEL_JUDGED: "A model was judged",
+    EntryType.MODEL_PROMOTED: "A model was promoted",
+    EntryType.MODEL_ROLLED_BACK: "The model before was brought back",
+    EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
+}
+
+
+def word(words: dict[str, Word], code: str) -> Word:
+    """The code in words; a code that this console does not know yet is shown as it is."""
+    return words.get(code) or Word(code.replace("_", " "), "dash")
+
+
+def text(words: dict[str, str], code: str | None) -> str:
+    """The same for codes without an icon."""
+    return words.get(code or "") or (code or "").replace("_", " ")
+
+
+def risk(share: object) -> Word:
+    """A probability of running out in words, so that nobody needs the colour."""
+    share = float(str(share))
+    if share >= 0.5:
+        return Word("high", "risk-high", "bad")
+    return Word("medium", "risk-medium", "warn") if share >= 0.2 else Word("low", "risk-low", "good")

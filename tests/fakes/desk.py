@@ -1,0 +1,280 @@
+"""The planners' desk in memory: the first valid verdict counts, is bound to the hash, and may be repeated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from workflows.domain.approvals import (
+    Actor,
+    Approval,
+    Meaning,
+    TaskState,
+    VerdictCommand,
+    VerdictNotice,
+)
+from workflows.domain.decisions import Decided, Proposal
+from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotFound, StaleProposal, Unavailable
+from workflows.domain.identity import Instant, digest, plain
+from workflows.domain.ledger import EntryType
+from workflows.domain.models import (
+    Comparison,
+    GateResult,
+    ModelStatus,
+    ModelVersion,
+    TrainedModel,
+    TrainingSeries,
+    TrainingSet,
+)
+from workflows.domain.ports import DecisionView, TaskRow
+
+_STATES = {
+    Meaning.APPROVE: TaskState.APPROVED,
+    Meaning.APPROVE_EDITED: TaskState.APPROVED,
+    Meaning.REJECT: TaskState.REJECTED,
+}
+
+
+@dataclass
+class Case:
+    """One decision and everything that is stored about it."""
+
+    decided: Decided
+    item_name: str
+    task: dict[str, Any] | None = None
+    approvals: list[dict[str, Any]] = field(default_factory=list)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    order: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
+
+    def note(self, type_: EntryType, actor: str, at: datetime, **body: Any) -> None:
+        """Append to the case's ledger."""
+        seq = len(self.timeline) + 1
+        entry = {"seq": seq, "type": type_.value, "actor": actor, "occurred_at": at, "recorded_at": at, "body": body}
+        self.timeline.append({**entry, "hash": digest([seq, type_, actor, plain(body)])})
+
+
+class MemoryShop:
+    """What one database would hold; the fakes below read and write it."""
+
+    def __init__(self, clock: datetime) -> None:
+        self.clock = clock
+        self.cases: dict[str, Case] = {}
+        self.commands: dict[str, tuple[str, Approval]] = {}
+        self.heard: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.orders: list[dict[str, Any]] = []
+        self.dead_letters: list[dict[str, Any]] = []
+
+    def case(self, decision_id: str) -> Case:
+        """A case that must be there."""
+        if decision_id not in self.cases:
+            raise NotFound(f"There is no decision {decision_id}.")
+        return self.cases[decision_id]
+
+    def put(self, decided: Decided, item_name: str, *, task: dict[str, Any] | None = None) -> Case:
+        """Record a decision (revision 1) and its task."""
+        case = Case(decided=decided, item_name=item_name, task=task)
+        case.note(EntryType.DECISION_PROPOSED, "engine", decided.decision.decided_at)
+        if task is not None:
+            case.note(EntryType.TASK_OPENED, "engine", decided.decision.decided_at)
+        self.cases[decided.decision.decision_id] = case
+        return case
+
+    def rescore(self, decided: Decided) -> None:
+        """Replace a waiting proposal by its next revision; the task goes on under the new hash."""
+        case = self.case(decided.decision.decision_id)
+        case.decided = decided
+        case.note(EntryType.DECISION_PROPOSED, "engine", self.clock)
+
+
+class MemoryDesk:
+    """`Desk` over the shop."""
+
+    def __init__(self, shop: MemoryShop) -> None:
+        self._shop = shop
+
+    async def tasks(
+        self, *, state: TaskState | None = TaskState.OPEN, limit: int = 100, after: str | None = None
+    ) -> list[TaskRow]:
+        rows = [_row(case) for case in self._shop.cases.values() if case.task is not None]
+        rows = [row for row in rows if state is None or row.state is state]
+        rows.sort(key=lambda row: (-row.cost_of_waiting, row.decision_id))
+        start = next((n for n, row in enumerate(rows, start=1) if row.decision_id == after), 0)
+        return rows[start : start + limit]
+
+    async def decision(self, decision_id: str) -> DecisionView:
+        case = self._shop.case(decision_id)
+        return DecisionView(
+            decision=case.decided.decision, inputs=plain(case.decided.inputs), task=case.task,
+            approvals=tuple(case.approvals), order=case.order, outcome=case.outcome, timeline=tuple(case.timeline),
+        )  # fmt: skip
+
+    async def counts(self) -> dict[str, int]:
+        return dict(self._shop.counts)
+
+    async def orders(self, limit: int = 100) -> list[dict[str, Any]]:
+        return self._shop.orders[:limit]
+
+    async def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
+        return self._shop.dead_letters[:limit]
+
+
+class MemoryApprovals:
+    """`Approvals` over the shop."""
+
+    def __init__(self, shop: MemoryShop) -> None:
+        self._shop = shop
+
+    async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
+        asked = digest([plain(command), actor.name])
+        if command.command_id in self._shop.commands:
+            before, approval = self._shop.commands[command.command_id]
+            if before != asked:
+                raise InvalidInput(f"The command id {command.command_id} was used for another command.")
+            return approval
+        case = self._shop.case(command.decision_id)
+        if case.task is None:
+            raise NotFound(f"Decision {command.decision_id} has no task.")
+        if case.task["state"] != TaskState.OPEN:
+            self._refuse(case, actor, "already answered")
+            raise AlreadyAnswered(f"The task is {case.task['state']} by {case.task['answered_by']}.")
+        if command.proposal_hash != case.decided.decision.proposal_hash:
+            self._refuse(case, actor, "stale")
+            raise StaleProposal("The answer was given for an earlier revision of the proposal.")
+        approval = Approval(
+            approval_id=digest(command.command_id)[:32], decision_id=command.decision_id,
+            revision=case.decided.decision.revision, proposal_hash=command.proposal_hash, meaning=command.meaning,
+            units=command.units, reason=command.reason, actor=actor.name, recorded_at=self._shop.clock,
+        )  # fmt: skip
+        case.task |= {"state": _STATES[command.meaning], "answered_by": actor.name, "answered_at": self._shop.clock}
+        case.approvals.append(
+            {**approval.model_dump(), "comment": command.comment, "channel": actor.channel, "heard_at": None,
+             "voided_at": None}
+        )  # fmt: skip
+        case.note(EntryType.VERDICT_RECORDED, actor.name, self._shop.clock, meaning=command.meaning)
+        self._shop.commands[command.command_id] = (asked, approval)
+        return approval
+
+    def _refuse(self, case: Case, actor: Actor, why: str) -> None:
+        case.note(EntryType.VERDICT_REFUSED, actor.name, self._shop.clock, why=why)
+
+    async def find(self, approval_id: str) -> Approval | None:
+        return next((a for _, a in self._shop.commands.values() if a.approval_id == approval_id), None)
+
+    async def heard(self, approval_id: str) -> None:
+        for case in self._shop.cases.values():
+            for approval in case.approvals:
+                if approval["approval_id"] == approval_id:
+                    approval["heard_at"] = self._shop.clock
+
+    async def remind(self, decision_id: str) -> None:
+        self._shop.case(decision_id).note(EntryType.TASK_REMINDED, "engine", self._shop.clock)
+
+    async def escalate(self, decision_id: str) -> None:
+        case = self._shop.case(decision_id)
+        case.task = {**(case.task or {}), "escalated_at": self._shop.clock}
+        case.note(EntryType.TASK_ESCALATED, "engine", self._shop.clock)
+
+    async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
+        task = self._shop.case(decision_id).task or {}
+        if task.get("state") == TaskState.OPEN:
+            task["state"] = TaskState.EXPIRED
+        return TaskState(task["state"])
+
+
+class MemoryVerdictChannel:
+    """`VerdictChannel` to nobody: remembers what was told. `state` says how the workflow's server behaves."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, VerdictNotice]] = []
+        self.state = "reachable"
+
+    async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
+        if self.state == "broken":
+            raise Unavailable("the workflow's server did not answer")
+        if self.state == "unreachable":
+            return False
+        self.told.append((decision_id, notice))
+        return True
+
+
+class MemoryModels:
+    """`Models` in memory."""
+
+    def __init__(self, versions: Sequence[ModelVersion] = ()) -> None:
+        self._versions = {version.digest: version for version in versions}
+        self.promoted_by: list[tuple[str, str]] = []
+
+    async def champion(self) -> ModelVersion | None:
+        return next((v for v in self._versions.values() if v.status is ModelStatus.CHAMPION), None)
+
+    async def find(self, digest: str) -> ModelVersion | None:
+        found = [version for key, version in self._versions.items() if key.startswith(digest)]
+        return found[0] if len(found) == 1 else None
+
+    async def versions(self) -> list[ModelVersion]:
+        return sorted(self._versions.values(), key=lambda version: -version.number)
+
+    async def training_series(self, known_at: Instant, last_day: date) -> list[TrainingSeries]:
+        return []
+
+    async def newest_day(self) -> date | None:
+        return None
+
+    async def register(self, trained: TrainedModel, training_set: TrainingSet) -> ModelVersion:
+        if trained.digest not in self._versions:
+            self._set(
+                ModelVersion(
+                    digest=trained.digest, number=len(self._versions) + 1, status=ModelStatus.CANDIDATE,
+                    trained_through=trained.trained_through, created_at=training_set.known_at, facts=trained,
+                )
+            )  # fmt: skip
+        return self._versions[trained.digest]
+
+    async def judge(
+        self, digest: str, status: ModelStatus, comparison: Comparison | None, gate: GateResult | None
+    ) -> ModelVersion:
+        return self._update(digest, {"status": status, "comparison": comparison, "gate": gate})
+
+    async def promote(self, digest: str, actor: str) -> ModelVersion:
+        if digest not in self._versions:
+            raise NotFound(f"There is no model {digest}.")
+        if self._versions[digest].status is ModelStatus.REFUSED:
+            raise Conflict("The gate refused this model.")
+        before = await self.champion()
+        if before is not None and before.digest != digest:
+            self._update(before.digest, {"status": ModelStatus.RETIRED})
+        self.promoted_by.append((digest, actor))
+        return self._update(digest, {"status": ModelStatus.CHAMPION})
+
+    async def rollback(self, actor: str) -> ModelVersion:
+        retired = [v for v in await self.versions() if v.status is ModelStatus.RETIRED]
+        if not retired:
+            raise Conflict("There was no champion before.")
+        return await self.promote(retired[0].digest, actor)
+
+    def _update(self, digest: str, changes: Mapping[str, Any]) -> ModelVersion:
+        return self._set(self._versions[digest].model_copy(update=changes))
+
+    def _set(self, version: ModelVersion) -> ModelVersion:
+        self._versions[version.digest] = version
+        return version
+
+
+def _row(case: Case) -> TaskRow:
+    decision, inputs, task = case.decided.decision, case.decided.inputs, case.task or {}
+    proposal = decision.result
+    assert isinstance(proposal, Proposal)
+    scores = inputs.scores
+    per_day = scores.demand_p50 / max(1, scores.protection_days)
+    return TaskRow(
+        decision_id=decision.decision_id, revision=decision.revision, proposal_hash=decision.proposal_hash,
+        location=inputs.position.location, item=inputs.item.item, item_name=case.item_name,
+        supplier=proposal.supplier, units=proposal.units, value=proposal.value, currency=proposal.currency,
+        cost_of_waiting=(scores.expected_lost_units * inputs.shortage_per_unit),
+        stockout_risk=scores.stockout_risk, days_of_cover=inputs.position.on_hand_units / per_day if per_day else None,
+        rules=tuple(rule.code.value for rule in proposal.rules), sentence=proposal.sentence, state=task["state"],
+        opened_at=decision.decided_at, expire_at=task["expire_at"], escalated=bool(task.get("escalated_at")),
+        answered_by=task.get("answered_by"),
+    )  # fmt: skip
