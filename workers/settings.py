@@ -94,6 +94,8 @@ class Settings(BaseModel):
     outcome_interval_s: int | None = Field(default=None, ge=1)
     """Seconds between two closings of due decisions. Unset: the schedule's own interval."""
 
+    telemetry_directory: AbsolutePath | None = None
+    """Where traces and metrics stay readable without a collector. Unset: they exist only in memory."""
     otlp_endpoint: HttpUrl | None = None
     """Where traces and metrics go. Unset: they stay readable locally."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,4 +1,4 @@
-"""Counts what is still under way, so that whoever plays a world can wait for the engine before the next hour strikes."""
+"""Counts what is still under way, so that whoever plays a world waits for the engine before the next hour strikes."""
 
 from collections.abc import Sequence
 

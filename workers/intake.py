@@ -1,0 +1,177 @@
+"""Intake takes events in: read, accept in one Postgres transaction, only then let the offsets go.
+
+One dedicated thread polls, because the Kafka client wants one; the relay runs beside it on the event loop. Neither
+waits for the other: intake keeps accepting while Temporal is down.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
+
+from connectors.kafka.consumer import EventConsumer
+from connectors.kafka.messages import DeadLetter, RawMessage
+from connectors.kafka.producer import EventProducer
+from connectors.postgres.dead_letters import DeadLetters, StoredLetter
+from connectors.postgres.inbox import Accepted, Inbox, PartitionLost, Received
+from connectors.postgres.pool import Connection
+from connectors.postgres.relay import RelayStore
+from workers.telemetry import Instruments, context_from
+from workflows.domain.errors import MalformedEvent, Unavailable
+from workflows.domain.events import parse
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+POLL_SECONDS = 0.2
+HIGH_WATER = 20_000
+"""Unassessed needs above which intake pauses; it goes on polling, so that it keeps its partitions."""
+LOW_WATER = 5_000
+REPORT_SECONDS = 15.0
+
+Session = tuple[Inbox, DeadLetters, RelayStore]
+
+
+class IntakeLoop:
+    """The polling thread. `connect` gives a fresh database connection's views; `consume` a fresh consumer."""
+
+    def __init__(
+        self,
+        connect: Callable[[], tuple[Connection, Session]],
+        consume: Callable[..., EventConsumer],
+        producer: EventProducer,
+        instruments: Instruments,
+    ) -> None:
+        self._connect = connect
+        self._consume = consume
+        self._producer = producer
+        self._instruments = instruments
+        self._stop = threading.Event()
+        self._tracer = trace.get_tracer(__name__)
+        self._reported = 0.0
+
+    def stop(self) -> None:
+        """End after the batch in hand."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Until stopped. An outage of broker or database starts the session anew from the stored positions.
+
+        Raises:
+            LogChanged: the broker's log is not the one that the positions count in; only an operator can decide.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type((Unavailable, PartitionLost)),
+            wait=wait_exponential(multiplier=0.5, max=15),
+            stop=stop_when_event_set(self._stop),
+            before_sleep=_say_why,
+            sleep=self._pause,
+            reraise=True,
+        ):
+            with attempt:
+                self._session()
+
+    def _pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+    def _session(self) -> None:
+        connection, (inbox, letters, relay) = self._connect()
+        consumer = self._consume(on_assigned=inbox.take_over)
+        try:
+            while not self._stop.is_set():
+                self._keep_pace(consumer, relay)
+                batch = consumer.poll_batch(BATCH, POLL_SECONDS)
+                if batch:
+                    self._take(batch, inbox, consumer)
+                self._publish_dead_letters(letters)
+        finally:
+            consumer.close()
+            connection.close()
+
+    def _take(self, batch: Sequence[RawMessage], inbox: Inbox, consumer: EventConsumer) -> None:
+        with self._tracer.start_as_current_span(
+            "intake accept", links=_links(batch), attributes={"messages": len(batch)}
+        ):
+            accepted = inbox.accept([received(message) for message in batch])
+        positions: dict[tuple[str, int], int] = {}
+        for message in batch:
+            positions[message.place] = max(positions.get(message.place, 0), message.offset + 1)
+        consumer.store(positions)
+        self._count(accepted)
+
+    def _publish_dead_letters(self, letters: DeadLetters) -> None:
+        while waiting := letters.unpublished():
+            self._producer.publish_dead_letters([_as_message(letter) for letter in waiting])
+            letters.published([letter.dead_letter_id for letter in waiting])
+            log.warning(
+                "%d messages went to the dead letters; the last: %s", len(waiting), waiting[-1].error_code
+            )
+
+    def _keep_pace(self, consumer: EventConsumer, relay: RelayStore) -> None:
+        """Back-pressure: what is accepted must be assessed some day."""
+        now = time.monotonic()
+        if now - self._reported < REPORT_SECONDS:
+            return
+        self._reported = now
+        depth = relay.depth()
+        self._instruments.inbox_depth.set(depth)
+        if depth > HIGH_WATER:
+            log.warning("%d needs wait for an assessment; intake pauses until they are below %d", depth, LOW_WATER)
+            consumer.pause()
+        elif depth < LOW_WATER:
+            consumer.resume()
+        for (topic, partition), behind in consumer.lag().items():
+            self._instruments.lag.set(behind, {"topic": topic, "partition": partition})
+
+    def _count(self, accepted: Accepted) -> None:
+        events, needs = self._instruments.events, self._instruments.needs
+        events.add(accepted.events, {"result": "accepted"})
+        events.add(accepted.duplicates, {"result": "duplicate"})
+        events.add(len(accepted.dead), {"result": "dead_lettered"})
+        needs.add(accepted.needs)
+
+
+def received(message: RawMessage) -> Received:
+    """Read one message: an event, or the reason why it is none."""
+    key = message.key.decode("utf-8", "replace").replace("\x00", "�")[:500] if message.key else None
+    try:
+        event = parse(message.value)
+    except MalformedEvent as malformed:
+        return Received(
+            topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
+            error_code=malformed.code, error_detail=str(malformed), traceparent=message.traceparent,
+        )  # fmt: skip
+    if message.topic != event.data.topic:
+        return Received(
+            topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
+            error_code="wrong_topic", error_detail=f"{event.type} belongs on {event.data.topic}",
+            traceparent=message.traceparent,
+        )  # fmt: skip
+    return Received(
+        topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, event=event,
+        key=key, traceparent=message.traceparent or event.traceparent,
+    )  # fmt: skip
+
+
+def _as_message(letter: StoredLetter) -> DeadLetter:
+    message = RawMessage(
+        topic=letter.topic, partition=letter.partition, offset=letter.kafka_offset,
+        key=letter.message_key.encode() if letter.message_key else None, value=letter.payload,
+        headers={"traceparent": letter.traceparent.encode()} if letter.traceparent else {},
+        timestamp_ms=int(letter.first_seen.timestamp() * 1000),
+    )  # fmt: skip
+    return DeadLetter(message=message, error_code=letter.error_code)
+
+
+def _links(batch: Sequence[RawMessage]) -> list[trace.Link]:
+    """A batch belongs to many traces: it links to some of them, bounded."""
+    contexts = (trace.get_current_span(context_from(m.traceparent)).get_span_context() for m in batch if m.traceparent)
+    return [trace.Link(context) for context, _ in zip(contexts, range(32), strict=False) if context.is_valid]
+
+
+def _say_why(state: RetryCallState) -> None:
+    reason = state.outcome.exception() if state.outcome else None
+    log.warning("intake starts anew in %.1f s: %s", state.upcoming_sleep, reason)

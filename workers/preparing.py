@@ -1,0 +1,83 @@
+"""Gets an installation ready for a feed: schema, policy, catalog, the recorded past, and a first model."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from connectors.feeds.dataco import DataCo
+from connectors.feeds.online_retail import OnlineRetail
+from connectors.feeds.world import DemoWorld
+from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
+from connectors.postgres.pool import connect, migrate
+from workers.settings import Settings
+from workers.wiring import Engine, required
+from workflows.domain.errors import InvalidInput, Unavailable
+from workflows.domain.feeds import FeedSource
+from workflows.domain.models import TrainingRequest
+from workflows.domain.policies import Policy
+from workflows.retraining import RetrainingClosed
+
+Say = Callable[[str], None]
+FEEDS = ("demo", "online-retail", "dataco")
+
+
+def feed_source(feed: str, file: Path | None, days: int | None, seed: int) -> FeedSource:
+    """The world by its name.
+
+    Raises:
+        InvalidInput: an unknown feed, a missing file, or a file that is not what it should be.
+    """
+    if feed == "demo":
+        return DemoWorld(seed=seed, days=days or 28)
+    if feed not in FEEDS:
+        raise InvalidInput(f"there is no feed {feed!r}; choose one of {', '.join(FEEDS)}")
+    if file is None:
+        raise InvalidInput(f"the feed {feed} needs the file: --file PATH")
+    return OnlineRetail(file, days=days, seed=seed) if feed == "online-retail" else DataCo(file, days=days, seed=seed)
+
+
+def prepare_schema(settings: Settings, say: Say) -> None:
+    """Bring the schema up to date and adopt the first policy."""
+    dsn = required(settings, "postgres_dsn")
+    applied = migrate(dsn)
+    if applied:
+        say(f"Applied {len(applied)} migrations")
+    with connect(dsn, name="quartermaster-prepare") as connection:
+        adopt_policy(connection, Policy(), actor="installation")
+
+
+def load_world(settings: Settings, source: FeedSource, say: Say) -> None:
+    """Load the feed's catalog and its recorded past; loading again changes nothing."""
+    with connect(required(settings, "postgres_dsn"), name="quartermaster-prepare") as connection:
+        load_catalog(connection, source.catalog, actor=f"feed {source.name}")
+        rows, receipts = load_history(
+            connection, source.recorded_demand(), source.recorded_receipts(), actor=f"feed {source.name}"
+        )
+    say(
+        f"Loaded {len(source.catalog.items):,} items, {len(source.catalog.sourcing):,} sourcings, "
+        f"{rows:,} days of recorded demand, {receipts:,} past deliveries"
+    )
+
+
+async def first_model(parts: Engine, say: Say, seed: int = 1) -> None:
+    """Train the first champion unless there is one.
+
+    Raises:
+        Unavailable: training ended without a model; the worker's log says why.
+    """
+    if await parts.has_model():
+        return
+    say("Training the first model on the recorded history")
+    closed = await train(parts, TrainingRequest(seed=seed, reason="first model"))
+    if not await parts.has_model():
+        raise Unavailable(f"no model came out of training: {'; '.join(closed.reasons)}")
+    say(f"Model {str(closed.digest)[:12]} is the champion")
+
+
+async def train(parts: Engine, request: TrainingRequest) -> RetrainingClosed:
+    """One round of training, from data set to gate."""
+    day = await parts.models.newest_day()
+    return await asyncio.wait_for(
+        parts.starter.retraining(request, str(day)), timeout=timedelta(hours=6).total_seconds()
+    )

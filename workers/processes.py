@@ -1,0 +1,120 @@
+"""The long-running processes: intake with its relay, the worker, the console. Each runs until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+import uvicorn
+from temporalio.worker import Worker
+
+from connectors.kafka.consumer import EventConsumer
+from connectors.kafka.producer import EventProducer
+from connectors.kafka.topics import ensure_topics
+from connectors.postgres.dead_letters import DeadLetters
+from connectors.postgres.inbox import Inbox
+from connectors.postgres.pool import Connection, connect
+from connectors.postgres.relay import RelayStore
+from console.app import create_app
+from workers.intake import IntakeLoop, Session
+from workers.logs import configure_logging
+from workers.settings import Settings
+from workers.telemetry import Telemetry, start_telemetry
+from workers.temporal import ensure_schedules
+from workers.wiring import console_of, engine, relay_store, required, suppliers_of, workers_of
+
+log = logging.getLogger(__name__)
+
+INTAKE_GROUP = "quartermaster-intake"
+SESSION_TIMEOUT_MS = 6000
+"""A crashed intake's partitions are free after this; the embedded broker takes half of it for a group to form."""
+
+
+@asynccontextmanager
+async def process(name: str, settings: Settings) -> AsyncIterator[tuple[asyncio.Event, Telemetry]]:
+    """Logging, telemetry and an event that SIGTERM and SIGINT set."""
+    configure_logging(name, settings.log_level, settings.log_format)
+    telemetry = start_telemetry(name, otlp_endpoint=settings.otlp_endpoint, directory=settings.telemetry_directory)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop, telemetry
+    finally:
+        telemetry.shutdown()
+
+
+async def run_intake(settings: Settings) -> None:
+    """Take events in and relay what is owed, until told to stop.
+
+    Raises:
+        LogChanged: the broker's log was replaced; the operator names the new one in QM_KAFKA_LOG_ID.
+    """
+    async with process("intake", settings) as (stop, telemetry), engine(settings, name="quartermaster-relay") as parts:
+        bootstrap = required(settings, "kafka_bootstrap")
+        await asyncio.to_thread(ensure_topics, bootstrap)
+        loop = IntakeLoop(
+            partial(_intake_session, settings), partial(_consumer, settings), EventProducer(bootstrap),
+            telemetry.instruments,
+        )  # fmt: skip
+        store = await asyncio.to_thread(relay_store, settings)
+        relaying = asyncio.ensure_future(parts.relay(store).run(stop))
+        taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
+        stopping = asyncio.ensure_future(stop.wait())
+        log.info("intake runs")
+        await asyncio.wait({relaying, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        loop.stop()
+        await asyncio.gather(relaying, taking)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Run workflows and activities until told to stop, then let those in hand finish."""
+    async with (
+        process("worker", settings) as (stop, _),
+        engine(settings, name="quartermaster-worker", pool_size=16) as parts,
+    ):
+        suppliers = suppliers_of(settings)
+        every = settings.outcome_interval_s
+        await ensure_schedules(parts.client, timedelta(seconds=every) if every else None)
+        running: list[Worker] = workers_of(parts, suppliers)
+        tasks = [asyncio.ensure_future(worker.run()) for worker in running]
+        stopping = asyncio.ensure_future(stop.wait())
+        log.info("worker runs")
+        done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(*(worker.shutdown() for worker in running))
+        await suppliers.aclose()
+        for task in done - {stopping}:
+            task.result()  # a worker that ended by itself failed: let its supervisor see why
+
+
+async def run_console(settings: Settings) -> None:
+    """Serve the console until told to stop."""
+    async with process("console", settings) as (stop, _), engine(settings, name="quartermaster-console") as parts:
+        config = uvicorn.Config(
+            create_app(console_of(parts)), host=settings.console_host, port=settings.console_port, log_config=None,
+            server_header=False, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        server = uvicorn.Server(config)
+        serving = asyncio.ensure_future(server.serve())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+
+
+def _intake_session(settings: Settings) -> tuple[Connection, Session]:
+    connection = connect(required(settings, "postgres_dsn"), name="quartermaster-intake")
+    views = Inbox(connection, log_id=settings.kafka_log_id), DeadLetters(connection), RelayStore(connection)
+    return connection, views
+
+
+def _consumer(settings: Settings, **callbacks: object) -> EventConsumer:
+    return EventConsumer(
+        required(settings, "kafka_bootstrap"), INTAKE_GROUP, settings.kafka_log_id,
+        session_timeout_ms=SESSION_TIMEOUT_MS, **callbacks,  # type: ignore[arg-type]
+    )  # fmt: skip
