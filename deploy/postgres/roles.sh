@@ -1,0 +1,13 @@
+#!/bin/bash
+# Runs once, when the data directory is new: one role and one database for us, one role for Temporal.
+set -euo pipefail
+
+psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
+  --set quartermaster="$QUARTERMASTER_DB_PASSWORD" --set temporal="$TEMPORAL_DB_PASSWORD" <<'SQL'
+CREATE ROLE quartermaster LOGIN CREATEROLE PASSWORD :'quartermaster';
+CREATE DATABASE quartermaster OWNER quartermaster;
+REVOKE ALL ON DATABASE quartermaster FROM PUBLIC;
+CREATE ROLE temporal LOGIN PASSWORD :'temporal';
+CREATE DATABASE temporal OWNER temporal;
+CREATE DATABASE temporal_visibility OWNER temporal;
+SQL
