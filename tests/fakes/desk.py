@@ -75,7 +75,9 @@ class MemoryShop:
     def put(self, decided: Decided, item_name: str, *, task: dict[str, Any] | None = None) -> Case:
         """Record a decision (revision 1) and its task."""
         case = Case(decided=decided, item_name=item_name, task=task)
-        case.note(EntryType.DECISION_PROPOSED, "engine", decided.decision.decided_at)
+        held = decided.decision.result.kind == "hold"
+        kind = EntryType.HOLDS_RECORDED if held else EntryType.DECISION_PROPOSED
+        case.note(kind, "engine", decided.decision.decided_at)
         if task is not None:
             case.note(EntryType.TASK_OPENED, "engine", decided.decision.decided_at)
         self.cases[decided.decision.decision_id] = case

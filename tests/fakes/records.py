@@ -1,0 +1,328 @@
+"""What the durable tests' database would hold, and the ports over it: just enough rules to carry a decision."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tests.fakes.shop import POLICY, decided
+from workflows.domain.approvals import Approval, Meaning, TaskState, VerdictNotice
+from workflows.domain.decisions import Decided, Hold, NeedFacts, Proposal
+from workflows.domain.errors import NotFound
+from workflows.domain.identity import Instant, order_id, order_key
+from workflows.domain.needs import AssessmentSummary, NeedBatch
+from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder, order_cycle
+from workflows.domain.outcomes import Outcome, OutcomeFacts
+from workflows.domain.policies import RiskTier
+from workflows.domain.ports import BatchFacts, ReleaseResult, ReplenishmentRef, RescoreResult
+from workflows.domain.scores import LeadTimes, ScoringRow, DemandHistory
+
+
+@dataclass
+class ProposalRow:
+    """A proposal and its task."""
+
+    ref: ReplenishmentRef
+    units: int
+    state: str = "proposed"
+    task: TaskState | None = None
+    order_id: str | None = None
+    reminded: int = 0
+    escalated: int = 0
+
+
+@dataclass
+class OrderRow:
+    """A purchase order and its attempts."""
+
+    order_id: str
+    supplier: str
+    location: str
+    cutoff_at: datetime
+    lines: dict[str, int] = field(default_factory=dict)
+    state: OrderState = OrderState.COLLECTING
+    attempts: int = 0
+    lease: str | None = None
+    lease_until: datetime | None = None
+    sent_at: datetime | None = None
+    supplier_number: str | None = None
+    reason: str = ""
+    history: list[OrderState] = field(default_factory=list)
+
+    def become(self, state: OrderState, reason: str = "") -> None:
+        """Move on, and remember it."""
+        self.state, self.reason = state, reason
+        self.history.append(state)
+
+
+class Records:
+    """The rows. `clock` is the business clock; `now` is what the database's own clock says."""
+
+    def __init__(self, now: Callable[[], datetime], clock: datetime) -> None:
+        self.now = now
+        self.clock = clock
+        self.proposals: dict[str, ProposalRow] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.heard: list[str] = []
+        self.orders: dict[str, OrderRow] = {}
+        self.batches: dict[str, tuple[NeedBatch, list[NeedFacts]]] = {}
+        self.decisions: dict[str, Decided] = {}
+        self.rescored: Decided | None = None
+        """What a waiting proposal becomes when it is scored again; None leaves it as it is."""
+        self.due: list[OutcomeFacts] = []
+        self.outcomes: list[Outcome] = []
+
+    def propose(self, ref: ReplenishmentRef, units: int = 48) -> ProposalRow:
+        """Store a proposal, with its task when a person must agree."""
+        row = ProposalRow(ref, units, task=TaskState.OPEN if ref.tier is RiskTier.REVIEW else None)
+        self.proposals[ref.decision_id] = row
+        return row
+
+    def answer(self, decision_id: str, meaning: Meaning, *, units: int | None = None) -> VerdictNotice:
+        """Store a person's verdict, as the console does before it tells anybody."""
+        row = self.proposals[decision_id]
+        assert row.task is TaskState.OPEN
+        approval = Approval(
+            approval_id=f"command-{len(self.approvals) + 1:04}", decision_id=decision_id, revision=row.ref.revision,
+            proposal_hash=row.ref.proposal_hash, meaning=meaning, units=units, actor="dana", recorded_at=self.clock,
+        )  # fmt: skip
+        self.approvals[approval.approval_id] = approval
+        row.task = TaskState.REJECTED if meaning is Meaning.REJECT else TaskState.APPROVED
+        return VerdictNotice.model_validate(approval.model_dump())
+
+    def order(self, order: str) -> OrderRow:
+        """An order that must be there."""
+        if order not in self.orders:
+            raise NotFound(f"there is no order {order}")
+        return self.orders[order]
+
+
+class RecordedApprovals:
+    """`Approvals`, less the recording: the tests answer through `Records.answer`."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def find(self, approval_id: str) -> Approval | None:
+        return self._records.approvals.get(approval_id)
+
+    async def heard(self, approval_id: str) -> None:
+        self._records.heard.append(approval_id)
+
+    async def remind(self, decision_id: str) -> None:
+        self._records.proposals[decision_id].reminded += 1
+
+    async def escalate(self, decision_id: str) -> None:
+        self._records.proposals[decision_id].escalated += 1
+
+    async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
+        row = self._records.proposals.get(decision_id)
+        if row is None or row.task is None:
+            raise NotFound(f"there is no task {decision_id}")
+        if row.task is TaskState.OPEN:
+            row.task, row.state = TaskState.EXPIRED, "expired"
+        return row.task
+
+
+class RecordedOrders:
+    """`Orders`: the gate, the lease and the states."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def release(self, decision_id: str, proposal_hash: str) -> ReleaseResult:
+        row = self._records.proposals[decision_id]
+        if row.state == "released":
+            return ReleaseResult(released=True, order_id=row.order_id)
+        approval = next((a for a in self._records.approvals.values() if a.proposal_hash == row.ref.proposal_hash), None)
+        approved = approval is not None and approval.meaning in {Meaning.APPROVE, Meaning.APPROVE_EDITED}
+        if row.state != "proposed" or row.ref.proposal_hash != proposal_hash:
+            return ReleaseResult(released=False, reason="the proposal changed")
+        if row.ref.tier is not RiskTier.AUTO and not approved:
+            return ReleaseResult(released=False, reason="no standing approval for this proposal")
+        cycle, cutoff = order_cycle(self._records.clock)
+        identity = order_id(row.ref.supplier, row.ref.location, cycle, 1)
+        order = self._records.orders.setdefault(
+            identity, OrderRow(identity, row.ref.supplier, row.ref.location, cutoff)
+        )
+        order.lines[decision_id] = (approval.units if approval else None) or row.units
+        row.state, row.order_id = "released", identity
+        return ReleaseResult(released=True, order_id=identity)
+
+    async def close_rejected(self, decision_id: str) -> None:
+        self._records.proposals[decision_id].state = "rejected"
+
+    async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
+        row = self._records.order(order_id)
+        if row.state is OrderState.COLLECTING:
+            row.become(OrderState.SENDING if row.lines else OrderState.EMPTY)
+            if passive and row.lines:
+                row.become(OrderState.WITHHELD, "passive mode: nothing is sent")
+        if row.state not in {OrderState.SENDING, OrderState.IN_DOUBT}:
+            return None
+        lines = [
+            OrderLine(line_no=n, need_id=need, item=need.split(":")[1], units=units, unit_cost=Decimal("4.20"))
+            for n, (need, units) in enumerate(sorted(row.lines.items()), start=1)
+        ]
+        cycle = row.cutoff_at.date().isoformat()
+        return PurchaseOrder(
+            order_id=order_id, key=order_key(row.supplier, row.location, cycle, 1), supplier=row.supplier,
+            location=row.location, cycle=cycle, currency="EUR", ordered_at=row.cutoff_at, lines=tuple(lines),
+        )  # fmt: skip
+
+    async def state(self, order_id: str) -> OrderState:
+        return self._records.order(order_id).state
+
+    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
+        row, now = self._records.order(order_id), self._records.now()
+        if row.state not in {OrderState.SENDING, OrderState.IN_DOUBT}:
+            return None
+        if row.lease != lease_token and row.lease_until is not None and row.lease_until >= now:
+            return None
+        row.lease, row.lease_until = lease_token, now + timedelta(seconds=lease_seconds)
+        row.attempts += 1
+        row.become(OrderState.SENDING)
+        return row.attempts
+
+    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
+        row, now = self._records.order(order_id), self._records.now()
+        if row.lease != lease_token or row.lease_until is None or row.lease_until <= now:
+            return False
+        row.sent_at = now
+        return True
+
+    async def end_attempt(self, order_id: str, lease_token: str) -> None:
+        row = self._records.order(order_id)
+        if row.lease == lease_token:
+            row.lease_until = None
+
+    async def seconds_since_last_send(self, order_id: str) -> float | None:
+        sent_at = self._records.order(order_id).sent_at
+        return None if sent_at is None else (self._records.now() - sent_at).total_seconds()
+
+    async def record_placed(
+        self, order_id: str, lease_token: str, supplier_number: str, promised_at: Instant | None
+    ) -> PlacementResult:
+        row = self._records.order(order_id)
+        if row.lease == lease_token and row.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+            row.supplier_number, row.lease_until = supplier_number, None
+            row.become(OrderState.PLACED)
+        return self._result(row)
+
+    async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
+        row = self._records.order(order_id)
+        if row.lease == lease_token and row.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+            row.lease_until = None
+            row.become(OrderState.REFUSED, reason)
+        return self._result(row)
+
+    async def record_in_doubt(self, order_id: str, lease_token: str, reason: str) -> None:
+        row = self._records.order(order_id)
+        if row.lease == lease_token and row.state is OrderState.SENDING:
+            row.lease_until = None
+            row.become(OrderState.IN_DOUBT, reason)
+
+    @staticmethod
+    def _result(row: OrderRow) -> PlacementResult:
+        return PlacementResult(
+            order_id=row.order_id, state=row.state, supplier_number=row.supplier_number, reason=row.reason
+        )
+
+
+class RecordedAssessments:
+    """`Assessments`: batches in, decisions out."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def load(self, batch_id: str) -> BatchFacts:
+        if batch_id not in self._records.batches:
+            raise NotFound(f"there is no batch {batch_id}")
+        batch, facts = self._records.batches[batch_id]
+        return _facts(batch, [one for one in facts if one.need.need_id not in self._records.decisions])
+
+    async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
+        for one in decided:
+            self._records.decisions.setdefault(one.decision.decision_id, one)
+            if isinstance(one.decision.result, Proposal):
+                self._records.propose(ref_of(one), one.decision.result.units)
+        mine = [self._records.decisions[fact.need.need_id].decision for fact in self._records.batches[batch_id][1]]
+        holds = sum(isinstance(decision.result, Hold) for decision in mine)
+        return AssessmentSummary(batch_id=batch_id, holds=holds, proposals=len(mine) - holds)
+
+    async def load_waiting(self, decision_id: str) -> BatchFacts | None:
+        row = self._records.proposals[decision_id]
+        if row.task is not TaskState.OPEN:
+            return None
+        fact = facts_of(self._records.rescored or decided())
+        batch = NeedBatch(batch_id=decision_id, location=row.ref.location, clock=self._records.clock, needs=1)
+        return _facts(batch, [fact]).model_copy(update={"revision": row.ref.revision})
+
+    async def record_rescore(self, decided: Decided) -> RescoreResult:
+        row = self._records.proposals[decided.decision.decision_id]
+        if row.task is not TaskState.OPEN or self._records.rescored is None:
+            return RescoreResult(ref=row.ref, changed=False)
+        if isinstance(decided.decision.result, Hold):
+            row.task, row.state = TaskState.VOIDED, "voided"
+            return RescoreResult(ref=None)
+        row.ref = row.ref.model_copy(
+            update={
+                "revision": decided.decision.revision,
+                "proposal_hash": decided.decision.proposal_hash,
+                "supplier": decided.decision.result.supplier,
+            }
+        )
+        row.units = decided.decision.result.units
+        return RescoreResult(ref=row.ref)
+
+
+class RecordedOutcomes:
+    """`Outcomes`: what is due, and what was measured."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def due(self, limit: int) -> list[OutcomeFacts]:
+        return self._records.due[:limit]
+
+    async def record(self, outcomes: Sequence[Outcome]) -> int:
+        known = {one.facts.decision_id for one in self._records.outcomes}
+        fresh = [one for one in outcomes if one.facts.decision_id not in known]
+        self._records.outcomes += fresh
+        done = {one.facts.decision_id for one in outcomes}
+        self._records.due = [one for one in self._records.due if one.decision_id not in done]
+        return len(fresh)
+
+
+def facts_of(decided: Decided) -> NeedFacts:
+    """The facts that this decision would be made from; the scores come from `EchoScoring`."""
+    inputs = decided.inputs
+    row = ScoringRow(
+        item=inputs.item.item, location=inputs.position.location, supplier=inputs.options[0].supplier.supplier,
+        last_day=inputs.clock.date(), history=DemandHistory(first_day=inputs.clock.date(), daily_units=(3,)),
+        on_hand_units=inputs.position.on_hand_units, lead_times=LeadTimes(promised_days=5), review_days=7,
+        shortage_per_unit=inputs.shortage_per_unit, holding_per_unit_day=inputs.holding_per_unit_day,
+    )  # fmt: skip
+    return NeedFacts(
+        need=inputs.need, item=inputs.item, position=inputs.position, options=inputs.options, row=row,
+        ordered_before=inputs.ordered_before, largest_receipt_units=inputs.largest_receipt_units,
+        data_through=inputs.data_through,
+    )  # fmt: skip
+
+
+def ref_of(one: Decided, **more: object) -> ReplenishmentRef:
+    """What a workflow carries of this proposal."""
+    result = one.decision.result
+    assert isinstance(result, Proposal)
+    ref = ReplenishmentRef(
+        decision_id=one.decision.decision_id, revision=one.decision.revision,
+        proposal_hash=one.decision.proposal_hash, location=one.inputs.position.location, supplier=result.supplier,
+        tier=result.tier,
+    )  # fmt: skip
+    return ref.model_copy(update=more)
+
+
+def _facts(batch: NeedBatch, facts: list[NeedFacts]) -> BatchFacts:
+    return BatchFacts(
+        batch=batch, facts=tuple(facts), policy=POLICY, currency="EUR", holding_rate_per_year=Decimal("0.2")
+    )
