@@ -13,7 +13,7 @@ from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.pool import Database
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
-from workflows.domain.identity import canonical
+from workflows.domain.identity import canonical, rfc3339
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
@@ -68,7 +68,10 @@ class PostgresAssessments:
             for one in fresh:
                 await _store(cursor, one)
             entries = [
-                await _propose(cursor, one, policy) for one in fresh if isinstance(one.decision.result, Proposal)
+                entry
+                for one in fresh
+                if isinstance(one.decision.result, Proposal)
+                for entry in await _propose(cursor, one, policy)
             ]
             if holds:
                 entries.append(_holds_entry(batch_id, model_digest, holds))
@@ -89,14 +92,14 @@ class PostgresAssessments:
         decision, result = decided.decision, decided.decision.result
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT t.state, r.*, t.remind_at, t.escalate_at, t.expire_at FROM task t
+                """SELECT r.*, t.state AS task_state, t.remind_at, t.escalate_at, t.expire_at FROM task t
                    JOIN replenishment r USING (decision_id) WHERE t.decision_id = %s FOR UPDATE""",
                 [decision.decision_id],
             )
             row = await cursor.fetchone()
             if row is None:
                 raise NotFound(f"there is no task {decision.decision_id}")
-            if row["state"] != "open":
+            if row["task_state"] != "open":
                 return RescoreResult(ref=_ref(row), changed=False)
             if isinstance(result, Proposal) and (result.supplier, result.units, result.unit_cost) == (
                 row["supplier"], row["units"], row["unit_cost"],
@@ -167,7 +170,7 @@ async def _store(cursor: Cursor, decided: Decided) -> None:
     )
 
 
-async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> NewEntry:
+async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[NewEntry]:
     """A proposal's row, and its task when a person must agree."""
     decision, inputs, result = decided.decision, decided.inputs, decided.decision.result
     assert isinstance(result, Proposal)  # noqa: S101 - callers pass proposals only
@@ -186,11 +189,12 @@ async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> NewEntry
     await cursor.execute(
         "UPDATE need SET state = %s WHERE need_id = %s", ["closed" if blocked else "proposed", decision.decision_id]
     )
+    entries = [_proposed_entry(decided, EntryType.DECISION_PROPOSED)]
     if blocked:
         await rest(cursor, inputs.position.location, inputs.position.item)
     elif result.tier is RiskTier.REVIEW:
-        await _open_task(cursor, decided, result, policy)
-    return _proposed_entry(decided, EntryType.DECISION_PROPOSED)
+        entries.append(await _open_task(cursor, decided, result, policy))
+    return entries
 
 
 async def rest(cursor: Cursor, location: str, item: str, *, days: int = 3) -> None:
@@ -202,7 +206,7 @@ async def rest(cursor: Cursor, location: str, item: str, *, days: int = 3) -> No
     )
 
 
-async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: Policy) -> None:
+async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: Policy) -> NewEntry:
     decision, position = decided.decision, decided.inputs.position
     opened = decision.decided_at
     remind, escalate, expire = (
@@ -226,6 +230,12 @@ async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy:
                VALUES ('replenishment', %s, %s, %s) ON CONFLICT DO NOTHING""",
             [decision.decision_id, instant, position.location],
         )
+    body = {
+        "hash": decision.proposal_hash,
+        "rules": [str(rule.code) for rule in result.rules],
+        "expires": rfc3339(expire),
+    }
+    return _entry(decided, EntryType.TASK_OPENED, body)
 
 
 async def _void(cursor: Cursor, decided: Decided, reason: str) -> None:

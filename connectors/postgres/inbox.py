@@ -60,6 +60,11 @@ class Inbox:
         self._log_id = log_id
         self._epochs: dict[TopicPartition, int] = {}
 
+    @property
+    def owned(self) -> frozenset[TopicPartition]:
+        """The partitions that this inbox took over."""
+        return frozenset(self._epochs)
+
     def take_over(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Become the owner of these partitions; the next offset of each (0 when the log was never read)."""
         found = {}
@@ -102,12 +107,12 @@ class Inbox:
             newest[key] = max(newest.get(key, -1), message.offset)
         for (topic, partition), offset in sorted(newest.items()):
             cursor.execute(
-                """UPDATE kafka_position SET next_offset = %s
-                   WHERE log_id = %s AND topic = %s AND partition = %s AND owner_epoch = %s AND next_offset <= %s""",
-                [offset + 1, self._log_id, topic, partition, self._epochs.get((topic, partition), -1), offset],
+                """UPDATE kafka_position SET next_offset = greatest(next_offset, %s)
+                   WHERE log_id = %s AND topic = %s AND partition = %s AND owner_epoch = %s""",
+                [offset + 1, self._log_id, topic, partition, self._epochs.get((topic, partition), -1)],
             )
             if cursor.rowcount != 1:
-                raise PartitionLost(f"{topic}[{partition}] was taken over, or moved past offset {offset}")
+                raise PartitionLost(f"{topic}[{partition}] was taken over by another consumer")
 
     def _store(self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], result: Accepted) -> list[Received]:
         """Insert unknown events; known ones are duplicates, or conflicts when their bytes differ."""
@@ -214,7 +219,8 @@ def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[Received]) -> int:
     """What the accepted events mean: movements first, then news of orders and suppliers, clocks last."""
     events = [(message.event, message.traceparent) for message in fresh if message.event]
     movements = [movement for event, _ in events if (movement := movement_of(event))]
-    touched = positions.fold(cursor, movements)
+    ordered = shipments.lock(cursor, [event for event, _ in events])
+    touched = positions.fold(cursor, movements, ordered)
     shipments.apply(cursor, [event for event, _ in events], movements)
     traces = {(m.location, m.item): t for (e, t) in events if (m := movement_of(e))}
     opened = needs.open_needs(cursor, touched, NeedCause.BELOW_WATCH_LEVEL, [traces.get(key) for key in touched])

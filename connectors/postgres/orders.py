@@ -160,8 +160,13 @@ class PostgresOrders:
             body = {"answer": "placed", "supplier_number": supplier_number, "lines_digest": order["lines_digest"]}
             await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_ANSWERED, body)])
             # Goods may have arrived before this answer was noted.
-            await cursor.execute("SELECT settle_order(%s)", [order_id])
-            return PlacementResult(order_id=order_id, state=OrderState.PLACED, supplier_number=supplier_number)
+            await cursor.execute("SELECT settle_order(%s) AS state", [order_id])
+            row = await cursor.fetchone()
+            state = OrderState(row["state"]) if row and row["state"] else OrderState.PLACED
+            if state is not OrderState.PLACED:
+                closed = {"state": str(state), "reason": "nothing more is outstanding"}
+                await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_CLOSED, closed)])
+            return PlacementResult(order_id=order_id, state=state, supplier_number=supplier_number)
 
     async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
         async with self._database.transaction() as cursor:

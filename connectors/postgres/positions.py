@@ -35,14 +35,17 @@ WHERE p.location = u.location AND p.item = u.item
 
 _ADD_DEMAND = """
 INSERT INTO daily_demand AS d (location, item, day, units, promotion)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::date[], %s::int[], %s::boolean[])
+SELECT * FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::boolean[])
 ON CONFLICT (location, item, day) DO UPDATE
 SET units = d.units + excluded.units, promotion = d.promotion OR excluded.promotion
 """
 
 
-def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement]) -> list[Key]:
-    """Store new movements and bring their positions up to date; the positions touched, in order."""
+def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lock: Sequence[Key] = ()) -> list[Key]:
+    """Store new movements and bring their positions up to date; the positions touched, in order.
+
+    `also_lock`: positions that the caller changes later in this transaction; all are locked here, in name order.
+    """
     if not movements:
         return []
     columns = (
@@ -54,7 +57,7 @@ def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement]) -> list
     for movement in movements:
         by_key[movement.location, movement.item].append(movement)
     keys = sorted(by_key)
-    _fold_positions(cursor, keys, by_key)
+    _fold_positions(cursor, sorted({*keys, *also_lock}), by_key)
     _fold_demand(cursor, movements)
     return keys
 
@@ -72,7 +75,8 @@ def _fold_positions(cursor: psycopg.Cursor[DictRow], keys: list[Key], by_key: di
            ORDER BY location, item FOR UPDATE OF position""",
         [locations, items],
     )
-    updated = [_folded(cursor, row, by_key[row["location"], row["item"]]) for row in cursor.fetchall()]
+    locked = [row for row in cursor.fetchall() if (row["location"], row["item"]) in by_key]
+    updated = [_folded(cursor, row, by_key[row["location"], row["item"]]) for row in locked]
     cursor.execute(_UPDATE_POSITIONS, [list(column) for column in zip(*updated, strict=True)])
 
 

@@ -31,7 +31,8 @@ class RelayStore:
     def batches(self, retry_after_s: float) -> list[NeedBatch]:
         """New batches of unassessed needs, and old ones whose workflow is not known to have finished."""
         with transaction(self._connection) as cursor:
-            return needs.make_batches(cursor) + needs.unfinished_batches(cursor, retry_after_s)
+            needs.make_batches(cursor)
+            return needs.unfinished_batches(cursor, retry_after_s)
 
     def batch_started(self, batch_id: str) -> None:
         """Note that the batch's workflow runs."""

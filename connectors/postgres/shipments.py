@@ -5,8 +5,26 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.rows import DictRow
 
-from workflows.domain.events import Event, ShipmentStatus, ShipmentUpdated, SupplierUpdated
+from connectors.postgres import ledger
+from workflows.domain.events import Event, ShipmentStatus, ShipmentUpdated, StockReceived, SupplierUpdated
+from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.positions import Movement, MovementKind
+
+
+def lock(cursor: psycopg.Cursor[DictRow], events: Sequence[Event]) -> list[tuple[str, str]]:
+    """Lock the orders that these events speak of; returns the positions of their lines, which are locked next.
+
+    Whoever writes locks orders before positions, and each kind in name order, so that nobody waits in a circle.
+    """
+    spoken = {event.data.order_id for event in events if isinstance(event.data, (ShipmentUpdated, StockReceived))}
+    orders = sorted(order_id for order_id in spoken if order_id)
+    if not orders:
+        return []
+    cursor.execute(
+        "SELECT order_id FROM purchase_order WHERE order_id = ANY(%s) ORDER BY order_id FOR UPDATE", [orders]
+    )
+    cursor.execute("SELECT DISTINCT location, item FROM order_line WHERE order_id = ANY(%s)", [orders])
+    return [(row["location"], row["item"]) for row in cursor.fetchall()]
 
 
 def apply(cursor: psycopg.Cursor[DictRow], events: Sequence[Event], movements: Sequence[Movement]) -> None:
@@ -23,15 +41,26 @@ def apply(cursor: psycopg.Cursor[DictRow], events: Sequence[Event], movements: S
         _lead_time(cursor, receipt)
         orders.add(receipt.order_id or "")
     for order_id in sorted(orders):
-        cursor.execute("SELECT settle_order(%s)", [order_id])
+        cursor.execute("SELECT settle_order(%s) AS state", [order_id])
+        row = cursor.fetchone()
+        if row and row["state"]:
+            ledger.append_now(cursor, [_closed(order_id, row["state"], events)])
+
+
+def _closed(order_id: str, state: str, events: Sequence[Event]) -> NewEntry:
+    at = max(event.time for event in events)
+    body = {"state": state, "reason": "nothing more is outstanding"}
+    return NewEntry(stream=f"order:{order_id}", type=EntryType.ORDER_CLOSED, actor="intake", occurred_at=at, body=body)
 
 
 def _shipment(cursor: psycopg.Cursor[DictRow], event: Event, news: ShipmentUpdated) -> None:
     """The newest word about the expected day counts; each kind of news is noted once, at its own time."""
     cursor.execute(
         """UPDATE purchase_order SET
-               promised_at = CASE WHEN news_at <= %(at)s THEN coalesce(%(expected)s, promised_at) ELSE promised_at END,
-               news_at = greatest(news_at, %(at)s),
+               promised_at = CASE WHEN %(expected)s::timestamptz IS NULL OR promised_news_at > %(at)s
+                   THEN promised_at ELSE %(expected)s END,
+               promised_news_at = CASE WHEN %(expected)s::timestamptz IS NULL OR promised_news_at > %(at)s
+                   THEN promised_news_at ELSE %(at)s END,
                acknowledged_at = CASE WHEN %(status)s = 'acknowledged'
                    THEN least(coalesce(acknowledged_at, %(at)s), %(at)s) ELSE acknowledged_at END,
                shipped_at = CASE WHEN %(status)s = 'shipped'
@@ -53,21 +82,22 @@ def _supplier(cursor: psycopg.Cursor[DictRow], event: Event, news: SupplierUpdat
     """Fields left out stay; an older word never overrules a newer one."""
     if news.blocked is not None:
         cursor.execute(
-            """UPDATE supplier SET blocked = %s, updated_at = %s
-               WHERE supplier = %s AND (updated_at IS NULL OR updated_at <= %s)""",
+            """UPDATE supplier SET blocked = %s, blocked_at = %s
+               WHERE supplier = %s AND (blocked_at IS NULL OR blocked_at <= %s)""",
             [news.blocked, event.time, news.supplier, event.time],
         )
-    cursor.execute(
-        """UPDATE sourcing SET lead_time_days = coalesce(%(lead)s, lead_time_days),
-               unit_cost = coalesce(%(cost)s, unit_cost),
-               minimum_order_units = coalesce(%(minimum)s, minimum_order_units), updated_at = %(at)s
-           WHERE supplier = %(supplier)s AND (%(item)s::text IS NULL OR item = %(item)s)
-             AND (updated_at IS NULL OR updated_at <= %(at)s)""",
-        {
-            "lead": news.lead_time_days, "cost": news.unit_cost, "minimum": news.minimum_order_units, "at": event.time,
-            "supplier": news.supplier, "item": news.item,
-        },
-    )  # fmt: skip
+    for column, at_column, value in (
+        ("lead_time_days", "lead_time_at", news.lead_time_days),
+        ("unit_cost", "unit_cost_at", news.unit_cost),
+        ("minimum_order_units", "minimum_order_at", news.minimum_order_units),
+    ):
+        if value is not None:
+            cursor.execute(
+                f"""UPDATE sourcing SET {column} = %(value)s, {at_column} = %(at)s
+                    WHERE supplier = %(supplier)s AND (%(item)s::text IS NULL OR item = %(item)s)
+                      AND ({at_column} IS NULL OR {at_column} <= %(at)s)""".encode(),  # noqa: S608 - our own names
+                {"value": value, "at": event.time, "supplier": news.supplier, "item": news.item},
+            )
 
 
 def _lead_time(cursor: psycopg.Cursor[DictRow], receipt: Movement) -> None:

@@ -24,7 +24,7 @@ CREATE TABLE supplier (
     name text NOT NULL,
     blocked boolean NOT NULL DEFAULT false,
     cost_per_order numeric(16, 4) NOT NULL DEFAULT 0,
-    updated_at timestamptz
+    blocked_at timestamptz
 );
 
 CREATE TABLE sourcing (
@@ -37,7 +37,10 @@ CREATE TABLE sourcing (
     minimum_order_units integer NOT NULL DEFAULT 0,
     lead_time_days integer NOT NULL,
     review_days integer NOT NULL DEFAULT 1 CHECK (review_days >= 1),
-    updated_at timestamptz,
+    -- When the supplier last spoke of each condition: an older word never overrules a newer one, whatever came first.
+    lead_time_at timestamptz,
+    unit_cost_at timestamptz,
+    minimum_order_at timestamptz,
     PRIMARY KEY (location, item, supplier)
 );
 CREATE INDEX sourcing_by_supplier ON sourcing (supplier, item);

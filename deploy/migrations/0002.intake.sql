@@ -79,7 +79,7 @@ CREATE TABLE position (
     on_hand_units bigint GENERATED ALWAYS AS (counted_units + moved_units) STORED,
     reserved_units bigint NOT NULL DEFAULT 0,
     on_order_units bigint NOT NULL DEFAULT 0,
-    watch_level_units integer,
+    watch_level_units bigint,
     last_assessed_at timestamptz,
     data_through timestamptz NOT NULL DEFAULT '-infinity',
     need_number integer NOT NULL DEFAULT 0,

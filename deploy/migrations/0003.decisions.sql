@@ -24,7 +24,7 @@ CREATE TABLE decision (
 CREATE INDEX decision_by_position ON decision (location, item, decided_at DESC);
 CREATE INDEX decision_by_horizon ON decision (location, horizon_end);
 
--- One row per proposal: its life from proposed to closed. `units` are what will be ordered (edited ones included).
+-- One row per proposal: its life from proposed to closed. `units` are the proposal's; a person's edit is in `approval`.
 CREATE TABLE replenishment (
     decision_id text PRIMARY KEY REFERENCES need (need_id),
     revision integer NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE replenishment (
     location text NOT NULL,
     item text NOT NULL,
     supplier text NOT NULL,
-    units integer NOT NULL,
+    units bigint NOT NULL,
     unit_cost numeric(16, 4) NOT NULL,
     tier text NOT NULL CHECK (tier IN ('auto', 'review', 'blocked')),
     state text NOT NULL DEFAULT 'proposed'
@@ -55,8 +55,8 @@ CREATE TABLE task (
     location text NOT NULL,
     item text NOT NULL,
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'approved', 'rejected', 'expired', 'voided')),
-    value numeric(16, 4) NOT NULL,
-    cost_of_waiting numeric(16, 4) NOT NULL,
+    value numeric NOT NULL,
+    cost_of_waiting numeric NOT NULL,
     opened_at timestamptz NOT NULL,
     remind_at timestamptz NOT NULL,
     escalate_at timestamptz NOT NULL,
@@ -64,7 +64,7 @@ CREATE TABLE task (
     reminded_at timestamptz,
     escalated_at timestamptz,
     available_units bigint NOT NULL,
-    tolerance_units integer NOT NULL,
+    tolerance_units bigint NOT NULL,
     rescore_asked_at timestamptz,
     answered_at timestamptz,
     answered_by text
@@ -77,7 +77,7 @@ CREATE TABLE approval (
     revision integer NOT NULL,
     proposal_hash text NOT NULL,
     meaning text NOT NULL CHECK (meaning IN ('approve', 'approve_edited', 'reject', 'expire')),
-    units integer,
+    units bigint,
     reason text,
     comment text NOT NULL DEFAULT '',
     actor text NOT NULL,
@@ -97,7 +97,7 @@ CREATE TABLE outcome (
     body bytea NOT NULL,
     stocked_out boolean NOT NULL,
     within_interval boolean NOT NULL,
-    cost numeric(18, 4) NOT NULL
+    cost numeric NOT NULL
 );
 
 CREATE TABLE model_version (

@@ -26,7 +26,8 @@ CREATE TABLE purchase_order (
     acknowledged_at timestamptz,
     shipped_at timestamptz,
     delayed boolean NOT NULL DEFAULT false,
-    news_at timestamptz NOT NULL DEFAULT '-infinity',
+    -- Of the newest word about the expected day.
+    promised_news_at timestamptz,
     reason text NOT NULL DEFAULT '',
     settled_at timestamptz,
     told_at timestamptz,
@@ -40,13 +41,13 @@ CREATE TABLE order_line (
     need_id text NOT NULL UNIQUE REFERENCES replenishment (decision_id),
     item text NOT NULL,
     location text NOT NULL,
-    units integer NOT NULL CHECK (units > 0),
+    units bigint NOT NULL CHECK (units > 0),
     unit_cost numeric(16, 4) NOT NULL,
     proposal_hash text NOT NULL,
     line_no integer,
     refused_reason text,
-    received_units integer NOT NULL DEFAULT 0,
-    short_units integer NOT NULL DEFAULT 0,
+    received_units bigint NOT NULL DEFAULT 0,
+    short_units bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (order_id, need_id)
 );
 CREATE INDEX order_line_by_position ON order_line (location, item);
@@ -71,10 +72,15 @@ CREATE FUNCTION outstanding_units(p_location text, p_item text) RETURNS bigint L
       AND o.state IN ('collecting', 'sending', 'in_doubt', 'placed')
 $$;
 
-CREATE FUNCTION refresh_on_order(p_order_id text) RETURNS void LANGUAGE sql AS $$
+-- Locks first and counts in a second statement: a new statement sees what the transactions it waited for have committed.
+CREATE FUNCTION refresh_on_order(p_order_id text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM position p JOIN (SELECT DISTINCT location, item FROM order_line WHERE order_id = p_order_id) l
+        USING (location, item) ORDER BY p.location, p.item FOR UPDATE OF p;
     UPDATE position p SET on_order_units = outstanding_units(p.location, p.item)
-    FROM (SELECT DISTINCT location, item FROM order_line WHERE order_id = p_order_id ORDER BY 1, 2) l
-    WHERE p.location = l.location AND p.item = l.item
+    FROM (SELECT DISTINCT location, item FROM order_line WHERE order_id = p_order_id) l
+    WHERE p.location = l.location AND p.item = l.item;
+END
 $$;
 
 -- The send gate. A line may go out only if its proposal is the current revision and either was released by policy
@@ -82,6 +88,9 @@ $$;
 -- can get past it. Returns null when the line is authorised, else the reason.
 CREATE FUNCTION line_refusal(p_need_id text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
+        WHEN (o.supplier, o.location) <> (r.supplier, r.location) THEN 'the order is not one for this proposal'
+        WHEN (l.item, l.location, l.unit_cost) <> (r.item, r.location, r.unit_cost)
+            THEN 'the line is not what was proposed'
         WHEN l.proposal_hash <> r.proposal_hash THEN 'the proposal changed after the line was released'
         WHEN r.state <> 'released' THEN 'the proposal is ' || r.state
         WHEN s.blocked THEN 'the supplier is blocked'
@@ -94,6 +103,7 @@ CREATE FUNCTION line_refusal(p_need_id text) RETURNS text LANGUAGE sql STABLE AS
         ELSE 'the units are not those that were approved'
     END
     FROM order_line l
+    JOIN purchase_order o ON o.order_id = l.order_id
     JOIN replenishment r ON r.decision_id = l.need_id
     LEFT JOIN supplier s ON s.supplier = r.supplier
     LEFT JOIN approval a ON a.decision_id = l.need_id AND a.proposal_hash = l.proposal_hash
@@ -103,8 +113,13 @@ $$;
 
 -- Spread what arrived (and what never will) over an order's lines in need order, and settle the order when nothing is
 -- outstanding. A function of the recorded facts alone, so news may come late, twice or before the placement is noted.
-CREATE FUNCTION settle_order(p_order_id text) RETURNS void LANGUAGE plpgsql AS $$
+-- Returns the state that it settled in now, else null.
+CREATE FUNCTION settle_order(p_order_id text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_state text;
 BEGIN
+    -- One at a time, and in a statement of its own: the next one then sees the receipts of whoever was first.
+    PERFORM 1 FROM purchase_order WHERE order_id = p_order_id FOR UPDATE;
     WITH line AS (
         SELECT need_id, item, units,
                sum(units) OVER (PARTITION BY item ORDER BY need_id) - units AS before
@@ -129,7 +144,9 @@ BEGIN
         settled_at = clock_timestamp()
     WHERE o.order_id = p_order_id AND o.state = 'placed'
       AND NOT EXISTS (SELECT 1 FROM order_line l WHERE l.order_id = o.order_id AND l.refused_reason IS NULL
-                      AND l.received_units + l.short_units < l.units);
+                      AND l.received_units + l.short_units < l.units)
+    RETURNING o.state INTO v_state;
     PERFORM refresh_on_order(p_order_id);
+    RETURN v_state;
 END
 $$;

@@ -3,6 +3,7 @@
 How it is reached is in `deciding`; here is what is recorded, and the hash that approvals are bound to.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -13,7 +14,7 @@ from workflows.domain.identity import Digest, Instant, Payload, digest
 from workflows.domain.needs import Need
 from workflows.domain.policies import RiskTier, RuleFired
 from workflows.domain.positions import Position
-from workflows.domain.quantities import WaterfallStep
+from workflows.domain.quantities import Amount, WaterfallStep
 from workflows.domain.scores import Scores, ScoringRow
 
 
@@ -42,8 +43,8 @@ class DecisionInputs(Payload):
     position: Position
     options: tuple[SupplyOption, ...]
     scores: Scores
-    shortage_per_unit: Money
-    holding_per_unit_day: Money
+    shortage_per_unit: Decimal = Field(ge=0)
+    holding_per_unit_day: Decimal = Field(ge=0)
     ordered_before: bool = True
     largest_receipt_units: int | None = None
     """In the last 13 weeks; None when nothing was received."""
@@ -82,15 +83,15 @@ class Proposal(Payload):
     supplier: str
     units: int = Field(gt=0)
     unit_cost: Money
-    value: Money
+    value: Amount
     currency: str
     tier: RiskTier
     rules: tuple[RuleFired, ...]
     waterfall: tuple[WaterfallStep, ...]
     sentence: str
-    expected_cost: Money
+    expected_cost: Amount
     """EC(q*): expected shortage + holding cost with this order."""
-    expected_cost_without: Money
+    expected_cost_without: Amount
     """EC(0): the same if nothing is ordered."""
     safety_units: int
     """q(tau) - q(1/2): what uncertainty adds."""

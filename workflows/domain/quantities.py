@@ -6,11 +6,16 @@ Symbols and rules are those of the science notes: N requirement sample, q quanti
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from math import ceil
+from typing import Annotated
 
-from workflows.domain.catalog import Money, Sourcing
+from pydantic import Field
+
+from workflows.domain.catalog import Sourcing
 from workflows.domain.identity import Payload
 
 CENT = Decimal("0.0001")
+Amount = Annotated[Decimal, Field(decimal_places=4)]
+"""Money that was computed: of any size, because positions may be wrong by any amount and must still be decided."""
 
 
 class WaterfallStep(Payload):
@@ -19,7 +24,7 @@ class WaterfallStep(Payload):
     step: str
     units: int
     rule: str
-    cost: Money = Decimal(0)
+    cost: Amount = Decimal(0)
 
 
 def expected_cost(requirement: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:

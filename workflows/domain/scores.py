@@ -108,7 +108,7 @@ class Scores(Payload):
     segment: str
     target: Probability
     """Tau: the probability with which one order should suffice."""
-    requirement_units: tuple[int, ...]
+    requirement_units: Annotated[tuple[int, ...], Field(min_length=1)]
     days: tuple[DayForecast, ...]
     protection_days: int
     """Days that one order must cover: median lead time + review."""
