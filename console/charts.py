@@ -50,7 +50,7 @@ def fan(days: Sequence[DayForecast], markers: Sequence[Marker], *, title: str) -
         + " ".join(f"Day {marker.after_days + 1}: {marker.label}." for marker in markers)
     )
     return Markup(
-        '<svg class="chart fan" viewBox="0 0 {} {}" role="img" aria-labelledby="fan-title fan-desc">'
+        '<svg class="chart fan" viewBox="0 0 {} {}" role="img" aria-labelledby="fan-title" aria-describedby="fan-desc">'
         '<title id="fan-title">{}</title><desc id="fan-desc">{}</desc>{}</svg>'
     ).format(WIDTH, HEIGHT, title, desc.strip(), Markup("").join(parts))
 

@@ -7,6 +7,8 @@ from markupsafe import Markup, escape
 
 NOTHING = "–"  # noqa: RUF001 - an en dash is what an empty cell shows
 
+MINUS = "−"  # noqa: RUF001 - a real minus lines up with the plus
+
 
 def money(amount: Decimal | str | int | None, currency: str | None) -> str:
     """An amount with its currency, to the cent; amounts of different currencies are never summed."""
@@ -17,14 +19,14 @@ def number(value: Decimal | int | str | None, digits: int = 0) -> str:
     """A figure with thousands separators; as many decimals as asked for, none of them trailing zeros."""
     if value is None:
         return NOTHING
-    text = f"{Decimal(value):,.{digits}f}"
+    text = f"{Decimal(value):,.{digits}f}".replace("-", MINUS)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def signed(value: Decimal | int, digits: int = 0) -> str:
-    """A change, with its sign (a real minus, so that it lines up with the plus)."""
+    """A change, with its sign."""
     text = number(abs(Decimal(value)), digits)
-    return text if text == "0" else f"{'+' if value > 0 else '−'}{text}"  # noqa: RUF001
+    return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
 
 
 def percent(share: Decimal | str | None) -> str:

@@ -17,7 +17,8 @@ class Operation(NamedTuple):
     summary: str
     description: str
     parameters: list[dict[str, Any]]
-    body: str | None
+    body: list[str]
+    """The names of the JSON body's fields."""
 
 
 def routes(gate: Gate, pages: Pages) -> APIRouter:
@@ -37,7 +38,8 @@ def _operations(document: dict[str, Any]) -> list[Operation]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-            body = content.get("schema", {}).get("$ref", "").rpartition("/")[2] or None
+            schema = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            body = list(document["components"]["schemas"][schema]["properties"]) if schema else []
             operations.append(
                 Operation(
                     method.upper(), path, operation["summary"], operation.get("description", ""),

@@ -1,0 +1,203 @@
+"""Who gets in: a signed link, a signed token, nobody else; and a form only from its own session."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
+from itsdangerous import TimestampSigner
+
+from console.auth import API_TOKEN_LASTS, COOKIE, SESSION_LASTS, SIGN_IN_LASTS, Gate, api_token, sign_in_token
+from tests.fakes.console import KEY, ConsoleOverFakes
+
+OPEN_TO_ALL = {"/sign-in", "/livez", "/readyz"}
+OTHER_KEY = b"another key of thirty-two bytes .."
+
+
+@pytest.fixture
+def console() -> ConsoleOverFakes:
+    return ConsoleOverFakes()
+
+
+@pytest.fixture
+def client(console: ConsoleOverFakes) -> Iterator[TestClient]:
+    with TestClient(console.app, follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture
+def signed_in(client: TestClient) -> TestClient:
+    client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+    return client
+
+
+def past(monkeypatch: pytest.MonkeyPatch, age: timedelta) -> None:
+    """Tokens are made so long ago until `undo`."""
+    now = TimestampSigner.get_timestamp
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda self: now(self) - int(age.total_seconds()))
+
+
+def test_the_link_opens_a_session_and_the_token_leaves_the_address_bar(client: TestClient) -> None:
+    answer = client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert f"Max-Age={12 * 3600}" in cookie
+    assert "Ada" in client.get("/").text
+
+
+def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes, client: TestClient) -> None:
+    paths = console.app.openapi()["paths"]
+    pages = [
+        "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
+        "/models", "/docs/api",
+    ]  # fmt: skip
+    for page in pages:
+        answer = client.get(page)
+        assert (answer.status_code, answer.headers["location"][:8]) == (303, "/sign-in"), page
+    for path, operations in paths.items():
+        for method in operations:
+            answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
+            assert answer.status_code == 401, path
+            assert answer.headers["content-type"] == "application/problem+json"
+    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out"):
+        assert client.post(action).headers["location"] == "/sign-in", action
+    assert client.get("/api/v1/openapi.json").status_code == 401
+
+
+def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> None:
+    def walk(routes: object) -> Iterator[str]:
+        for route in routes:  # type: ignore[attr-defined]
+            if isinstance(route, APIRoute):
+                yield route.path
+            elif hasattr(route, "original_router"):
+                yield from walk(route.original_router.routes)
+
+    known = {
+        "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
+        "/models", "/docs/api", "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
+    }  # fmt: skip
+    found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
+
+    assert found - OPEN_TO_ALL == known, "a new page: say in the test above that it needs a session"
+
+
+def test_health_needs_nobody(client: TestClient) -> None:
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").text == "ready"
+
+
+def test_a_link_of_another_key_or_purpose_opens_nothing(client: TestClient) -> None:
+    for token in (sign_in_token(OTHER_KEY, "Ada"), api_token(KEY, "Ada"), "nonsense"):
+        answer = client.get("/sign-in", params={"token": token})
+        assert answer.status_code == 401
+        assert COOKIE not in client.cookies
+        assert token not in answer.text
+
+
+def test_a_link_expires(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        past(patch, SIGN_IN_LASTS + timedelta(seconds=5))
+        token = sign_in_token(KEY, "Ada")
+
+    assert client.get("/sign-in", params={"token": token}).status_code == 401
+
+
+def test_a_session_expires(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = sign_in_token(KEY, "Ada")
+    with monkeypatch.context() as patch:
+        past(patch, SESSION_LASTS + timedelta(seconds=5))
+        client.get("/sign-in", params={"token": token})
+
+    assert client.get("/inbox").status_code == 303
+
+
+def test_an_api_token_expires_and_is_no_session(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        past(patch, API_TOKEN_LASTS + timedelta(seconds=5))
+        old = api_token(KEY, "Ada")
+
+    assert client.get("/api/v1/counts", headers={"Authorization": f"Bearer {old}"}).status_code == 401
+    assert client.get("/api/v1/counts", headers={"Authorization": f"Bearer {api_token(KEY, 'A')}"}).status_code == 200
+    client.cookies.set(COOKIE, api_token(KEY, "Ada"))
+    assert client.get("/inbox").status_code == 303
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "/\\evil.example", "inbox", "/\nx"])
+def test_signing_in_never_leads_to_another_site(client: TestClient, target: str) -> None:
+    answer = client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada"), "next": target})
+
+    assert answer.headers["location"] == "/"
+
+
+def test_signing_in_leads_back_to_where_one_wanted_to_go(client: TestClient) -> None:
+    asked = client.get("/tasks/LEEDS:OAT-1L:1").headers["location"]
+    assert asked == "/sign-in?next=%2Ftasks%2FLEEDS:OAT-1L:1"
+
+    answer = client.post("/sign-in", data={"token": sign_in_token(KEY, "Ada"), "next": "/tasks/LEEDS:OAT-1L:1"})
+
+    assert answer.headers["location"] == "/tasks/LEEDS:OAT-1L:1"
+
+
+def csrf_of(client: TestClient) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', client.get("/").text)
+    assert found
+    return found[1]
+
+
+def test_signing_out_ends_the_session(signed_in: TestClient) -> None:
+    assert signed_in.post("/sign-out", data={"csrf": csrf_of(signed_in)}).status_code == 303
+    assert signed_in.get("/").status_code == 303
+
+
+def test_a_form_of_another_session_is_refused(console: ConsoleOverFakes, signed_in: TestClient) -> None:
+    with TestClient(console.app) as other:
+        other.get("/sign-in", params={"token": sign_in_token(KEY, "Mallory")})
+        stolen = csrf_of(other)
+
+    for data in ({}, {"csrf": ""}, {"csrf": stolen}, {"csrf": "ä"}):
+        assert signed_in.post("/sign-out", data=data).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}]
+)
+def test_a_form_sent_from_another_site_is_refused(signed_in: TestClient, headers: dict[str, str]) -> None:
+    answer = signed_in.post("/sign-out", data={"csrf": csrf_of(signed_in)}, headers=headers)
+
+    assert answer.status_code == 403
+
+
+def test_the_api_takes_a_change_by_cookie_only_with_the_header(signed_in: TestClient) -> None:
+    path = "/api/v1/tasks/LEEDS:OAT-1L:1/verdict"
+    body = {"proposal_hash": "0" * 64, "meaning": "approve"}
+    key = {"Idempotency-Key": "command-1"}
+
+    assert signed_in.get("/api/v1/counts").status_code == 200
+    assert signed_in.post(path, json=body, headers=key).status_code == 403
+    with_header = {**key, "X-Requested-With": "fetch"}
+    assert signed_in.post(path, json=body, headers=with_header).status_code == 409
+    assert signed_in.post(path, json=body, headers={**with_header, "Origin": "https://e.example"}).status_code == 403
+
+
+def test_a_short_key_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        Gate(b"short")
+
+
+def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
+    for path in ("/livez", "/sign-in", "/static/keys.js", "/nowhere", "/api/v1/counts", "/inbox"):
+        headers = client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+
+
+def test_a_body_that_is_too_large_or_of_unknown_size_is_refused(client: TestClient) -> None:
+    assert client.post("/sign-in", content=b"x" * 70_000).status_code == 413
+    assert client.post("/sign-in", content=iter([b"x"])).status_code == 411
