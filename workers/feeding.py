@@ -11,11 +11,11 @@ import json
 import logging
 import time as wall
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Protocol
 
+from connectors.erp.supplier_control import SupplierControl
+from connectors.kafka.producer import EventProducer
 from connectors.postgres.settling import Settling
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import ClockAdvanced, Event
@@ -35,43 +35,6 @@ SOURCE = "feed/clock"
 
 Say = Callable[[str], None]
 Hook = Callable[[date], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One event of the suppliers that became due."""
-
-    source: str
-    id: str
-    location: str
-    item: str | None
-    units: int
-    """Units received; 0 for news that moves no stock."""
-    at: datetime
-
-
-class SupplierSide(Protocol):
-    """The simulated suppliers, seen by whoever plays the world."""
-
-    def advance(self, through: datetime) -> None:
-        """Move their clock; everything due until then is emitted."""
-        ...
-
-    def emitted(self, through: datetime) -> list[Delivered]:
-        """All that was emitted with a time up to then."""
-        ...
-
-    def emit_again(self, ids: Sequence[str]) -> None:
-        """Publish these once more."""
-        ...
-
-
-class Publisher(Protocol):
-    """Where events go."""
-
-    def publish(self, events: Sequence[Event]) -> None:
-        """Returns when they are in the log."""
-        ...
 
 
 async def _nothing(_: date) -> None:
@@ -108,9 +71,9 @@ class WorldDriver:
     def __init__(
         self,
         source: FeedSource,
-        publisher: Publisher,
+        publisher: EventProducer,
         settling: Settling,
-        suppliers: SupplierSide,
+        suppliers: SupplierControl,
         journal: Journal,
         *,
         say: Say,

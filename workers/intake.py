@@ -106,9 +106,7 @@ class IntakeLoop:
         while waiting := letters.unpublished():
             self._producer.publish_dead_letters([_as_message(letter) for letter in waiting])
             letters.published([letter.dead_letter_id for letter in waiting])
-            log.warning(
-                "%d messages went to the dead letters; the last: %s", len(waiting), waiting[-1].error_code
-            )
+            log.warning("%d messages went to the dead letters; the last: %s", len(waiting), waiting[-1].error_code)
 
     def _keep_pace(self, consumer: EventConsumer, relay: RelayStore) -> None:
         """Back-pressure: what is accepted must be assessed some day."""

@@ -186,7 +186,7 @@ def suppliers_of(settings: Settings) -> HttpSuppliers:
     )
 
 
-def _trace_headers() -> Mapping[str, str]:
+def _trace_headers() -> dict[str, str]:
     traceparent = traceparent_of_current()
     return {"traceparent": traceparent} if traceparent else {}
 

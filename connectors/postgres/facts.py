@@ -10,7 +10,9 @@ import psycopg
 from psycopg.rows import DictRow
 
 from workflows.domain.catalog import Item, Sourcing, Supplier
+from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
+from workflows.domain.identity import canonical
 from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
@@ -29,7 +31,15 @@ async def current_policy(cursor: Cursor) -> Policy:
     """The newest adopted policy."""
     await cursor.execute("SELECT document FROM policy_version ORDER BY version DESC LIMIT 1")
     row = await cursor.fetchone()
-    return Policy.model_validate_json(row["document"]) if row else Policy()
+    if row is not None:
+        return Policy.model_validate_json(row["document"])
+    default = Policy()
+    # A decision names its policy by digest, so even the default one must be there to be looked up.
+    await cursor.execute(
+        "INSERT INTO policy_version (digest, version, document) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+        [default.digest, default.version, canonical(default)],
+    )
+    return default
 
 
 async def setting(cursor: Cursor, key: str, default: str) -> str:
@@ -54,14 +64,14 @@ async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holdi
     histories, promotions = await _histories(cursor, keys)
     receipts = await _open_receipts(cursor, keys)
     past = await _past_orders(cursor, keys)
-    lead_times = await _lead_times(cursor, options)
+    lead_times = await _lead_times(cursor, options, keys["today"])
     gathered = []
     for row in rows:
         key = row["location"], row["item"]
         position, through = positions[key]
         item, offered = items[row["item"]], options.get(key, [])
         ordered_before, largest = past.get(key, (False, None))
-        first = min(offered, key=lambda o: (o.supplier.blocked, o.sourcing.rank, o.sourcing.supplier), default=None)
+        first = preferred(offered) or first_choice(offered)
         cost = first.sourcing.unit_cost if first else Decimal(0)
         scoring = ScoringRow(
             item=row["item"],
@@ -113,7 +123,7 @@ async def _items(cursor: Cursor, keys: dict[str, Any]) -> dict[str, Item]:
 
 async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[SupplyOption]]:
     await cursor.execute(
-        f"""SELECT s.*, to_jsonb(u) AS supplier_row,
+        f"""SELECT s.*, u.name, u.blocked, u.cost_per_order,
                    EXISTS (SELECT 1 FROM observed_lead_time t WHERE t.supplier = s.supplier)
                    OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = s.supplier
                               AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,
@@ -125,7 +135,7 @@ async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[Suppl
     found: dict[Key, list[SupplyOption]] = defaultdict(list)
     for row in await cursor.fetchall():
         option = SupplyOption(
-            sourcing=Sourcing(**row), supplier=Supplier.model_validate(row["supplier_row"]),
+            sourcing=Sourcing.model_validate(row), supplier=Supplier.model_validate(row),
             ordered_before=row["ordered_before"], refused_at=row["refused_at"],
         )  # fmt: skip
         found[row["location"], row["item"]].append(option)
@@ -189,22 +199,24 @@ async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[
     await cursor.execute(
         f"""SELECT location, item, bool_or(true) AS ordered,
                    max(units) FILTER (WHERE received_on > %(today)s - 91) AS largest
-            FROM observed_lead_time {_KEYS} GROUP BY location, item""",  # noqa: S608
+            FROM observed_lead_time {_KEYS} WHERE received_on <= %(today)s GROUP BY location, item""",  # noqa: S608
         keys,
     )
     return {(r["location"], r["item"]): (r["ordered"], r["largest"]) for r in await cursor.fetchall()}
 
 
-async def _lead_times(cursor: Cursor, options: dict[Key, list[SupplyOption]]) -> dict[Key, LeadTimes]:
+async def _lead_times(
+    cursor: Cursor, options: dict[Key, list[SupplyOption]], today: date
+) -> dict[Key, LeadTimes]:
     """Lane = supplier and location; keyed (supplier, location)."""
     lanes = sorted({(o.sourcing.supplier, location) for (location, _), listed in options.items() for o in listed})
     await cursor.execute(
         """SELECT supplier, location, days FROM (
                SELECT supplier, location, received_on - ordered_on AS days,
                       row_number() OVER (PARTITION BY supplier, location ORDER BY received_on DESC, reference) AS n
-               FROM observed_lead_time WHERE supplier = ANY(%s)
+               FROM observed_lead_time WHERE supplier = ANY(%s) AND received_on <= %s
            ) t WHERE n <= 60 ORDER BY supplier, location, n""",
-        [sorted({supplier for supplier, _ in lanes})],
+        [sorted({supplier for supplier, _ in lanes}), today],
     )
     lane: dict[Key, list[int]] = defaultdict(list)
     supplier: dict[str, list[int]] = defaultdict(list)

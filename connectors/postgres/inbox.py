@@ -117,15 +117,15 @@ class Inbox:
     def _store(self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], result: Accepted) -> list[Received]:
         """Insert unknown events; known ones are duplicates, or conflicts when their bytes differ."""
         fresh: dict[tuple[str, str], Received] = {}
+        again: list[tuple[tuple[str, str], Received]] = []
         digests = {id(message): content_digest(message.raw) for message in batch}
         for message in batch:
             if message.event is None:
                 result.dead.append(message)
                 continue
             identity = message.event.source, message.event.id
-            first = fresh.setdefault(identity, message)
-            if first is not message:
-                self._known(message, digests[id(message)], digests[id(first)], result)
+            if fresh.setdefault(identity, message) is not message:
+                again.append((identity, message))
         if not fresh:
             return []
         rows = [_inbox_row(self._log_id, message, digests[id(message)]) for message in fresh.values()]
@@ -138,6 +138,7 @@ class Inbox:
             [list(column) for column in zip(*rows, strict=True)],
         )
         new = {(row["source"], row["event_id"]) for row in cursor.fetchall()}
+        stored = {identity: digests[id(fresh[identity])] for identity in new}
         known = [identity for identity in fresh if identity not in new]
         if known:
             cursor.execute(
@@ -145,9 +146,9 @@ class Inbox:
                    JOIN unnest(%s::text[], %s::text[]) AS k (source, event_id) USING (source, event_id)""",
                 [[source for source, _ in known], [event for _, event in known]],
             )
-            for row in cursor.fetchall():
-                message = fresh[row["source"], row["event_id"]]
-                self._known(message, digests[id(message)], row["payload_sha256"], result)
+            stored |= {(row["source"], row["event_id"]): row["payload_sha256"] for row in cursor.fetchall()}
+        for identity, message in [(identity, fresh[identity]) for identity in known] + again:
+            self._known(message, digests[id(message)], stored[identity], result)
         return [message for identity, message in fresh.items() if identity in new]
 
     @staticmethod
@@ -165,14 +166,19 @@ class Inbox:
         )  # fmt: skip
 
     def _store_dead(self, cursor: psycopg.Cursor[DictRow], dead: list[Received]) -> list[Received]:
-        for letter in dead:
-            cursor.execute(
+        """Dead letters keep their bytes; what is told about them is made fit for text columns."""
+        if dead:
+            cursor.executemany(
                 """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload,
                                             payload_sha256, error_code, error_detail, traceparent)
                    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
                 [
-                    self._log_id, letter.topic, letter.partition, letter.offset, letter.key, letter.raw,
-                    content_digest(letter.raw), letter.error_code, letter.error_detail[:500], letter.traceparent,
+                    (
+                        self._log_id, letter.topic, letter.partition, letter.offset, _storable(letter.key), letter.raw,
+                        content_digest(letter.raw), letter.error_code, _storable(letter.error_detail[:500]),
+                        _storable(letter.traceparent),
+                    )
+                    for letter in dead
                 ],
             )  # fmt: skip
         return dead
@@ -211,20 +217,25 @@ def _inbox_row(log_id: str, message: Received, sha256: str) -> tuple[object, ...
     assert event is not None  # noqa: S101 - callers pass readable messages only
     return (
         event.source, event.id, event.type, event.time, message.raw, sha256, log_id, message.topic, message.partition,
-        message.offset, message.traceparent or event.traceparent,
+        message.offset, _storable(message.traceparent or event.traceparent),
     )  # fmt: skip
+
+
+def _storable(text: str | None) -> str | None:
+    """Message keys and headers are anybody's bytes: without what no text column holds."""
+    return None if text is None else text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[Received]) -> int:
     """What the accepted events mean: movements first, then news of orders and suppliers, clocks last."""
-    events = [(message.event, message.traceparent) for message in fresh if message.event]
+    events = [(m.event, m.traceparent or m.event.traceparent) for m in fresh if m.event]
     movements = [movement for event, _ in events if (movement := movement_of(event))]
     ordered = shipments.lock(cursor, [event for event, _ in events])
     touched = positions.fold(cursor, movements, ordered)
     shipments.apply(cursor, [event for event, _ in events], movements)
-    traces = {(m.location, m.item): t for (e, t) in events if (m := movement_of(e))}
+    traces = {(m.location, m.item): _storable(trace) for event, trace in events if (m := movement_of(event))}
     opened = needs.open_needs(cursor, touched, NeedCause.BELOW_WATCH_LEVEL, [traces.get(key) for key in touched])
-    clocks = [(event.data, trace) for event, trace in events if isinstance(event.data, ClockAdvanced)]
+    clocks = [(event.data, _storable(trace)) for event, trace in events if isinstance(event.data, ClockAdvanced)]
     for data, trace in sorted(clocks, key=lambda pair: (pair[0].through, pair[0].location)):
         opened += needs.advance_clock(cursor, data.location, data.through, trace)
     return opened

@@ -80,15 +80,21 @@ def advance_clock(
     if moved is None:
         return 0
     cursor.execute(
-        """WITH closed AS (
-               UPDATE business_clock SET swept_through = (watermark AT TIME ZONE 'UTC')::date - 1
+        """WITH before AS (
+               SELECT location, swept_through, (watermark AT TIME ZONE 'UTC')::date - 1 AS day FROM business_clock
                WHERE location = %(location)s
-                 AND (swept_through IS NULL OR swept_through < (watermark AT TIME ZONE 'UTC')::date - 1)
-               RETURNING swept_through AS day
+           ), closed AS (
+               UPDATE business_clock c SET swept_through = b.day FROM before b
+               WHERE c.location = b.location AND (b.swept_through IS NULL OR b.swept_through < b.day)
+               RETURNING greatest(coalesce(b.swept_through + 1, b.day), b.day - 30) AS first, b.day
            ), stockout AS (
+               -- The clock may close several days at once; an item that stood at nothing since its last movement was out
+               -- of stock on each of them.
                INSERT INTO stockout_day (location, item, day)
-               SELECT p.location, p.item, closed.day FROM position p, closed
+               SELECT p.location, p.item, d.day::date FROM position p, closed,
+                   generate_series(closed.first, closed.day, interval '1 day') AS d (day)
                WHERE p.location = %(location)s AND p.on_hand_units <= 0
+                 AND (d.day::date = closed.day OR d.day::date >= (p.data_through AT TIME ZONE 'UTC')::date)
                ON CONFLICT DO NOTHING
            )
            SELECT day FROM closed""",

@@ -16,14 +16,17 @@ SELECT d.decision_id, d.location, d.item, d.kind, d.horizon_end, c.watermark, e.
             AND q.day >= (d.decided_at AT TIME ZONE 'UTC')::date AND q.day < d.horizon_end) AS demand,
        (SELECT count(*) FROM stockout_day s WHERE s.location = d.location AND s.item = d.item
             AND s.day >= (d.decided_at AT TIME ZONE 'UTC')::date AND s.day < d.horizon_end) AS days_out,
-       coalesce(l.units, 0) AS ordered, coalesce(l.received_units, 0) AS received, p.on_hand_units
-FROM (SELECT DISTINCT ON (decision_id) * FROM decision ORDER BY decision_id, revision DESC) d
+       coalesce(l.units, 0)::bigint AS ordered, coalesce(l.received_units, 0)::bigint AS received, p.on_hand_units
+FROM decision d
 JOIN business_clock c ON c.location = d.location
 JOIN evidence e ON e.sha256 = d.inputs_sha256
 JOIN position p ON p.location = d.location AND p.item = d.item
-LEFT JOIN order_line l ON l.need_id = d.decision_id
-LEFT JOIN outcome o ON o.decision_id = d.decision_id
-WHERE o.decision_id IS NULL AND d.horizon_end <= (c.watermark AT TIME ZONE 'UTC')::date
+LEFT JOIN order_line l ON l.need_id = d.decision_id AND l.refused_reason IS NULL
+    AND EXISTS (SELECT 1 FROM purchase_order b WHERE b.order_id = l.order_id
+                AND b.state IN ('sending', 'in_doubt', 'placed', 'received', 'closed'))
+WHERE d.horizon_end <= (c.watermark AT TIME ZONE 'UTC')::date
+  AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.decision_id = d.decision_id)
+  AND NOT EXISTS (SELECT 1 FROM decision n WHERE n.decision_id = d.decision_id AND n.revision > d.revision)
 ORDER BY d.horizon_end, d.decision_id LIMIT %s
 """
 

@@ -13,7 +13,7 @@ from yoyo import get_backend, read_migrations
 from yoyo.connections import DatabaseURI
 
 import connectors
-from workflows.domain.errors import QuartermasterError, Unavailable
+from workflows.domain.errors import InvalidInput, QuartermasterError, Unavailable
 
 Connection = psycopg.Connection[DictRow]
 AsyncConnection = psycopg.AsyncConnection[DictRow]
@@ -30,8 +30,10 @@ class UnsafeDatabase(QuartermasterError):
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout) as error:
         raise Unavailable(f"PostgreSQL did not answer: {str(error).strip()[:300]}") from error
+    except psycopg.DataError as error:
+        raise InvalidInput(f"PostgreSQL cannot hold this value: {str(error).strip()[:300]}") from error
 
 
 def connect(dsn: str, *, name: str) -> Connection:

@@ -1,0 +1,1 @@
+"""The command line's verbs: each parses, calls one thing, and prints."""

@@ -1,0 +1,148 @@
+"""`quartermaster decision`, `audit` and `model`: what was decided, whether the record is whole, and which model decides."""
+
+import asyncio
+import getpass
+from typing import Annotated
+
+import typer
+
+from connectors.postgres import ledger
+from connectors.postgres.pool import connect
+from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say, settings
+from workers.commands.tasks import State, _view, print_decision
+from workers.preparing import train
+from workers.session import opened
+from workers.wiring import engine, required
+from workflows.domain.errors import NotFound
+from workflows.domain.ledger import Verification
+from workflows.domain.models import ModelVersion, TrainingRequest
+from workflows.retraining import RetrainingClosed
+
+decisions = typer.Typer(no_args_is_help=True, help="Decisions and what became of them.")
+audit = typer.Typer(no_args_is_help=True, help="The ledger.")
+models = typer.Typer(no_args_is_help=True, help="Model versions.")
+
+
+@decisions.command("show")
+def show_decision(decision: str, state: State = None, json: AsJson = False) -> None:
+    """Show one decision from its facts to its outcome."""
+    with errors_explained():
+        view = run(_view(state, decision))
+        if json:
+            print_json(view.model_dump(mode="json"))
+            return
+        print_decision(view)
+        if view.outcome:
+            facts = view.outcome["facts"]
+            out.print(
+                f"Outcome: {facts['demand_units']} sold, {facts['forecast_p50']} expected, cost {view.outcome['cost']}"
+            )
+
+
+@audit.command()
+def verify(state: State = None, json: AsJson = False) -> None:
+    """Recompute every hash of the ledger. Exit code 1 when anything is not what was written."""
+    with errors_explained():
+        found = run(_verify(state))
+        if json:
+            print_json({"ok": found.ok, **found.model_dump(mode="json")})
+        else:
+            out.print(f"{found.entries:,} entries in {found.streams:,} chains: " + ("whole" if found.ok else "BROKEN"))
+            for one in found.breaks[:100]:
+                out.print(f"  {one.stream} entry {one.seq}: {one.problem}", markup=False)
+        if not found.ok:
+            raise typer.Exit(FAILED)
+
+
+@models.command("list")
+def list_models(state: State = None, json: AsJson = False) -> None:
+    """List model versions, newest first."""
+    with errors_explained():
+        versions = run(_versions(state))
+        if json:
+            print_json({"models": [version.model_dump(mode="json") for version in versions]})
+            return
+        rows = [
+            (v.number, v.digest[:12], v.status, v.trained_through, v.comparison.loss_ratio if v.comparison else "",
+             "; ".join(v.gate.reasons) if v.gate else "")
+            for v in versions
+        ]  # fmt: skip
+        print_table("Models", ("#", "digest", "status", "trained through", "loss ratio", "gate"), rows)
+
+
+@models.command("train")
+def train_model(
+    seed: int = 1,
+    unseen_days: Annotated[int, typer.Option(min=1, help="Newest days kept back to judge the candidate on.")] = 7,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Train a candidate, compare it with the champion, and promote it if it passes the gate."""
+    with errors_explained():
+        closed = run(
+            _train(state, TrainingRequest(seed=seed, reason=f"asked by {getpass.getuser()}", unseen_days=unseen_days))
+        )
+        if json:
+            print_json(closed.model_dump(mode="json"))
+            return
+        out.print(f"{str(closed.digest)[:12] if closed.digest else 'No candidate'}: {closed.status or 'nothing new'}")
+        for reason in closed.reasons:
+            out.print(f"  {reason}", markup=False)
+
+
+@models.command()
+def promote(digest: str, state: State = None, json: AsJson = False) -> None:
+    """Make a model the champion: one that waits for a person's word, or an earlier one."""
+    with errors_explained():
+        _print_version(run(_promote(state, digest)), json)
+
+
+@models.command()
+def rollback(state: State = None, json: AsJson = False) -> None:
+    """Go back to the champion before this one."""
+    with errors_explained():
+        _print_version(run(_rollback(state)), json)
+
+
+def _print_version(version: ModelVersion, json: bool) -> None:
+    if json:
+        print_json(version.model_dump(mode="json"))
+    else:
+        out.print(f"Model {version.digest[:12]} is the {version.status}")
+
+
+async def _verify(state: str | None) -> Verification:
+    async with opened(settings(), state, say) as found:
+        return await asyncio.to_thread(verify_ledger, required(found, "postgres_dsn"))
+
+
+def verify_ledger(dsn: str) -> Verification:
+    """Verify the ledger behind this database."""
+    with connect(dsn, name="quartermaster-verify") as connection:
+        return ledger.verify(ledger.read_entries(connection))
+
+
+async def _versions(state: str | None) -> list[ModelVersion]:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        return await parts.models.versions()
+
+
+async def _train(state: str | None, request: TrainingRequest) -> RetrainingClosed:
+    async with (
+        opened(settings(), state, say, worker=True) as found,
+        engine(found, name="quartermaster-cli", pool_size=2) as parts,
+    ):
+        return await train(parts, request)
+
+
+async def _promote(state: str | None, digest: str) -> ModelVersion:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        version = await parts.models.find(digest)
+        if version is None:
+            raise NotFound(f"no model, or more than one, begins with {digest}; `quartermaster model list` shows them")
+        return await parts.models.promote(version.digest, getpass.getuser())
+
+
+async def _rollback(state: str | None) -> ModelVersion:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        return await parts.models.rollback(getpass.getuser())

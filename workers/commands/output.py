@@ -1,0 +1,74 @@
+"""Prints for people and for programs: with --json one object on one line on stdout, everything else on stderr."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from workers.embedded import StackRunning
+from workers.servers.ports import PortInUse
+from workers.servers.server import ServerUnusable
+from workers.servers.supervisor import ProcessFailed
+from workers.settings import Settings, SettingsError
+from workflows.domain.errors import QuartermasterError
+from workflows.domain.identity import plain
+
+T = TypeVar("T")
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
+people = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+
+USAGE, FAILED = 2, 1
+KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusable, ProcessFailed)
+
+
+def say(text: str) -> None:
+    """One line of progress on stderr."""
+    people.print(text, markup=False)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One object, one line, stdout."""
+    sys.stdout.write(json.dumps(plain(document), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout; says so when it is empty."""
+    if not rows:
+        out.print(f"{title}: none")
+        return
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    out.print(table)
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Known errors end the command with their message; anything else is a fault and shows where it was."""
+    try:
+        yield
+    except KNOWN as error:
+        people.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        people.print(str(error), markup=False)
+        raise typer.Exit(USAGE if isinstance(error, SettingsError) else FAILED) from None
+
+
+def settings() -> Settings:
+    """The settings of this process, read once at the edge."""
+    return Settings.from_environment(os.environ)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work."""
+    return asyncio.run(work)

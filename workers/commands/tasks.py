@@ -1,0 +1,167 @@
+"""`quartermaster tasks`: the inbox on the command line, by the same desk as the console."""
+
+import getpass
+import uuid
+from typing import Annotated
+
+import typer
+
+from connectors.postgres.desk import PostgresDesk
+from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say, settings
+from workers.session import opened
+from workers.wiring import engine
+from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
+from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.ports import DecisionView, TaskRow
+
+app = typer.Typer(no_args_is_help=True, help="Restock tasks that wait for a person.")
+State = Annotated[str | None, typer.Option("--state", help="up, demo or a directory. Default: what runs.")]
+
+
+@app.command("list")
+def list_tasks(
+    state: State = None,
+    which: Annotated[TaskState, typer.Option("--which", help="Tasks in this state.")] = TaskState.OPEN,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    json: AsJson = False,
+) -> None:
+    """List tasks, the dearest to wait for first."""
+    with errors_explained():
+        rows = run(_list(state, which, limit))
+        if json:
+            print_json({"tasks": [row.model_dump(mode="json") for row in rows]})
+            return
+        columns = ("decision", "item", "units", "value", "risk", "supplier", "until", "why")
+        print_table(
+            "Tasks",
+            columns,
+            [
+                (r.decision_id, r.item_name, r.units, f"{r.value:.2f} {r.currency}", f"{r.stockout_risk:.0%}", r.supplier,
+                 f"{r.expire_at:%Y-%m-%d %H:%M}", ", ".join(r.rules))
+                for r in rows
+            ],
+        )  # fmt: skip
+
+
+@app.command()
+def show(decision: str, state: State = None, json: AsJson = False) -> None:
+    """Show one task: what is proposed, and why."""
+    with errors_explained():
+        view = run(_view(state, decision))
+        if view.task is None:
+            raise NotFound(f"{decision} never was a task; `quartermaster decision show {decision}` shows the decision")
+        if json:
+            print_json(view.model_dump(mode="json"))
+            return
+        print_decision(view)
+
+
+@app.command()
+def approve(
+    decision: str,
+    units: Annotated[int | None, typer.Option(min=1, help="Order this many instead of what is proposed.")] = None,
+    comment: str = "",
+    revision_hash: Annotated[
+        str | None, typer.Option("--hash", help="The proposal's hash, if you looked earlier.")
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Approve a task, or approve it with another quantity."""
+    meaning = Meaning.APPROVE if units is None else Meaning.APPROVE_EDITED
+    _answer(decision, meaning, revision_hash, state, json, units=units, comment=comment)
+
+
+@app.command()
+def reject(
+    decision: str,
+    reason: Annotated[RejectReason, typer.Option(help="Why not.")],
+    comment: str = "",
+    revision_hash: Annotated[
+        str | None, typer.Option("--hash", help="The proposal's hash, if you looked earlier.")
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Reject a task, with a reason."""
+    _answer(decision, Meaning.REJECT, revision_hash, state, json, reason=reason, comment=comment)
+
+
+def _answer(
+    decision: str,
+    meaning: Meaning,
+    revision_hash: str | None,
+    state: str | None,
+    json: bool,
+    *,
+    units: int | None = None,
+    reason: RejectReason | None = None,
+    comment: str = "",
+) -> None:
+    with errors_explained():
+        receipt = run(_submit(state, decision, meaning, revision_hash, units, reason, comment))
+        if json:
+            print_json(receipt.model_dump(mode="json"))
+            return
+        heard = "" if receipt.heard else " (recorded; the workflow hears of it when it runs)"
+        out.print(f"{receipt.decision_id}: {receipt.meaning}{heard}")
+
+
+async def _submit(
+    state: str | None,
+    decision: str,
+    meaning: Meaning,
+    revision_hash: str | None,
+    units: int | None,
+    reason: RejectReason | None,
+    comment: str,
+) -> VerdictReceipt:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        view = await PostgresDesk(parts.database).decision(decision)
+        try:
+            command = VerdictCommand(
+                command_id=f"cli-{uuid.uuid4()}",
+                decision_id=decision,
+                proposal_hash=revision_hash or view.decision.proposal_hash,
+                meaning=meaning,
+                units=units,
+                reason=reason,
+                comment=comment,
+            )
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+        return await parts.answers.answer(command, Actor(name=getpass.getuser(), channel="cli"))
+
+
+async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        return await PostgresDesk(parts.database).tasks(state=which, limit=limit)
+
+
+async def _view(state: str | None, decision: str) -> DecisionView:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        return await PostgresDesk(parts.database).decision(decision)
+
+
+def print_decision(view: DecisionView) -> None:
+    """One decision, for reading."""
+    decision = view.decision
+    out.print(
+        f"[bold]{decision.decision_id}[/] revision {decision.revision}, decided at {decision.decided_at:%Y-%m-%d %H:%M}"
+    )
+    out.print(decision.result.sentence, markup=False)
+    rows = [(step.step, step.units, step.rule, f"{step.cost:+.2f}") for step in decision.result.waterfall]
+    print_table("Quantity", ("step", "units", "rule", "expected cost"), rows)
+    for rule in getattr(decision.result, "rules", ()):
+        out.print(f"  needs a person: {rule.detail}", markup=False)
+    if view.task:
+        out.print(
+            f"Task: {view.task['state']}" + (f" by {view.task['answered_by']}" if view.task["answered_by"] else "")
+        )
+    if view.order:
+        order = view.order
+        out.print(
+            f"Order {order['order_id']}: {order['state']}, {order['received_units']} of {order['units']} received"
+        )
+    out.print(f"Proposal hash {decision.proposal_hash}\nModel {decision.model_digest}\nPolicy {decision.policy_digest}")
+    print_table("Timeline", ("at", "what", "who"), [(e["at"], e["type"], e["actor"]) for e in view.timeline])

@@ -1,0 +1,177 @@
+"""The demo: a stretch of a world with a scripted planner, played to its end, then checked against the books.
+
+Every count is read from the database and from the suppliers' own journal, never kept along the way; the exit code is
+what the invariants say.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.erp.supplier_control import SupplierControl
+from connectors.kafka.producer import EventProducer
+from connectors.kafka.topics import ensure_topics
+from connectors.postgres import ledger
+from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.pool import connect
+from connectors.postgres.settling import Settling
+from workers.feeding import Journal, WorldDriver
+from workers.planner import ScriptedPlanner
+from workers.preparing import Say, first_model, load_world, prepare_schema, train
+from workers.settings import Settings
+from workers.stack import EngineStack
+from workers.wiring import Engine, engine, required
+from workflows.domain.feeds import FeedSource
+from workflows.domain.models import ModelStatus, ModelVersion, TrainingRequest
+
+log = logging.getLogger(__name__)
+
+OUTCOMES_EVERY_S = 5
+OUTCOMES_WITHIN_S = 60.0
+RETRAIN_AFTER = 0.75
+"""Share of the stretch after which the demo retrains; the newest days of it stay unseen."""
+UNSEEN_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The demo's summary and what is wrong with it."""
+
+    summary: dict[str, Any]
+    broken: tuple[str, ...]
+
+
+async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say: Say) -> Outcome:
+    """Start a stack on this state, play the feed from where its journal stands, and check the books.
+
+    Raises:
+        StackRunning, PortInUse, ProcessFailed: the stack could not be started, or a process of it was given up.
+        Unavailable: something did not settle; `--resume` goes on from there.
+    """
+    began = time.monotonic()
+    asked = settings.model_copy(
+        update={
+            "clock": "replayed", "outcome_interval_s": OUTCOMES_EVERY_S, "currency": source.catalog.currency,
+            "temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0,
+        }
+    )  # fmt: skip
+    with EngineStack(state_dir, asked, say) as stack:
+        await asyncio.to_thread(stack.start)
+        await asyncio.to_thread(prepare_schema, stack.settings, say)
+        await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
+        await asyncio.to_thread(load_world, stack.settings, source, say)
+        running = await asyncio.to_thread(stack.start_supplier, source.behaviours)
+        for name in ("intake", "worker"):
+            await asyncio.to_thread(stack.start_process, name)
+        playing = asyncio.ensure_future(_play(running, state_dir, source, say))
+        outcome = await _while_healthy(stack, playing)
+    return Outcome({**outcome.summary, "seconds": round(time.monotonic() - began, 1)}, outcome.broken)
+
+
+async def _while_healthy(stack: EngineStack, playing: "asyncio.Future[Outcome]") -> Outcome:
+    """Fail at once when a process is given up, instead of waiting for what will never settle."""
+    try:
+        while not (await asyncio.wait({playing}, timeout=1.0))[0]:
+            stack.check()
+    finally:
+        playing.cancel()
+    return playing.result()
+
+
+async def _play(settings: Settings, state_dir: Path, source: FeedSource, say: Say) -> Outcome:
+    async with engine(settings, name="quartermaster-demo", pool_size=4) as parts:
+        await first_model(parts, say)
+        dsn = required(settings, "postgres_dsn")
+        control = SupplierControl(required(settings, "supplier_url"))
+        producer = EventProducer(required(settings, "kafka_bootstrap"))
+        with connect(dsn, name="quartermaster-demo") as connection:
+            settling = Settling(connection)
+            desk = PostgresDesk(parts.database)
+            planner = ScriptedPlanner(desk, parts.answers)
+            days = (source.last_day - source.first_day).days + 1
+            retrain_on = source.first_day + timedelta(days=int(days * RETRAIN_AFTER) - 1)
+
+            async def evening(day: date) -> None:
+                await planner.work(day)
+                if day == retrain_on:
+                    await _retrain(parts, say)
+
+            driver = WorldDriver(
+                source, producer, settling, control, Journal(state_dir / "feed.json"), say=say, answers=evening,
+                patient=False,
+            )  # fmt: skip
+            await driver.play()
+            await _outcomes_closed(settling, say)
+            summary, broken = await _books(parts, desk, control, dsn)
+        control.close()
+    return Outcome({"feed": source.name, "days": days, **summary}, tuple(broken))
+
+
+async def _retrain(parts: Engine, say: Say) -> None:
+    say("Retraining on what happened")
+    closed = await train(parts, TrainingRequest(seed=2, reason="demo", unseen_days=UNSEEN_DAYS))
+    verdict = "promoted" if closed.status is ModelStatus.CHAMPION else str(closed.status or "nothing new")
+    say(f"The candidate was {verdict}: {'; '.join(closed.reasons)}")
+
+
+async def _outcomes_closed(settling: Settling, say: Say) -> None:
+    """The schedule closes decisions; wait for it, but not for ever."""
+    say("Closing the decisions whose horizon has passed")
+    deadline = time.monotonic() + OUTCOMES_WITHIN_S
+    while await asyncio.to_thread(settling.outcomes_due):
+        if time.monotonic() > deadline:
+            log.warning("outcomes are still due after %.0f s", OUTCOMES_WITHIN_S)
+            return
+        await asyncio.sleep(0.5)
+
+
+async def _books(
+    parts: Engine, desk: PostgresDesk, control: SupplierControl, dsn: str
+) -> tuple[dict[str, Any], list[str]]:
+    counts = await desk.counts()
+    ours, theirs = await desk.order_lines(), await asyncio.to_thread(control.booked)
+    verified = await asyncio.to_thread(_verify, dsn)
+    versions = await parts.models.versions()
+    promoted = sum(_was_promoted(version) for version in versions)
+    summary = {**counts, "orders_at_supplier": len(theirs), "model_promoted": promoted, "ledger_ok": verified.ok}
+    return summary, broken_invariants(summary, ours, theirs)
+
+
+def _was_promoted(version: ModelVersion) -> bool:
+    """Whether it beat a champion and took its place; the first model beat nobody."""
+    in_use = version.status in (ModelStatus.CHAMPION, ModelStatus.RETIRED)
+    return in_use and version.comparison is not None
+
+
+def _verify(dsn: str) -> Any:
+    with connect(dsn, name="quartermaster-verify") as connection:
+        return ledger.verify(ledger.read_entries(connection))
+
+
+MUST_EXCEED_ZERO = (
+    "events", "needs", "holds", "proposals", "auto_released", "tasks_opened", "approved", "rejected", "orders_placed",
+    "orders_at_supplier", "receipts", "outcomes", "models_trained", "ledger_entries",
+)  # fmt: skip
+
+
+def broken_invariants(counts: dict[str, Any], ours: set[tuple[str, str]], theirs: set[tuple[str, str]]) -> list[str]:
+    """What the books contradict: an empty list is a demo that kept its promise."""
+    broken = [f"{name} is 0" for name in MUST_EXCEED_ZERO if not counts[name]]
+    if ours != theirs:
+        broken.append(f"orders differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the suppliers")
+    if not counts["ledger_ok"]:
+        broken.append("the ledger does not verify")
+    sums = (
+        ("needs", ("holds", "proposals")),
+        ("proposals", ("auto_released", "blocked", "tasks_opened")),
+        ("tasks_opened", ("approved", "rejected", "expired", "voided", "open")),
+    )
+    for total, parts in sums:
+        added = sum(counts[part] for part in parts)
+        if counts[total] != added:
+            broken.append(f"{total} is {counts[total]}, but {' + '.join(parts)} is {added}")
+    return broken

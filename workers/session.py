@@ -1,0 +1,77 @@
+"""Finds the state that a command means, and starts and stops what the command needs of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from workers.servers.runfile import RunRecord, read_run
+from workers.settings import Settings
+from workers.stack import EngineStack, Say, settings_on
+from workflows.domain.errors import InvalidInput
+
+UP, DEMO = "up", "demo"
+
+
+def state_directory(settings: Settings, state: str | None) -> Path:
+    """`up`, `demo` or a path; by default the running stack, else the last demo, else what `up` left.
+
+    Raises:
+        InvalidInput: there is no such state.
+    """
+    if state is not None:
+        chosen = settings.home / state if state in (UP, DEMO) else Path(state).expanduser().absolute()
+        if not chosen.is_dir():
+            raise InvalidInput(f"there is no state at {chosen}; --state takes {UP}, {DEMO} or a directory")
+        return chosen
+    known = [settings.home / UP, settings.home / DEMO]
+    for candidate in known:
+        if running(candidate):
+            return candidate
+    for candidate in reversed(known):
+        if candidate.is_dir():
+            return candidate
+    raise InvalidInput(
+        f"there is no state in {settings.home} yet; `quartermaster up` or `quartermaster demo` makes one"
+    )
+
+
+def running(state_dir: Path) -> RunRecord | None:
+    """The run on this state, if it is alive."""
+    record = read_run(state_dir)
+    return record if record is not None and record.running() and record.addresses is not None else None
+
+
+@asynccontextmanager
+async def opened(settings: Settings, state: str | None, say: Say, *, worker: bool = False) -> AsyncIterator[Settings]:
+    """Settings with every address. A state that does not run is started for the while, with a worker when asked.
+
+    Raises:
+        InvalidInput: there is no such state.
+    """
+    if settings.postgres_dsn and settings.temporal_address and state is None:
+        yield settings_beside(settings)
+        return
+    state_dir = state_directory(settings, state)
+    record = running(state_dir)
+    if record is not None and record.addresses is not None:
+        yield settings_on(state_dir, settings, record.addresses)
+        return
+    free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
+    with EngineStack(state_dir, settings.model_copy(update=free), lambda _: None) as stack:
+        say(f"Starting the servers of {state_dir} for this command")
+        await asyncio.to_thread(stack.start)
+        if worker:
+            await asyncio.to_thread(stack.start_supplier, ())
+            await asyncio.to_thread(stack.start_process, "worker")
+        yield stack.settings
+
+
+def settings_beside(settings: Settings) -> Settings:
+    """The settings of an installation with servers of its own: files that are not named lie in its home."""
+    return settings.model_copy(
+        update={
+            "model_store": settings.model_store or settings.home / "models",
+            "console_key_file": settings.console_key_file or settings.home / "console.key",
+        }
+    )

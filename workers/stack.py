@@ -1,0 +1,124 @@
+"""The whole stack on one state directory: embedded servers, our own processes, and the addresses that tie them."""
+
+import json
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from workers.embedded import EmbeddedStack
+from workers.servers.ports import claim
+from workers.servers.runfile import Addresses
+from workers.settings import Settings
+from workflows.domain.feeds import SupplierBehaviour
+
+Say = Callable[[str], None]
+READY_WITHIN_S = 60.0
+
+
+class EngineStack:
+    """Starts what is asked for, in order, and stops it in reverse. The calls block."""
+
+    def __init__(self, state_dir: Path, settings: Settings, say: Say) -> None:
+        self.state_dir = state_dir
+        self._given = settings
+        self._say = say
+        self._embedded = EmbeddedStack(state_dir, settings)
+        self.settings = settings
+        """With every address filled in once `start` has returned; what child processes are given."""
+
+    def start(self) -> Settings:
+        """Start the servers; the settings with their addresses.
+
+        Raises:
+            StackRunning, PortInUse, ServerUnusable, ProcessFailed: as the embedded stack does.
+        """
+        addresses = self._embedded.start(self._say)
+        self.settings = settings_on(self.state_dir, self._given, addresses)
+        return self.settings
+
+    def start_supplier(self, behaviours: Sequence[SupplierBehaviour]) -> Settings:
+        """Start the simulated suppliers unless the settings name real ones. Their journal is their own."""
+        if self._given.supplier_url is not None:
+            return self.settings
+        folder = self.state_dir / "supplier"
+        folder.mkdir(parents=True, exist_ok=True)
+        known = folder / "behaviours.json"
+        known.write_text(json.dumps([one.model_dump(mode="json") for one in behaviours]))
+        port = claim(self._given.supplier_port, "QM_SUPPLIER_PORT")
+        self.settings = self.settings.model_copy(update={"supplier_url": f"http://127.0.0.1:{port}"})
+        arguments = [
+            sys.executable, "-m", "connectors.erp.simulated", "--port", str(port), "--journal",
+            str(folder / "journal.jsonl"), "--behaviours", str(known), "--kafka", str(self.settings.kafka_bootstrap),
+        ]  # fmt: skip
+        self._run("supplier", arguments, f"http://127.0.0.1:{port}")
+        return self.settings
+
+    def start_process(self, name: str, *arguments: str, ends: bool = False) -> None:
+        """Start one of our own: intake, worker, feed... It is started again should it die."""
+        self._run(name, [sys.executable, "-m", "workers.cli", name, *arguments], None, ends=ends)
+
+    def start_console(self) -> str:
+        """Start the console; its address."""
+        port = claim(self._given.console_port, "QM_CONSOLE_PORT")
+        self.settings = self.settings.model_copy(update={"console_port": port})
+        address = f"http://{self.settings.console_host}:{port}"
+        self._run("console", [sys.executable, "-m", "workers.cli", "console"], address)
+        self._embedded.run_file.announce(console=address)
+        return address
+
+    def check(self) -> None:
+        """Raise ProcessFailed when something was given up."""
+        self._embedded.supervisor.check()
+
+    def pid(self, name: str) -> int:
+        """The pid of a process of ours."""
+        return self._embedded.supervisor.pid(name)
+
+    def finished(self, name: str) -> bool:
+        """Whether a process that ends by itself has ended well."""
+        return self._embedded.supervisor.finished(name)
+
+    def stop(self) -> None:
+        """Stop everything; twice is harmless."""
+        self._embedded.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self, name: str, arguments: list[str], address: str | None, *, ends: bool = False) -> None:
+        ready = None if address is None else lambda: _answers(address)
+        environment = self.settings.environment()
+        self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
+        self._say(f"{name} runs")
+
+
+def settings_on(state_dir: Path, settings: Settings, addresses: Addresses) -> Settings:
+    """The settings with the addresses and paths of a state directory, where they do not name their own."""
+    return settings.model_copy(
+        update={
+            "postgres_dsn": addresses.postgres_dsn,
+            "temporal_address": addresses.temporal_address,
+            "temporal_ui_address": addresses.temporal_ui,
+            "kafka_bootstrap": addresses.kafka_bootstrap,
+            "kafka_log_id": addresses.kafka_log_id,
+            "model_store": settings.model_store or state_dir / "models",
+            "console_key_file": settings.console_key_file or state_dir / "console.key",
+            "telemetry_directory": settings.telemetry_directory or state_dir / "telemetry",
+        }
+    )
+
+
+def _answers(address: str) -> bool:
+    url = urlsplit(address)
+    try:
+        with socket.create_connection((url.hostname or "127.0.0.1", url.port or 80), timeout=1.0):
+            return True
+    except OSError:
+        return False
