@@ -17,7 +17,8 @@ GROUPS: tuple[tuple[str, tuple[Total, ...]], ...] = (
         (
             Total("events", "Events", "facts from outside that were accepted, each once"),
             Total("dead_lettered", "Dead letters", "messages that could not be read, kept with the reason"),
-            Total("needs", "Needs", "an item at a location that had to be assessed"),
+            Total("needs", "Needs", "times that an item at a location had to be assessed"),
+            Total("needs_open", "Still open", "needs that are not decided yet"),
             Total("holds", "Holds", "needs for which nothing was ordered, with the reason"),
             Total("proposals", "Proposals", "needs for which an order was proposed"),
             Total("auto_released", "Released by policy", "proposals that the policy let through without a person"),
@@ -41,7 +42,9 @@ GROUPS: tuple[tuple[str, tuple[Total, ...]], ...] = (
             Total("orders_placed", "Orders placed", "purchase orders that a supplier has confirmed"),
             Total("orders_at_supplier", "At the supplier", "orders that the supplier's own journal holds"),
             Total("receipts", "Receipts", "deliveries that arrived"),
-            Total("in_doubt", "In doubt", "orders of which nobody knows yet whether the supplier has them"),
+            Total("orders_open", "Open", "orders that still collect lines or are being sent"),
+            Total("orders_in_doubt", "In doubt", "orders of which nobody knows yet whether the supplier has them"),
+            Total("orders_refused", "Refused", "orders that the supplier said no to"),
         ),
     ),
     (

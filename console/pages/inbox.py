@@ -1,6 +1,6 @@
 """The inbox: what needs a person, dearest to leave waiting first."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -25,6 +25,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         state: TaskState = TaskState.OPEN,
         after: Annotated[str | None, Query(max_length=200)] = None,
         answered: Annotated[str | None, Query(max_length=200)] = None,
+        heard: Literal["yes", "not yet"] = "not yet",
     ) -> Response:
         tasks = await ports.desk.tasks(state=state, limit=PAGE, after=after)
         context = {
@@ -34,16 +35,16 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "after": after,
             "next_after": tasks[-1].decision_id if len(tasks) == PAGE else None,
             "clocks": await ports.clocks(),
-            "receipt": _receipt(await ports.desk.decision(answered)) if answered else None,
+            "receipt": _receipt(await ports.desk.decision(answered), heard == "yes") if answered else None,
         }
         return pages.show(request, "inbox.html", session, context)
 
     return router
 
 
-def _receipt(view: DecisionView) -> dict[str, object] | None:
+def _receipt(view: DecisionView, heard: bool) -> dict[str, object] | None:
     """What became of the answer that was just given: recorded, and whether the workflow has heard of it."""
     standing = [approval for approval in view.approvals if not approval.get("voided_at")]
     if not standing:
         return None
-    return {"id": view.decision.decision_id, "approval": standing[-1], "sentence": view.decision.result.sentence}
+    return {"id": view.decision.decision_id, "approval": standing[-1], "heard": heard}

@@ -17,7 +17,7 @@ from console.auth import Gate, Session
 from console.desk import AnswerDesk
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
-from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand
+from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, StaleProposal
 from workflows.domain.ports import DecisionView
@@ -65,9 +65,14 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
             view = await ports.desk.decision(decision_id)
             context = {**changed(view, form), "detail": str(error), "stale": isinstance(error, StaleProposal)}
             return pages.show(request, "changed.html", session, context, HTTPStatus.CONFLICT)
-        return RedirectResponse(link("/inbox", answered=receipt.decision_id), HTTPStatus.SEE_OTHER)
+        return RedirectResponse(_inbox_after(receipt), HTTPStatus.SEE_OTHER)
 
     return router
+
+
+def _inbox_after(receipt: VerdictReceipt) -> str:
+    """Back to the inbox, which says what became of the answer."""
+    return link("/inbox", answered=receipt.decision_id, heard="yes" if receipt.heard else "not yet")
 
 
 def command_of(decision_id: str, form: Mapping[str, str]) -> VerdictCommand:

@@ -50,8 +50,9 @@ class Case:
     def note(self, type_: EntryType, actor: str, at: datetime, **body: Any) -> None:
         """Append to the case's ledger."""
         seq = len(self.timeline) + 1
-        entry = {"seq": seq, "type": type_.value, "actor": actor, "occurred_at": at, "recorded_at": at, "body": body}
-        self.timeline.append({**entry, "hash": digest([seq, type_, actor, plain(body)])})
+        stream = self.decided.decision.decision_id
+        entry = {"at": plain(at), "type": type_.value, "actor": actor, "stream": stream, "seq": seq, "body": body}
+        self.timeline.append({**entry, "hash": digest(entry)})
 
 
 class MemoryShop:
@@ -101,7 +102,7 @@ class MemoryDesk:
     ) -> list[TaskRow]:
         rows = [_row(case) for case in self._shop.cases.values() if case.task is not None]
         rows = [row for row in rows if state is None or row.state is state]
-        rows.sort(key=lambda row: (-row.cost_of_waiting, row.decision_id))
+        rows.sort(key=lambda row: (row.cost_of_waiting, row.decision_id), reverse=True)
         start = next((n for n, row in enumerate(rows, start=1) if row.decision_id == after), 0)
         return rows[start : start + limit]
 
@@ -129,15 +130,15 @@ class MemoryApprovals:
         self._shop = shop
 
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
-        asked = digest([plain(command), actor.name])
+        asked = digest(command)
+        case = self._shop.case(command.decision_id)
+        if case.task is None:
+            raise NotFound(f"Decision {command.decision_id} has no task.")
         if command.command_id in self._shop.commands:
             before, approval = self._shop.commands[command.command_id]
             if before != asked:
                 raise InvalidInput(f"The command id {command.command_id} was used for another command.")
             return approval
-        case = self._shop.case(command.decision_id)
-        if case.task is None:
-            raise NotFound(f"Decision {command.decision_id} has no task.")
         if case.task["state"] != TaskState.OPEN:
             self._refuse(case, actor, "already answered")
             raise AlreadyAnswered(f"The task is {case.task['state']} by {case.task['answered_by']}.")
@@ -145,15 +146,14 @@ class MemoryApprovals:
             self._refuse(case, actor, "stale")
             raise StaleProposal("The answer was given for an earlier revision of the proposal.")
         approval = Approval(
-            approval_id=digest(command.command_id)[:32], decision_id=command.decision_id,
+            approval_id=command.command_id, decision_id=command.decision_id,
             revision=case.decided.decision.revision, proposal_hash=command.proposal_hash, meaning=command.meaning,
             units=command.units, reason=command.reason, actor=actor.name, recorded_at=self._shop.clock,
         )  # fmt: skip
         case.task |= {"state": _STATES[command.meaning], "answered_by": actor.name, "answered_at": self._shop.clock}
         case.approvals.append(
-            {**approval.model_dump(), "comment": command.comment, "channel": actor.channel, "heard_at": None,
-             "voided_at": None}
-        )  # fmt: skip
+            {**approval.model_dump(), "comment": command.comment, "channel": actor.channel, "voided_at": None}
+        )
         case.note(EntryType.VERDICT_RECORDED, actor.name, self._shop.clock, meaning=command.meaning)
         self._shop.commands[command.command_id] = (asked, approval)
         return approval
@@ -165,10 +165,8 @@ class MemoryApprovals:
         return next((a for _, a in self._shop.commands.values() if a.approval_id == approval_id), None)
 
     async def heard(self, approval_id: str) -> None:
-        for case in self._shop.cases.values():
-            for approval in case.approvals:
-                if approval["approval_id"] == approval_id:
-                    approval["heard_at"] = self._shop.clock
+        if approval_id not in self._shop.heard:
+            self._shop.heard.append(approval_id)
 
     async def remind(self, decision_id: str) -> None:
         self._shop.case(decision_id).note(EntryType.TASK_REMINDED, "engine", self._shop.clock)

@@ -44,7 +44,7 @@ async def test_an_answer_is_stored_and_then_told(desk: Desk) -> None:
     assert desk.case.task is not None
     assert desk.case.task["state"] == TaskState.APPROVED
     assert desk.channel.told[0][1].proposal_hash == desk.decision.proposal_hash
-    assert desk.case.approvals[0]["heard_at"] is not None
+    assert desk.shop.heard == [receipt.approval_id]
     assert desk.case.approvals[0]["channel"] == "cli"
 
 
@@ -56,7 +56,7 @@ async def test_a_workflow_out_of_reach_leaves_the_answer_standing(desk: Desk, st
 
     assert not receipt.heard
     assert await desk.approvals.find(receipt.approval_id) is not None
-    assert desk.case.approvals[0]["heard_at"] is None
+    assert desk.shop.heard == []
 
 
 async def test_the_same_command_again_gives_the_same_approval_and_tells_the_workflow_again(desk: Desk) -> None:
