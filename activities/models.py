@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from temporalio import activity
 
-from workflows.domain.errors import Unavailable
 from workflows.domain.identity import canonical
 from workflows.domain.models import (
     Comparison,
@@ -47,7 +46,7 @@ class ModelActivities:
         """Fix what is trained on and what is kept back: the data set is stored, and travels by reference."""
         last_day = await self._models.newest_day()
         if last_day is None:
-            raise Unavailable("there is no demand history yet")
+            return TrainingPlan(reason="there is no demand history yet")
         champion = await self._models.champion()
         through = last_day if champion is None else last_day - timedelta(days=request.unseen_days)
         if champion is not None and champion.trained_through >= through:

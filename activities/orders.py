@@ -41,7 +41,7 @@ class OrderActivities:
 
         Raises:
             OutcomeUnknown: nobody knows yet; the order is in doubt, and the next attempt looks before it sends.
-            Unavailable: nothing was sent.
+            Unavailable: nothing was sent, or another attempt is at it.
         """
         order = await self._orders.prepare(ref.order_id, passive=self._passive)
         if order is None:
@@ -77,7 +77,7 @@ class OrderActivities:
         try:
             answer = await self._suppliers.place(order)
         except SupplierRefused as refused:
-            return await self._orders.record_refused(order.order_id, lease, str(refused))
+            return _ended(await self._orders.record_refused(order.order_id, lease, str(refused)))
         except OutcomeUnknown as unknown:
             await self._orders.record_in_doubt(order.order_id, lease, str(unknown))
             raise
@@ -87,7 +87,16 @@ class OrderActivities:
         return await self._placed(order, lease, answer)
 
     async def _placed(self, order: PurchaseOrder, lease: str, answer: SupplierAnswer) -> PlacementResult:
-        return await self._orders.record_placed(order.order_id, lease, answer.supplier_number, answer.promised_at)
+        return _ended(
+            await self._orders.record_placed(order.order_id, lease, answer.supplier_number, answer.promised_at)
+        )
+
+
+def _ended(result: PlacementResult) -> PlacementResult:
+    """The result, unless this attempt lost the order to another one before it could note the supplier's answer."""
+    if result.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+        raise Unavailable(f"another attempt took over order {result.order_id}; what it finds counts")
+    return result
 
 
 def _lease_token() -> str:

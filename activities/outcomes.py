@@ -20,6 +20,10 @@ class OutcomeActivities:
         """Measure every decision whose horizon has passed; how many were closed."""
         closed = 0
         while due := await self._outcomes.due(ROUND):
-            closed += await self._outcomes.record([measure(facts) for facts in due])
+            stored = await self._outcomes.record([measure(facts) for facts in due])
+            closed += stored
             activity.heartbeat(closed)
+            if stored == 0:
+                # Somebody else stores the same ones right now; their round will finish them.
+                break
         return closed

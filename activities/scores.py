@@ -60,7 +60,8 @@ class AssessmentActivities:
         """All needs in one vectorised pass; those that a person will look at are explained in a second, small one."""
         model = await asyncio.to_thread(self._store.get, champion.digest)
         scored = await self._score(found.facts, model, explain=False)
-        decided = [_decided(facts, scores, found, champion) for facts, scores in zip(found.facts, scored, strict=True)]
+        # In a thread: hashing hundreds of inputs would keep the event loop from everybody else's heartbeats.
+        decided = await asyncio.to_thread(_decided_all, found, scored, champion)
         gated = [n for n, one in enumerate(decided) if _needs_a_person(one)]
         explained = await self._score([found.facts[n] for n in gated], model, explain=True)
         for n, scores in zip(gated, explained, strict=True):
@@ -77,6 +78,10 @@ class AssessmentActivities:
 def _needs_a_person(decided: Decided) -> bool:
     result = decided.decision.result
     return isinstance(result, Proposal) and result.tier is RiskTier.REVIEW
+
+
+def _decided_all(found: BatchFacts, scored: Sequence[Scores], champion: ModelVersion) -> list[Decided]:
+    return [_decided(facts, scores, found, champion) for facts, scores in zip(found.facts, scored, strict=True)]
 
 
 def _decided(facts: NeedFacts, scores: Scores, found: BatchFacts, champion: ModelVersion) -> Decided:

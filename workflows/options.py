@@ -30,6 +30,14 @@ TRAINING: Final = ActivityConfig(
 )
 """Long numeric work that reports progress; a worker that died is noticed by its silence."""
 
+MEASURING: Final = ActivityConfig(
+    task_queue=ENGINE_QUEUE,
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(minutes=2),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+"""Many transactions in bounded rounds, each one kept; a repeated attempt goes on where the last one stopped."""
+
 SUPPLIER_LEASE_SECONDS: Final = 60
 """Longer than an attempt may take, so that two attempts never overlap unnoticed."""
 

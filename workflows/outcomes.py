@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from workflows.options import DATABASE
+from workflows.options import MEASURING
 
 with workflow.unsafe.imports_passed_through():
     from activities.outcomes import OutcomeActivities
@@ -15,4 +15,4 @@ class OutcomesWorkflow:
     @workflow.run
     async def run(self) -> int:
         """How many decisions were closed."""
-        return await workflow.execute_activity_method(OutcomeActivities.close_due, **DATABASE)
+        return await workflow.execute_activity_method(OutcomeActivities.close_due, **MEASURING)

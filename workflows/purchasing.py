@@ -1,6 +1,7 @@
 """One purchase order: lines join in Postgres, and at cutoff it is placed once, acknowledged and received."""
 
 from datetime import datetime
+from typing import Final
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -12,6 +13,9 @@ from workflows.waiting import BusinessClock
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
+
+NEEDS_OPERATOR: Final = "needs_operator"
+"""What the search attribute says while an order waits for an operator; the order itself keeps its own state."""
 
 
 @workflow.defn(name="purchasing")
@@ -29,11 +33,11 @@ class PurchasingWorkflow:
         """Wait for the cutoff, place the order, and stay until everything that will come has come."""
         await self._clock.wait_until(ref.cutoff_at)
         result = await self._place(ref)
-        workflow.upsert_search_attributes([DECISION_STATE.value_set(str(result.state))])
+        self._show(result.state)
         if result.state is OrderState.PLACED:
             await workflow.wait_condition(lambda: self._settled)
             state = await workflow.execute_activity_method(OrderActivities.order_state, ref.order_id, **DATABASE)
-            workflow.upsert_search_attributes([DECISION_STATE.value_set(str(state))])
+            self._show(state)
             result = result.model_copy(update={"state": state})
         return result
 
@@ -53,12 +57,20 @@ class PurchasingWorkflow:
         self._try_again = True
 
     async def _place(self, ref: OrderRef) -> PlacementResult:
-        """Place it, however long that takes. When patience ends the order stays visible, and a person resumes it."""
+        """Place it, however long that takes. When patience ends the order stays visible, and a person resumes it.
+
+        Cancelling the workflow ends the patience too, and nothing more: an order that may have left is not abandoned.
+        """
         while True:
             try:
                 return await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
             except ActivityError:
                 workflow.logger.warning("order %s could not be placed; it waits for an operator", ref.order_id)
-                workflow.upsert_search_attributes([DECISION_STATE.value_set("needs_operator")])
-                self._try_again = False
+                self._show(NEEDS_OPERATOR)
                 await workflow.wait_condition(lambda: self._try_again)
+                self._try_again = False
+                self._show(OrderState.SENDING)
+
+    @staticmethod
+    def _show(state: str) -> None:
+        workflow.upsert_search_attributes([DECISION_STATE.value_set(state)])

@@ -4,16 +4,21 @@ What this workflow believes authorises nothing: an approval exists once Postgres
 again. The workflow waits, reminds and passes on.
 """
 
+import asyncio
+from collections import deque
 from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.domain.approvals import Meaning, TaskState, VerdictNotice
-from workflows.domain.errors import StaleProposal
+from workflows.domain.errors import InvalidInput, StaleProposal
 from workflows.domain.identity import Payload
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
-from workflows.naming import DECISION_STATE
+from workflows.naming import DECISION_STATE, SUPPLIER
 from workflows.options import DATABASE, SCORING
 from workflows.waiting import BusinessClock
 
@@ -23,13 +28,31 @@ with workflow.unsafe.imports_passed_through():
     from activities.scores import AssessmentActivities
 
 
+class ReplenishmentState(StrEnum):
+    """Where a replenishment is, in the words of the search attribute; all but `WAITING` are ends."""
+
+    WAITING = "waiting"
+    RELEASED = "released"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    VOIDED = "voided"
+    REFUSED_BY_GATE = "refused_by_gate"
+
+
 class ReplenishmentClosed(Payload):
-    """How a replenishment ended: released onto an order, rejected, expired, voided, or refused by the gate."""
+    """How a replenishment ended, on which order its line is, and why there is none."""
 
     decision_id: str
-    state: str
+    state: ReplenishmentState
     order_id: str | None = None
     reason: str = ""
+
+
+class _Hearing(NamedTuple):
+    """A notice that came in, and the answer its sender waits for."""
+
+    notice: VerdictNotice
+    counts: asyncio.Future[bool]
 
 
 @workflow.defn(name="replenishment")
@@ -40,36 +63,39 @@ class ReplenishmentWorkflow:
     def __init__(self, ref: ReplenishmentRef) -> None:
         self._ref = ref
         self._clock = BusinessClock(ref.clock)
-        self._verdict: VerdictNotice | None = None
+        self._heard: deque[_Hearing] = deque()
         self._world_moved = False
+        self._rescoring = False
 
     @workflow.run
     async def run(self, ref: ReplenishmentRef) -> ReplenishmentClosed:
         """Low risk is ordered at once; high risk waits for a person, and silence never approves."""
         if ref.tier is RiskTier.AUTO:
-            return await self._release()
-        workflow.upsert_search_attributes([DECISION_STATE.value_set("waiting")])
-        closed = await self._answered_by_a_person()
+            closed = await self._release()
+        else:
+            workflow.upsert_search_attributes([DECISION_STATE.value_set(ReplenishmentState.WAITING)])
+            closed = await self._answered()
         workflow.upsert_search_attributes([DECISION_STATE.value_set(closed.state)])
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._answer_whoever_still_asks()
         return closed
 
     @workflow.update
-    def submit_verdict(self, notice: VerdictNotice) -> bool:
-        """Hear of a stored verdict. True when this is the one that counts."""
-        self._hear(notice)
-        return self._verdict is not None and self._verdict.approval_id == notice.approval_id
+    async def submit_verdict(self, notice: VerdictNotice) -> bool:
+        """Hear of a stored verdict. True when Postgres has it for the current proposal: it counts."""
+        return await self._hear(notice)
 
     @submit_verdict.validator
     def _check_verdict(self, notice: VerdictNotice) -> None:
-        if notice.proposal_hash != self._ref.proposal_hash:
+        if notice.meaning is Meaning.EXPIRE:
+            raise InvalidInput("only the business clock expires a task")
+        # While the proposal is scored again nobody here knows its hash; such a notice is looked at afterwards.
+        if notice.proposal_hash != self._ref.proposal_hash and not self._rescoring:
             raise StaleProposal("the verdict was given for another revision of the proposal")
 
     @workflow.signal
     def verdict_recorded(self, notice: VerdictNotice) -> None:
-        """The same for machine clients: no answer, and a stale one is ignored."""
-        if notice.proposal_hash == self._ref.proposal_hash:
-            self._hear(notice)
+        """The same for machine clients: no answer, and a stale or false one changes nothing."""
+        self._hear(notice)
 
     @workflow.signal
     def tick(self, watermark: datetime) -> None:
@@ -86,86 +112,96 @@ class ReplenishmentWorkflow:
         """The revision that a verdict must be given for."""
         return self._ref
 
-    def _hear(self, notice: VerdictNotice) -> None:
-        """The first one counts; later ones change nothing."""
-        self._verdict = self._verdict or notice
+    def _hear(self, notice: VerdictNotice) -> asyncio.Future[bool]:
+        """Queue it. Anyone can send a notice, so none may push another aside before Postgres was asked."""
+        hearing = _Hearing(notice, asyncio.get_running_loop().create_future())
+        self._heard.append(hearing)
+        return hearing.counts
 
-    async def _answered_by_a_person(self) -> ReplenishmentClosed:
-        for step in (self._remind, self._escalate, self._expire):
-            closed = await step()
-            if closed is not None:
+    async def _answered(self) -> ReplenishmentClosed:
+        """Wait for a person, on the clock's terms: remind, escalate, and in the end expire."""
+        ref = self._ref
+        if ref.remind_at is not None:
+            if closed := await self._closed_before(ref.remind_at):
                 return closed
-        raise AssertionError("expiry always ends a task")
+            await workflow.execute_activity_method(ApprovalActivities.remind, ref.decision_id, **DATABASE)
+        if ref.escalate_at is not None:
+            if closed := await self._closed_before(ref.escalate_at):
+                return closed
+            await workflow.execute_activity_method(ApprovalActivities.escalate, ref.decision_id, **DATABASE)
+        return await self._closed_before(ref.expire_at) or await self._ended_as_stored()
 
-    async def _remind(self) -> ReplenishmentClosed | None:
-        closed = await self._wait(self._ref.remind_at)
-        if closed is None:
-            await workflow.execute_activity_method(ApprovalActivities.remind, self._ref.decision_id, **DATABASE)
-        return closed
-
-    async def _escalate(self) -> ReplenishmentClosed | None:
-        closed = await self._wait(self._ref.escalate_at)
-        if closed is None:
-            await workflow.execute_activity_method(ApprovalActivities.escalate, self._ref.decision_id, **DATABASE)
-        return closed
-
-    async def _expire(self) -> ReplenishmentClosed | None:
-        closed = await self._wait(self._ref.expire_at)
-        if closed is not None:
-            return closed
-        state = await workflow.execute_activity_method(
-            ApprovalActivities.expire, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
-        )
-        if state is TaskState.APPROVED:
-            return await self._release()  # somebody answered in the same moment, and that counts
-        if state is TaskState.REJECTED:
-            return await self._reject()
-        return ReplenishmentClosed(decision_id=self._ref.decision_id, state=str(state))
-
-    async def _wait(self, instant: datetime | None) -> ReplenishmentClosed | None:
-        """Wait for a deadline. An answer or a vanished need ends the wait for good; None means the deadline came."""
-        if instant is None:
-            return None
+    async def _closed_before(self, deadline: datetime | None) -> ReplenishmentClosed | None:
+        """An answer or a vanished need ends the wait for good; None says that the deadline came (if there is one)."""
         while True:
-            came = await self._clock.wait_until(instant, lambda: self._verdict is not None or self._world_moved)
-            if self._verdict is not None:
-                closed = await self._follow(self._verdict)
-                if closed is not None:
-                    return closed
-                self._verdict = None  # nothing stored stands behind it: a forged message, so the wait goes on
+            came = await self._clock.wait_until(deadline, lambda: bool(self._heard) or self._world_moved)
+            if self._heard:
+                # A notice that nothing stored stands behind is forged or premature: the wait goes on.
+                meaning = await self._heed(self._heard.popleft())
+                if meaning is not None:
+                    return await (self._reject() if meaning is Meaning.REJECT else self._release())
             elif self._world_moved:
-                closed = await self._rescore()
-                if closed is not None:
+                if closed := await self._rescore():
                     return closed
             elif came:
                 return None
 
-    async def _follow(self, verdict: VerdictNotice) -> ReplenishmentClosed | None:
-        """Do what the verdict says, if Postgres knows it."""
-        stands = await workflow.execute_activity_method(ApprovalActivities.stands, verdict, **DATABASE)
-        if not stands:
-            return None
-        return await (self._reject() if verdict.meaning is Meaning.REJECT else self._release())
+    async def _heed(self, hearing: _Hearing) -> Meaning | None:
+        """What the verdict says if Postgres has it for the current proposal; its sender learns whether it counted."""
+        notice = hearing.notice
+        stands = notice.proposal_hash == self._ref.proposal_hash and await workflow.execute_activity_method(
+            ApprovalActivities.stands, notice, **DATABASE
+        )
+        hearing.counts.set_result(stands)
+        return notice.meaning if stands else None
+
+    async def _answer_whoever_still_asks(self) -> None:
+        while self._heard or not workflow.all_handlers_finished():
+            await workflow.wait_condition(lambda: bool(self._heard) or workflow.all_handlers_finished())
+            if self._heard:
+                await self._heed(self._heard.popleft())
 
     async def _rescore(self) -> ReplenishmentClosed | None:
-        self._world_moved = False
-        result = await workflow.execute_activity_method(AssessmentActivities.rescore, self._ref.decision_id, **SCORING)
-        if result.ref is None:
-            return ReplenishmentClosed(decision_id=self._ref.decision_id, state=TaskState.VOIDED)
-        self._ref = result.ref.model_copy(update={"clock": self._ref.clock})
-        return None
+        self._world_moved, self._rescoring = False, True
+        try:
+            result = await workflow.execute_activity_method(
+                AssessmentActivities.rescore, self._ref.decision_id, **SCORING
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            workflow.logger.warning("proposal %s could not be scored again; it stays as it is", self._ref.decision_id)
+            return None
+        finally:
+            self._rescoring = False
+        if result.ref is not None:
+            self._ref = result.ref.model_copy(update={"clock": self._ref.clock})
+            workflow.upsert_search_attributes([SUPPLIER.value_set(self._ref.supplier)])
+            return None
+        # Either the need went away, or the task was answered before it could be scored: a person's word is not lost.
+        return self._closed(ReplenishmentState.VOIDED) if result.changed else await self._ended_as_stored()
+
+    async def _ended_as_stored(self) -> ReplenishmentClosed:
+        """Expire the task unless it has an end already, and do what that end says."""
+        state = await workflow.execute_activity_method(
+            ApprovalActivities.expire, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
+        )
+        if state is TaskState.APPROVED:
+            return await self._release()
+        if state is TaskState.REJECTED:
+            return await self._reject()
+        return self._closed(ReplenishmentState(state))
 
     async def _release(self) -> ReplenishmentClosed:
         result = await workflow.execute_activity_method(
             OrderActivities.release, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
         )
-        return ReplenishmentClosed(
-            decision_id=self._ref.decision_id,
-            state="released" if result.released else "refused_by_gate",
-            order_id=result.order_id,
-            reason=result.reason,
-        )
+        state = ReplenishmentState.RELEASED if result.released else ReplenishmentState.REFUSED_BY_GATE
+        return self._closed(state, result.order_id, result.reason)
 
     async def _reject(self) -> ReplenishmentClosed:
         await workflow.execute_activity_method(OrderActivities.close_rejected, self._ref.decision_id, **DATABASE)
-        return ReplenishmentClosed(decision_id=self._ref.decision_id, state=TaskState.REJECTED)
+        return self._closed(ReplenishmentState.REJECTED)
+
+    def _closed(self, state: ReplenishmentState, order_id: str | None = None, reason: str = "") -> ReplenishmentClosed:
+        return ReplenishmentClosed(decision_id=self._ref.decision_id, state=state, order_id=order_id, reason=reason)

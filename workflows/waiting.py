@@ -1,6 +1,7 @@
 """One helper waits for an instant of the business clock, whichever clock that is."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
@@ -20,19 +21,19 @@ class BusinessClock:
         if self._watermark is None or watermark > self._watermark:
             self._watermark = watermark
 
-    async def wait_until(self, instant: datetime, unless: Callable[[], bool] = lambda: False) -> bool:
-        """Wait for the instant, or until `unless` holds. True when the instant came first."""
-
-        def passed() -> bool:
-            return self._watermark is not None and self._watermark >= instant
-
-        if self._mode is ClockMode.REPLAYED:
-            await workflow.wait_condition(lambda: unless() or passed())
-        else:
-            left = instant - workflow.now()
-            if left.total_seconds() > 0:
-                try:
-                    await workflow.wait_condition(lambda: unless() or passed(), timeout=left)
-                except TimeoutError:
-                    return not unless()
+    async def wait_until(self, instant: datetime | None, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Wait for the instant (None: it never comes), or until `unless` holds. True when the instant came first."""
+        timeout = None
+        if instant is not None and self._mode is ClockMode.LIVE:
+            timeout = instant - workflow.now()
+            if timeout.total_seconds() <= 0:
+                return not unless()
+        with suppress(TimeoutError):  # the live clock's instant came
+            await workflow.wait_condition(lambda: unless() or self._passed(instant), timeout=timeout)
         return not unless()
+
+    def _passed(self, instant: datetime | None) -> bool:
+        """Whether the relay's clock has passed it. A live wait listens to its timer only, so no tick can hasten it."""
+        if instant is None or self._mode is ClockMode.LIVE:
+            return False
+        return self._watermark is not None and self._watermark >= instant

@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tests.fakes.shop import POLICY, decided
-from workflows.domain.approvals import Approval, Meaning, TaskState, VerdictNotice
+from workflows.domain.approvals import Actor, Approval, Meaning, RejectReason, TaskState, VerdictCommand, VerdictNotice
 from workflows.domain.decisions import Decided, Hold, NeedFacts, Proposal
-from workflows.domain.errors import NotFound
+from workflows.domain.errors import AlreadyAnswered, NotFound, StaleProposal
 from workflows.domain.identity import Instant, order_id, order_key
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder, order_cycle
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import BatchFacts, ReleaseResult, ReplenishmentRef, RescoreResult
-from workflows.domain.scores import LeadTimes, ScoringRow, DemandHistory
+from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
 
 
 @dataclass
@@ -79,16 +79,33 @@ class Records:
         return row
 
     def answer(self, decision_id: str, meaning: Meaning, *, units: int | None = None) -> VerdictNotice:
-        """Store a person's verdict, as the console does before it tells anybody."""
-        row = self.proposals[decision_id]
-        assert row.task is TaskState.OPEN
-        approval = Approval(
-            approval_id=f"command-{len(self.approvals) + 1:04}", decision_id=decision_id, revision=row.ref.revision,
-            proposal_hash=row.ref.proposal_hash, meaning=meaning, units=units, actor="dana", recorded_at=self.clock,
+        """Store a person's verdict on the current proposal, as the console does before it tells anybody."""
+        command = VerdictCommand(
+            command_id=f"command-{len(self.approvals) + 1:04}", decision_id=decision_id,
+            proposal_hash=self.proposals[decision_id].ref.proposal_hash, meaning=meaning, units=units,
+            reason=RejectReason.NOT_NEEDED if meaning is Meaning.REJECT else None,
         )  # fmt: skip
-        self.approvals[approval.approval_id] = approval
-        row.task = TaskState.REJECTED if meaning is Meaning.REJECT else TaskState.APPROVED
-        return VerdictNotice.model_validate(approval.model_dump())
+        return VerdictNotice.model_validate(self.store_verdict(command, Actor(name="dana")).model_dump())
+
+    def store_verdict(self, command: VerdictCommand, actor: Actor) -> Approval:
+        """The rules of `Approvals.record`."""
+        if command.command_id in self.approvals:
+            return self.approvals[command.command_id]
+        row = self.proposals.get(command.decision_id)
+        if row is None or row.task is None:
+            raise NotFound(f"there is no task {command.decision_id}")
+        if row.task is not TaskState.OPEN:
+            raise AlreadyAnswered(f"the task is {row.task}")
+        if row.ref.proposal_hash != command.proposal_hash:
+            raise StaleProposal("the proposal changed")
+        approval = Approval(
+            approval_id=command.command_id, decision_id=command.decision_id, revision=row.ref.revision,
+            proposal_hash=command.proposal_hash, meaning=command.meaning, units=command.units, reason=command.reason,
+            actor=actor.name, recorded_at=self.clock,
+        )  # fmt: skip
+        self.approvals[command.command_id] = approval
+        row.task = TaskState.REJECTED if command.meaning is Meaning.REJECT else TaskState.APPROVED
+        return approval
 
     def order(self, order: str) -> OrderRow:
         """An order that must be there."""
@@ -98,10 +115,13 @@ class Records:
 
 
 class RecordedApprovals:
-    """`Approvals`, less the recording: the tests answer through `Records.answer`."""
+    """`Approvals`: the first valid verdict counts."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
+
+    async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
+        return self._records.store_verdict(command, actor)
 
     async def find(self, approval_id: str) -> Approval | None:
         return self._records.approvals.get(approval_id)

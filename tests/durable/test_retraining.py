@@ -1,0 +1,117 @@
+"""A round of training promotes only what the gate lets through, and what the policy lets go without a person."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from tests.fakes.engine import Engine
+from tests.fakes.learning import LAST_DAY
+from workflows.domain.errors import ModelUnusable
+from workflows.domain.models import ModelStatus, TrainingRequest
+from workflows.domain.needs import ClockMode
+from workflows.retraining import RetrainingClosed
+
+
+async def retrain(engine: Engine, *, seed: int = 1) -> RetrainingClosed:
+    return await engine.starter(ClockMode.REPLAYED).retraining(TrainingRequest(seed=seed), LAST_DAY.isoformat())
+
+
+async def test_the_first_model_becomes_champion_without_a_rival(engine: Engine) -> None:
+    closed = await retrain(engine)
+
+    champion = await engine.models.champion()
+    assert champion is not None
+    assert (closed.digest, closed.status) == (champion.digest, ModelStatus.CHAMPION)
+    assert champion.trained_through == LAST_DAY
+    assert engine.models.promoted_by == [(champion.digest, "gate")]
+
+
+async def test_a_better_candidate_replaces_the_champion(engine: Engine) -> None:
+    before = engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+
+    closed = await retrain(engine)
+
+    champion = await engine.models.champion()
+    assert champion is not None
+    assert champion.digest == closed.digest != before.digest
+    assert (await engine.models.versions())[-1].status is ModelStatus.RETIRED
+
+
+async def test_the_candidate_never_sees_the_days_it_is_judged_on(engine: Engine) -> None:
+    engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+
+    closed = await retrain(engine)
+
+    assert set(engine.learner.seen) == {LAST_DAY - timedelta(days=7)}
+    champion = await engine.models.champion()
+    assert champion is not None
+    assert champion.comparison is not None
+    assert champion.comparison.first_day == LAST_DAY - timedelta(days=6)
+    assert champion.comparison.last_day == LAST_DAY
+    assert closed.reasons
+
+
+async def test_a_worse_candidate_is_refused_and_the_champion_stays(engine: Engine) -> None:
+    before = engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+    engine.learner.loss_ratio = Decimal("1.04")
+
+    closed = await retrain(engine)
+
+    champion = await engine.models.champion()
+    assert champion is not None
+    assert (closed.status, champion.digest) == (ModelStatus.REFUSED, before.digest)
+    assert any(reason.startswith("failed: loss ratio 1.04") for reason in closed.reasons)
+    assert engine.models.promoted_by == []
+
+
+async def test_where_the_policy_wants_a_person_the_candidate_waits(engine: Engine) -> None:
+    engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+    engine.needs_approval = True
+
+    closed = await retrain(engine)
+
+    assert closed.status is ModelStatus.AWAITING_APPROVAL
+    assert engine.models.promoted_by == []
+
+
+async def test_a_champion_that_has_seen_everything_is_left_alone(engine: Engine) -> None:
+    engine.models.crown(engine.store, engine.learner, LAST_DAY)
+
+    closed = await retrain(engine)
+
+    assert (closed.digest, closed.status) == (None, None)
+    assert "has seen everything" in closed.reasons[0]
+
+
+async def test_without_any_history_the_round_ends_and_says_so(engine: Engine) -> None:
+    engine.models.last_day = None
+
+    assert await retrain(engine) == RetrainingClosed(
+        digest=None, status=None, reasons=("there is no demand history yet",)
+    )
+
+
+async def test_the_same_round_again_trains_nothing_twice(engine: Engine) -> None:
+    first = await retrain(engine)
+    second = await retrain(engine)
+
+    assert first.status is ModelStatus.CHAMPION
+    assert second.digest is None, "the champion has seen everything by now"
+    assert len(await engine.models.versions()) == 1
+
+
+async def test_damaged_bytes_end_the_round_visibly(engine: Engine) -> None:
+    before = engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+    del engine.store.bodies[before.digest]
+
+    with pytest.raises(WorkflowFailureError) as failed:
+        await retrain(engine)
+
+    assert isinstance(failed.value.cause, ActivityError)
+    assert isinstance(failed.value.cause.cause, ApplicationError)
+    assert failed.value.cause.cause.type == ModelUnusable.__name__
+    champion = await engine.models.champion()
+    assert champion == before

@@ -1,0 +1,225 @@
+"""The engine's workflows and activities on a time-skipping server of their own, over fakes that tests can make fail."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.approvals import ApprovalActivities
+from activities.models import ModelActivities
+from activities.orders import OrderActivities
+from activities.outcomes import OutcomeActivities
+from activities.scores import AssessmentActivities
+from tests.fakes.careless import CarelessSupplier
+from tests.fakes.faults import Faulty
+from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
+from tests.fakes.records import (
+    OrderRow,
+    RecordedApprovals,
+    RecordedAssessments,
+    RecordedOrders,
+    RecordedOutcomes,
+    Records,
+    ref_of,
+)
+from tests.fakes.shop import CLOCK, decided
+from workers.plugin import engine_plugin
+from workers.temporal import Messenger, Starter, TemporalVerdicts
+from workflows import naming
+from workflows.assessment import AssessmentWorkflow
+from workflows.domain.identity import order_id
+from workflows.domain.needs import ClockMode
+from workflows.domain.orders import OrderRef, order_cycle
+from workflows.domain.policies import RiskTier
+from workflows.domain.ports import ReplenishmentRef
+from workflows.options import SUPPLIER_LEASE_SECONDS
+from workflows.outcomes import OutcomesWorkflow
+from workflows.purchasing import PurchasingWorkflow
+from workflows.replenishment import ReplenishmentWorkflow
+from workflows.retraining import RetrainingWorkflow
+
+TEST_SERVER = Path(sys.executable).with_name("temporal-test-server")
+WORKFLOWS = (AssessmentWorkflow, ReplenishmentWorkflow, PurchasingWorkflow, OutcomesWorkflow, RetrainingWorkflow)
+SETTLE_SECONDS = 12.0
+PATIENCE_SECONDS = 10.0
+IDENTITY = "test"
+
+
+class _Launches:
+    """`Launches`: the engine's own starter over the recorded proposals."""
+
+    def __init__(self, records: Records, starter: Starter) -> None:
+        self._records = records
+        self._starter = starter
+
+    async def replenishments(self, batch_id: str) -> int:
+        _, facts = self._records.batches[batch_id]
+        proposed = [self._records.proposals.get(fact.need.need_id) for fact in facts]
+        found = [row for row in proposed if row is not None]
+        for row in found:
+            await self._starter.replenishment(row.ref, None)
+        return len(found)
+
+
+@dataclass
+class Engine:
+    """One server with its workers. The fakes are open: tests set them up, make them fail and look into them."""
+
+    env: WorkflowEnvironment
+    passive: bool = False
+    needs_approval: bool = False
+    settle_seconds: float = SETTLE_SECONDS
+    records: Records = field(init=False)
+    supplier: CarelessSupplier = field(init=False)
+    models: TrainableModels = field(default_factory=TrainableModels)
+    store: MemoryModelStore = field(default_factory=MemoryModelStore)
+    scoring: EchoScoring = field(default_factory=EchoScoring)
+    learner: EchoLearner = field(default_factory=EchoLearner)
+    _workers: AsyncExitStack | None = None
+
+    def __post_init__(self) -> None:
+        self.records = Records(server_now, CLOCK)
+        self.supplier = CarelessSupplier(server_now)
+        self.approvals = Faulty(RecordedApprovals(self.records))
+        self.orders = Faulty(RecordedOrders(self.records))
+        self.assessments = Faulty(RecordedAssessments(self.records))
+        self.outcomes = Faulty(RecordedOutcomes(self.records))
+        self.launches = Faulty(_Launches(self.records, self.starter(ClockMode.REPLAYED)))
+
+    @property
+    def client(self) -> Client:
+        """A client whose waiting for results lets time skip."""
+        return self.env.client
+
+    @property
+    def verdicts(self) -> TemporalVerdicts:
+        """The engine's own channel to waiting workflows."""
+        return TemporalVerdicts(self.client)
+
+    @property
+    def messenger(self) -> Messenger:
+        """The relay's own voice."""
+        return Messenger(self.client)
+
+    def starter(self, clock: ClockMode) -> Starter:
+        """The engine's own starter."""
+        return Starter(self.client, clock)
+
+    async def replenish(self, ref: ReplenishmentRef) -> WorkflowHandle[Any, Any]:
+        """Start the workflow of a proposal as the engine does."""
+        await self.starter(ref.clock).replenishment(ref, None)
+        return self.client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(ref.decision_id))
+
+    async def purchase(self, ref: OrderRef) -> WorkflowHandle[Any, Any]:
+        """Start the workflow of an order as the relay does."""
+        await self.starter(ref.clock).purchasing(ref, None)
+        return self.client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(ref.order_id))
+
+    def task(
+        self,
+        *,
+        clock: ClockMode = ClockMode.REPLAYED,
+        opened_at: datetime = CLOCK,
+        days: tuple[int, int, int] = (1, 2, 4),
+    ) -> ReplenishmentRef:
+        """A stored proposal that waits for a person; `days` until reminder, escalation and expiry."""
+        remind, escalate, expire = (opened_at + timedelta(days=n) for n in days)
+        ref = ref_of(
+            decided(), tier=RiskTier.REVIEW, clock=clock, remind_at=remind, escalate_at=escalate, expire_at=expire
+        )
+        self.records.propose(ref)
+        return ref
+
+    def order(self, *, lines: int = 2, clock: ClockMode = ClockMode.REPLAYED) -> OrderRef:
+        """A stored order that collects."""
+        cycle, cutoff = order_cycle(CLOCK)
+        row = OrderRow(order_id("northern-foods", "LEEDS", cycle, 1), "northern-foods", "LEEDS", cutoff)
+        row.lines = {f"LEEDS:ITEM-{n}:1": 24 * n for n in range(1, lines + 1)}
+        self.records.orders[row.order_id] = row
+        return OrderRef(
+            order_id=row.order_id, location=row.location, supplier=row.supplier, cutoff_at=cutoff, clock=clock
+        )
+
+    async def start_workers(self) -> None:
+        """One worker per queue, with the activities that the queue is for."""
+        assessments = AssessmentActivities(
+            self.assessments.port, self.models, self.store, self.scoring, self.launches.port
+        )
+        approvals = ApprovalActivities(self.approvals.port)
+        orders = OrderActivities(
+            self.orders.port, self.supplier, passive=self.passive, settle_seconds=self.settle_seconds,
+            lease_seconds=SUPPLIER_LEASE_SECONDS,
+        )  # fmt: skip
+        models = ModelActivities(self.models, self.store, self.learner, self._needs_approval)
+        outcomes = OutcomeActivities(self.outcomes.port)
+        queues: dict[str, list[Callable[..., Any]]] = {
+            naming.ENGINE_QUEUE: [
+                assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
+                orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.plan,
+                models.promote,
+            ],
+            naming.LEARNING_QUEUE: [assessments.assess, assessments.rescore, models.train, models.judge],
+            naming.SUPPLIER_QUEUE: [orders.place],
+        }  # fmt: skip
+        self._workers = AsyncExitStack()
+        for queue, activities in queues.items():
+            workflows = WORKFLOWS if queue == naming.ENGINE_QUEUE else ()
+            worker = Worker(
+                self.client, task_queue=queue, workflows=workflows, activities=activities, identity=IDENTITY
+            )
+            await self._workers.enter_async_context(worker)
+
+    async def stop_workers(self) -> None:
+        """As when a process is replaced: nothing of a workflow stays in memory."""
+        if self._workers is not None:
+            await self._workers.aclose()
+        self._workers = None
+
+    async def _needs_approval(self) -> bool:
+        return self.needs_approval
+
+
+@asynccontextmanager
+async def running_engine(**options: Any) -> AsyncIterator[Engine]:
+    """A fresh server, search attributes registered, workers polling."""
+    env = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(TEST_SERVER), plugins=[engine_plugin(tracing=False)], identity=IDENTITY
+    )
+    async with env:
+        request = AddSearchAttributesRequest(namespace=env.client.namespace)
+        for key in naming.SEARCH_ATTRIBUTES:
+            request.search_attributes[key.name] = int(key.indexed_value_type)  # type: ignore[assignment]
+        await env.client.operator_service.add_search_attributes(request)
+        engine = Engine(env, **options)
+        await engine.start_workers()
+        try:
+            yield engine
+        finally:
+            await engine.stop_workers()
+
+
+def server_now() -> datetime:
+    """What the server's skipping clock says inside an activity; the wall clock elsewhere."""
+    return activity.info().started_time if activity.in_activity() else datetime.now(UTC)
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition, for at most `PATIENCE_SECONDS`.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, f"in vain: {what}"
+        await asyncio.sleep(0.01)
