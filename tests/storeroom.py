@@ -197,7 +197,7 @@ class Storeroom:
         return summary
 
     def _decided(self, batch_id: str) -> bool:
-        return self.one("SELECT count(*) AS n FROM need WHERE batch_id = %s AND state = 'open'", batch_id)["n"] == 0
+        return not self.rows("SELECT 1 FROM need WHERE batch_id = %s AND state = 'open'", batch_id)
 
     async def rescore(self, decision_id: str) -> Any:
         """Score a waiting proposal again."""

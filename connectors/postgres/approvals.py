@@ -8,8 +8,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.decisions import rest
 from connectors.postgres.pool import Database
+from connectors.postgres.tasks import rest
 from workflows.domain.approvals import Actor, Approval, Meaning, TaskState, VerdictCommand, VerdictNotice
 from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotFound, StaleProposal
 from workflows.domain.identity import digest
@@ -22,6 +22,7 @@ _STATE_OF = {
     Meaning.REJECT: TaskState.REJECTED,
     Meaning.EXPIRE: TaskState.EXPIRED,
 }
+_USED = "this command id was used for another command; make a new one"
 
 
 class PostgresApprovals:
@@ -36,8 +37,8 @@ class PostgresApprovals:
             task = await _lock_task(cursor, command.decision_id)
             known = await _approval(cursor, command.command_id)
             if known is not None:
-                if known["command_digest"] != digest(command):
-                    raise InvalidInput("this command id was used for another command; make a new one")
+                if known["command_digest"] != _asked(command, actor):
+                    raise InvalidInput(_USED)
                 return _as_approval(known)
             refusal = _refusal(task, command)
             if refusal is None:
@@ -50,14 +51,17 @@ class PostgresApprovals:
         await cursor.execute(
             """INSERT INTO approval (approval_id, decision_id, revision, proposal_hash, meaning, units, reason, comment,
                                      actor, channel, command_digest)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING *""",
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (approval_id) DO NOTHING RETURNING *""",
             [
                 command.command_id, command.decision_id, task["revision"], command.proposal_hash, command.meaning,
-                command.units, command.reason, command.comment, actor.name, actor.channel, digest(command),
+                command.units, command.reason, command.comment, actor.name, actor.channel, _asked(command, actor),
             ],
         )  # fmt: skip
         row = await cursor.fetchone()
-        assert row is not None  # noqa: S101 - an insert with RETURNING returns its row
+        if row is None:
+            # Commands for one task wait for each other; this one was used for another task in the same moment.
+            raise InvalidInput(_USED)
         await _answer(cursor, command.decision_id, _STATE_OF[command.meaning], actor.name)
         body = {**_command_body(command), "revision": task["revision"], "channel": actor.channel}
         await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_RECORDED, actor.name, body)])
@@ -164,6 +168,11 @@ async def _answer(cursor: Cursor, decision_id: str, state: TaskState, actor: str
         "UPDATE task SET state = %s, answered_at = clock_timestamp(), answered_by = %s WHERE decision_id = %s",
         [state, actor, decision_id],
     )
+
+
+def _asked(command: VerdictCommand, actor: Actor) -> str:
+    """What was asked, and by whom: the same command id for anything else is a mistake."""
+    return digest([command, actor.name])
 
 
 def _command_body(command: VerdictCommand) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import facts, ledger
+from connectors.postgres import facts, ledger, tasks
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.pool import Database
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
-from workflows.domain.identity import canonical, rfc3339
+from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
@@ -60,13 +59,13 @@ class PostgresAssessments:
         async with self._database.transaction() as cursor:
             policy = await facts.current_policy(cursor)
             await cursor.execute(
-                "SELECT need_id FROM need WHERE batch_id = %s AND state = 'open' FOR UPDATE", [batch_id]
+                "SELECT need_id FROM need WHERE batch_id = %s AND state = 'open' ORDER BY need_id FOR UPDATE",
+                [batch_id],
             )
             still_open = {row["need_id"] for row in await cursor.fetchall()}
             fresh = [d for d in decided if d.decision.decision_id in still_open]
             holds = [d for d in fresh if isinstance(d.decision.result, Hold)]
-            for one in fresh:
-                await _store(cursor, one)
+            await _store(cursor, fresh)
             entries = [
                 entry
                 for one in fresh
@@ -101,17 +100,16 @@ class PostgresAssessments:
                 raise NotFound(f"there is no task {decision.decision_id}")
             if row["task_state"] != "open":
                 return RescoreResult(ref=_ref(row), changed=False)
-            if isinstance(result, Proposal) and (result.supplier, result.units, result.unit_cost) == (
-                row["supplier"], row["units"], row["unit_cost"],
-            ):  # fmt: skip
+            if _same(row, result):
+                await cursor.execute(
+                    "UPDATE task SET available_units = %s WHERE decision_id = %s",
+                    [decided.inputs.position.available_units, decision.decision_id],
+                )
                 return RescoreResult(ref=_ref(row), changed=False)
-            await _store(cursor, decided)
-            await cursor.execute(
-                "UPDATE approval SET voided_at = clock_timestamp() WHERE decision_id = %s AND voided_at IS NULL",
-                [decision.decision_id],
-            )
-            if isinstance(result, Hold):
-                await _void(cursor, decided, result.sentence)
+            await _store(cursor, [decided])
+            await tasks.void_approvals(cursor, decided)
+            if isinstance(result, Hold) or result.tier is RiskTier.BLOCKED:
+                await tasks.void(cursor, decided, result.sentence)
                 return RescoreResult(ref=None)
             await cursor.execute(
                 """UPDATE replenishment SET revision = %s, proposal_hash = %s, supplier = %s, units = %s, unit_cost = %s
@@ -121,9 +119,10 @@ class PostgresAssessments:
             )  # fmt: skip
             await cursor.execute(
                 """UPDATE task SET revision = %s, proposal_hash = %s, value = %s, cost_of_waiting = %s,
-                       available_units = %s WHERE decision_id = %s""",
-                [decision.revision, decision.proposal_hash, result.value, _cost_of_waiting(result),
-                 decided.inputs.position.available_units, decision.decision_id],
+                       available_units = %s, tolerance_units = %s WHERE decision_id = %s""",
+                [decision.revision, decision.proposal_hash, result.value, tasks.cost_of_waiting(result),
+                 decided.inputs.position.available_units,
+                 tasks.tolerance(await facts.current_policy(cursor), result), decision.decision_id],
             )  # fmt: skip
             await ledger.append(cursor, [_proposed_entry(decided, EntryType.DECISION_PROPOSED)])
             fields = {
@@ -132,6 +131,13 @@ class PostgresAssessments:
                 "supplier": result.supplier,
             }
             return RescoreResult(ref=_ref({**row, **fields}))
+
+
+def _same(row: DictRow, result: Hold | Proposal) -> bool:
+    """Whether a person would be shown the same proposal again."""
+    if isinstance(result, Hold) or result.tier is RiskTier.BLOCKED:
+        return False
+    return (result.supplier, result.units, result.unit_cost) == (row["supplier"], row["units"], row["unit_cost"])
 
 
 async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]) -> BatchFacts:
@@ -146,28 +152,37 @@ async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]
     )
 
 
-async def _store(cursor: Cursor, decided: Decided) -> None:
-    """The decision's bytes, its evidence, and the watch level that the forecast gives the position."""
-    decision, inputs = decided.decision, decided.inputs
-    await cursor.execute(
+async def _store(cursor: Cursor, decided: Sequence[Decided]) -> None:
+    """The decisions' bytes, their evidence, and the watch levels that the forecasts give the positions."""
+    await cursor.executemany(
         "INSERT INTO evidence (sha256, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        [decision.inputs_digest, canonical(inputs)],
+        [(one.decision.inputs_digest, canonical(one.inputs)) for one in decided],
     )
-    horizon = decision.decided_at.astimezone(UTC).date() + timedelta(days=inputs.scores.protection_days)
-    await cursor.execute(
+    await cursor.executemany(
         """INSERT INTO decision (decision_id, revision, location, item, kind, decided_at, body, proposal_hash,
                                  inputs_sha256, model_digest, policy_digest, horizon_end)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-        [
-            decision.decision_id, decision.revision, inputs.position.location, inputs.position.item,
-            decision.result.kind, decision.decided_at, canonical(decision), decision.proposal_hash,
-            decision.inputs_digest, decision.model_digest, decision.policy_digest, horizon,
-        ],
-    )  # fmt: skip
-    await cursor.execute(
-        "UPDATE position SET watch_level_units = %s, last_assessed_at = %s WHERE location = %s AND item = %s",
-        [inputs.scores.watch_level_units, inputs.clock, inputs.position.location, inputs.position.item],
+        [_decision_row(one) for one in decided],
     )
+    # In name order, as everybody locks positions.
+    places = [(one.inputs.position.location, one.inputs.position.item, one.inputs) for one in decided]
+    await cursor.executemany(
+        "UPDATE position SET watch_level_units = %s, last_assessed_at = %s WHERE location = %s AND item = %s",
+        [
+            (inputs.scores.watch_level_units, inputs.clock, location, item)
+            for location, item, inputs in sorted(places, key=lambda place: place[:2])
+        ],
+    )
+
+
+def _decision_row(decided: Decided) -> tuple[object, ...]:
+    decision, inputs = decided.decision, decided.inputs
+    horizon = decision.decided_at.astimezone(UTC).date() + timedelta(days=inputs.scores.protection_days)
+    return (
+        decision.decision_id, decision.revision, inputs.position.location, inputs.position.item,
+        decision.result.kind, decision.decided_at, canonical(decision), decision.proposal_hash,
+        decision.inputs_digest, decision.model_digest, decision.policy_digest, horizon,
+    )  # fmt: skip
 
 
 async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[NewEntry]:
@@ -191,80 +206,15 @@ async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[New
     )
     entries = [_proposed_entry(decided, EntryType.DECISION_PROPOSED)]
     if blocked:
-        await rest(cursor, inputs.position.location, inputs.position.item)
+        await tasks.rest(cursor, inputs.position.location, inputs.position.item)
     elif result.tier is RiskTier.REVIEW:
-        entries.append(await _open_task(cursor, decided, result, policy))
+        entries.append(await tasks.open_task(cursor, decided, result, policy))
     return entries
-
-
-async def rest(cursor: Cursor, location: str, item: str, *, days: int = 3) -> None:
-    """After a no, the same question is not asked again at once."""
-    await cursor.execute(
-        """UPDATE position p SET quiet_until = c.watermark + make_interval(days => %s)
-           FROM business_clock c WHERE c.location = p.location AND p.location = %s AND p.item = %s""",
-        [days, location, item],
-    )
-
-
-async def _open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: Policy) -> NewEntry:
-    decision, position = decided.decision, decided.inputs.position
-    opened = decision.decided_at
-    remind, escalate, expire = (
-        opened + timedelta(hours=hours)
-        for hours in (policy.remind_after_hours, policy.escalate_after_hours, policy.expire_after_hours)
-    )
-    tolerance = max(1, int(policy.tolerance_share * result.units))
-    await cursor.execute(
-        """INSERT INTO task (decision_id, revision, proposal_hash, location, item, value, cost_of_waiting, opened_at,
-                             remind_at, escalate_at, expire_at, available_units, tolerance_units)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        [
-            decision.decision_id, decision.revision, decision.proposal_hash, position.location, position.item,
-            result.value, _cost_of_waiting(result), opened, remind, escalate, expire, position.available_units,
-            tolerance,
-        ],
-    )  # fmt: skip
-    for instant in (remind, escalate, expire):
-        await cursor.execute(
-            """INSERT INTO clock_wait (subject, subject_id, instant, location)
-               VALUES ('replenishment', %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [decision.decision_id, instant, position.location],
-        )
-    body = {
-        "hash": decision.proposal_hash,
-        "rules": [str(rule.code) for rule in result.rules],
-        "expires": rfc3339(expire),
-    }
-    return _entry(decided, EntryType.TASK_OPENED, body)
-
-
-async def _void(cursor: Cursor, decided: Decided, reason: str) -> None:
-    decision = decided.decision
-    await cursor.execute(
-        "UPDATE task SET state = 'voided', answered_at = clock_timestamp() WHERE decision_id = %s",
-        [decision.decision_id],
-    )
-    await cursor.execute(
-        "UPDATE replenishment SET state = 'voided', closed_at = clock_timestamp() WHERE decision_id = %s",
-        [decision.decision_id],
-    )
-    await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision.decision_id])
-    body = {"state": "voided", "reason": reason, "revision": decision.revision, "hash": decision.proposal_hash}
-    await ledger.append(cursor, [_entry(decided, EntryType.DECISION_CLOSED, body)])
-
-
-def _cost_of_waiting(result: Proposal) -> Decimal:
-    return max(Decimal(0), result.expected_cost_without - result.expected_cost)
-
-
-def _entry(decided: Decided, kind: EntryType, body: dict[str, Any]) -> NewEntry:
-    stream, at = decided.decision.decision_id, decided.decision.decided_at
-    return NewEntry(stream=stream, type=kind, actor=ENGINE, occurred_at=at, body=body)
 
 
 def _proposed_entry(decided: Decided, kind: EntryType) -> NewEntry:
     decision = decided.decision
-    return _entry(
+    return tasks.entry_of(
         decided, kind, {"decision": decision.model_dump(mode="json"), "proposal_hash": decision.proposal_hash}
     )
 

@@ -51,6 +51,7 @@ SELECT
     (SELECT count(*) FROM movement WHERE kind = 'receipt') AS receipts,
     (SELECT count(*) FROM outcome) AS outcomes,
     (SELECT count(*) FROM model_version) AS models_trained,
+    (SELECT count(*) FROM model_version WHERE comparison IS NOT NULL AND promoted_at IS NOT NULL) AS model_promoted,
     (SELECT count(*) FROM ledger_entry) AS ledger_entries
 """
 

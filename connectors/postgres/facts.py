@@ -205,9 +205,7 @@ async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[
     return {(r["location"], r["item"]): (r["ordered"], r["largest"]) for r in await cursor.fetchall()}
 
 
-async def _lead_times(
-    cursor: Cursor, options: dict[Key, list[SupplyOption]], today: date
-) -> dict[Key, LeadTimes]:
+async def _lead_times(cursor: Cursor, options: dict[Key, list[SupplyOption]], today: date) -> dict[Key, LeadTimes]:
     """Lane = supplier and location; keyed (supplier, location)."""
     lanes = sorted({(o.sourcing.supplier, location) for (location, _), listed in options.items() for o in listed})
     await cursor.execute(

@@ -127,6 +127,7 @@ class PostgresModels:
 
     async def promote(self, digest: str, actor: str) -> ModelVersion:
         async with self._database.transaction() as cursor:
+            await _one_at_a_time(cursor)
             version = await _get(cursor, digest)
             if version.status is ModelStatus.CHAMPION:
                 return version
@@ -138,19 +139,28 @@ class PostgresModels:
 
     async def rollback(self, actor: str) -> ModelVersion:
         async with self._database.transaction() as cursor:
+            await _one_at_a_time(cursor)
             await cursor.execute(
                 """SELECT digest FROM model_version WHERE status = 'retired' AND promoted_at IS NOT NULL
-                   ORDER BY promoted_at DESC LIMIT 1 FOR UPDATE"""
+                   ORDER BY promoted_at DESC LIMIT 1"""
             )
             row = await cursor.fetchone()
             if row is None:
                 raise Conflict("there is no earlier champion to go back to")
-            await cursor.execute("SELECT digest FROM model_version WHERE status = 'champion'")
+            # What was left behind is no champion to go back to: rolling back twice goes back two steps.
+            await cursor.execute(
+                "UPDATE model_version SET promoted_at = NULL WHERE status = 'champion' RETURNING digest"
+            )
             left = await cursor.fetchone()
             await _flip(cursor, row["digest"])
             body = {"model": row["digest"], "left": left["digest"] if left else None}
             await _record(cursor, EntryType.MODEL_ROLLED_BACK, row["digest"], actor, body)
             return await _get(cursor, row["digest"])
+
+
+async def _one_at_a_time(cursor: Cursor) -> None:
+    """Two promotions at once would both retire the same champion."""
+    await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('champion', 13))")
 
 
 async def _flip(cursor: Cursor, digest: str) -> None:

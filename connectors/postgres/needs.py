@@ -88,8 +88,8 @@ def advance_clock(
                WHERE c.location = b.location AND (b.swept_through IS NULL OR b.swept_through < b.day)
                RETURNING greatest(coalesce(b.swept_through + 1, b.day), b.day - 30) AS first, b.day
            ), stockout AS (
-               -- The clock may close several days at once; an item that stood at nothing since its last movement was out
-               -- of stock on each of them.
+               -- The clock may close several days at once; an item that stood at nothing since its last movement was
+               -- out of stock on each of them.
                INSERT INTO stockout_day (location, item, day)
                SELECT p.location, p.item, d.day::date FROM position p, closed,
                    generate_series(closed.first, closed.day, interval '1 day') AS d (day)

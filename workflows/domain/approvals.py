@@ -40,14 +40,16 @@ class TaskState(StrEnum):
     """The need went away when the proposal was re-scored."""
 
 
-Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True)]
+STORABLE = r"^[^\x00]*$"
+"""What a text column holds: anything but NUL."""
+Text = Annotated[str, StringConstraints(max_length=1000, strip_whitespace=True, pattern=STORABLE)]
 
 
 class VerdictCommand(Payload):
     """What a client sends. `command_id` is the client's: sending it again gives the same answer."""
 
-    command_id: Annotated[str, StringConstraints(min_length=8, max_length=100)]
-    decision_id: str
+    command_id: Annotated[str, StringConstraints(min_length=8, max_length=100, pattern=STORABLE)]
+    decision_id: Annotated[str, StringConstraints(max_length=200, pattern=STORABLE)]
     proposal_hash: Digest
     meaning: Meaning
     units: int | None = Field(default=None, gt=0, le=100_000_000)

@@ -37,7 +37,7 @@ def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
             f"at most {_percent(allowed_risk)} is accepted."
         )
         return Hold(reason=HoldReason.COVERED, sentence=sentence, waterfall=steps)
-    option = _preferred(inputs.options)
+    option = preferred(inputs.options)
     if option is None:
         return _blocked(inputs, needed, steps)
     sourcing = option.sourcing
@@ -88,18 +88,24 @@ def _need_steps(inputs: DecisionInputs, needed: int) -> tuple[WaterfallStep, ...
     )  # fmt: skip
 
 
-def _preferred(options: Sequence[SupplyOption]) -> SupplyOption | None:
-    usable = [option for option in options if not option.supplier.blocked]
-    return min(usable, key=lambda o: (o.sourcing.rank, o.sourcing.unit_cost, o.sourcing.supplier), default=None)
+def preferred(options: Sequence[SupplyOption]) -> SupplyOption | None:
+    """Whom to order from: the best rank, then the lowest price, among those that are not blocked."""
+    return first_choice([option for option in options if not option.supplier.blocked])
+
+
+def first_choice(options: Sequence[SupplyOption]) -> SupplyOption | None:
+    """The same, blocked or not: whose conditions a forecast rests on when nobody can be ordered from."""
+    return min(options, key=lambda o: (o.sourcing.rank, o.sourcing.unit_cost, o.sourcing.supplier), default=None)
 
 
 def _blocked(inputs: DecisionInputs, needed: int, steps: tuple[WaterfallStep, ...]) -> Hold | Proposal:
     """Something is needed but nobody may be asked for it: recorded as blocked, so that it is seen, never ordered."""
-    if not inputs.options:
+    first = first_choice(inputs.options)
+    if first is None:
         unit_cost, supplier, detail = Decimal(0), "none", "no supplier is known for this item and location"
     else:
-        sourcing = inputs.options[0].sourcing
-        unit_cost, supplier, detail = sourcing.unit_cost, sourcing.supplier, "every supplier of this item is blocked"
+        sourcing, detail = first.sourcing, "every supplier of this item is blocked"
+        unit_cost, supplier = sourcing.unit_cost, sourcing.supplier
     requirement, shortage, holding = (
         inputs.scores.requirement_units,
         inputs.shortage_per_unit,

@@ -102,10 +102,15 @@ class Verification(Payload):
 
 def verify_stream(entries: Sequence[Entry]) -> list[Break]:
     """Check one stream's entries, given in order: numbering, body digests, links and hashes."""
-    breaks, previous = [], GENESIS
-    for number, entry in enumerate(entries, start=1):
-        if entry.seq != number:
-            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem=f"entry {number} is missing"))
+    breaks, previous, expected = [], GENESIS, 1
+    for entry in entries:
+        if entry.seq != expected:
+            missing = (
+                f"entry {expected} is" if entry.seq == expected + 1 else f"entries {expected} to {entry.seq - 1} are"
+            )
+            problem = f"{missing} missing" if entry.seq > expected else f"entry {entry.seq} is there twice"
+            breaks.append(Break(stream=entry.stream, seq=entry.seq, problem=problem))
+        expected = entry.seq + 1
         if hashlib.sha256(entry.body).hexdigest() != entry.body_sha256:
             breaks.append(Break(stream=entry.stream, seq=entry.seq, problem="the body was changed"))
         if entry.prev_hash != previous:
@@ -114,6 +119,12 @@ def verify_stream(entries: Sequence[Entry]) -> list[Break]:
             breaks.append(Break(stream=entry.stream, seq=entry.seq, problem="its hash is not that of its content"))
         previous = entry.hash
     return breaks
+
+
+def _gap(expected: int, found: int) -> str:
+    if found < expected:
+        return f"entry {found} is there twice"
+    return f"entry {expected} is missing" if found == expected + 1 else f"entries {expected} to {found - 1} are missing"
 
 
 def merkle_root(leaves: Iterable[bytes]) -> str:
