@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from connectors.feeds.chance import dice
-from connectors.feeds.suppliers import PARTNERS, PROMISED_DAYS
+from connectors.feeds.suppliers import PARTNERS, PROMISED_DAYS, REVIEW_DAYS
 from workflows.domain.catalog import Sourcing
 from workflows.domain.events import MAX_UNITS
 from workflows.domain.feeds import StockKey
@@ -33,7 +33,7 @@ def sourcing_for(
         found.append(
             Sourcing(
                 item=item, location=location, supplier=first.code, unit_cost=cost, pack_units=pack,
-                minimum_order_units=minimum, lead_time_days=first.promised_days,
+                minimum_order_units=minimum, lead_time_days=first.promised_days, review_days=REVIEW_DAYS,
             )
         )  # fmt: skip
         if roll.random() < SECOND_SOURCE_SHARE:
@@ -41,7 +41,7 @@ def sourcing_for(
             found.append(
                 Sourcing(
                     item=item, location=location, supplier=second.code, rank=2, unit_cost=dearer, pack_units=pack,
-                    minimum_order_units=minimum, lead_time_days=second.promised_days,
+                    minimum_order_units=minimum, lead_time_days=second.promised_days, review_days=REVIEW_DAYS,
                 )
             )  # fmt: skip
     return tuple(found)

@@ -25,6 +25,9 @@ class Partner:
     short_probability: float = 0.01
 
 
+REVIEW_DAYS = 7
+"""One order lasts a week beyond its lead time: what a planner with a weekly rhythm would set."""
+
 ALDER = Partner("ALDER", "Alder & Sons", 2, (2, 2, 2, 3), Decimal(8))
 BIRCH = Partner("BIRCH", "Birch Trading", 3, (3, 3, 4), Decimal(10))
 CEDAR = Partner("CEDAR", "Cedar Works", 5, (4, 5, 5, 6), Decimal(15), partial_probability=0.25, short_probability=0.08)

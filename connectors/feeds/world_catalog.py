@@ -16,6 +16,7 @@ from connectors.feeds.suppliers import (
     OAK,
     PARTNERS,
     PROMISED_DAYS,
+    REVIEW_DAYS,
     Partner,
     suppliers,
 )
@@ -142,7 +143,7 @@ def _sourcing(roll: random.Random, item: str, category: Category, cost: Decimal,
         found.extend(
             Sourcing(
                 item=item, location=location, supplier=partner.code, rank=rank, unit_cost=unit_cost, pack_units=pack,
-                minimum_order_units=minimum, lead_time_days=partner.promised_days,
+                minimum_order_units=minimum, lead_time_days=partner.promised_days, review_days=REVIEW_DAYS,
             )
             for rank, partner, unit_cost in offers
         )  # fmt: skip
