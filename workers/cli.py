@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
-from workers.commands import books, tasks
+from console.auth import api_token, sign_in_token
+from workers.commands import books, feeds, tasks
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say, settings
 from workers.demo import run_demo
+from workers.doctor import as_json, as_table, examine, healthy
+from workers.embedded import StackRunning
 from workers.preparing import FEEDS, feed_source, prepare_schema
 from workers.processes import run_console, run_intake, run_worker
-from workers.session import DEMO, settings_beside
-from workers.wiring import required
+from workers.session import DEMO, UP, running, settings_beside, state_directory
+from workers.up import UP_DAYS, UP_SPEED, Plan, run_up
+from workers.wiring import console_key, required
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,10 +27,30 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")
+app.add_typer(feeds.letters, name="dead-letters")
+app.command("feed")(feeds.feed)
+app.command("import")(feeds.import_files)
 
 Feed = Annotated[str, typer.Option(help=f"Which world: {', '.join(FEEDS)}.")]
 File = Annotated[Path | None, typer.Option(help="The file of a file feed.", dir_okay=False)]
 Days = Annotated[int | None, typer.Option(min=1, help="How many days are played; a file feed plays its last ones.")]
+
+
+@app.command()
+def up(
+    empty: Annotated[
+        bool, typer.Option("--empty", help="No demo world: an empty installation on a live clock.")
+    ] = False,
+    days: Annotated[int, typer.Option(min=1, help="How many days of the demo world are played.")] = UP_DAYS,
+    speed: Annotated[
+        float, typer.Option(min=1, help="Business seconds in a second; 1440 is a day a minute.")
+    ] = UP_SPEED,
+    seed: int = 7,
+) -> None:
+    """Start everything on this machine: servers, engine, console, simulated suppliers and a demo world."""
+    with errors_explained():
+        known = settings()
+        run_up(known.home / UP, known, Plan(empty=empty, days=days, speed=speed, seed=seed), say)
 
 
 @app.command()
@@ -63,9 +87,6 @@ DEMO_DAYS = 21
 
 def fresh(state_dir: Path) -> None:
     """An empty state directory, unless somebody runs on the one that is there."""
-    from workers.embedded import StackRunning
-    from workers.session import running
-
     if running(state_dir):
         raise StackRunning(f"a demo is running on {state_dir}; wait for it, or stop it")
     shutil.rmtree(state_dir, ignore_errors=True)
@@ -100,6 +121,44 @@ def migrate() -> None:
         required(known, "postgres_dsn")
         prepare_schema(known, say)
         say("The schema is up to date")
+
+
+@app.command()
+def doctor(json: AsJson = False) -> None:
+    """Say what is configured, what answers and what is unsafe. Exit code 1 when something does not answer."""
+    with errors_explained():
+        known = settings()
+        alive = running(known.home / UP) or running(known.home / DEMO)
+        findings = run(examine(known, running=alive.addresses if alive else None))
+        if json:
+            print_json(as_json(findings))
+        else:
+            out.print(as_table(findings))
+        if not healthy(findings):
+            raise typer.Exit(FAILED)
+
+
+@app.command("sign-in")
+def sign_in(
+    name: Annotated[str, typer.Argument(help="Who signs in; this name is on every verdict.")],
+    api: Annotated[bool, typer.Option("--api", help="A bearer token for the REST API instead of a link.")] = False,
+    state: tasks.State = None,
+    json: AsJson = False,
+) -> None:
+    """Print a link that signs somebody in to the console of the running stack, or a token for its REST API."""
+    with errors_explained():
+        state_dir = state_directory(settings(), state)
+        alive = running(state_dir)
+        key = console_key(settings().model_copy(update={"console_key_file": state_dir / "console.key"}))
+        if api:
+            document = {"name": name, "token": api_token(key, name)}
+        else:
+            address = alive.console if alive and alive.console else f"http://127.0.0.1:{settings().console_port}"
+            document = {"name": name, "link": f"{address}/sign-in?token={sign_in_token(key, name)}"}
+        if json:
+            print_json(document)
+        else:
+            out.print(document.get("token") or document.get("link"), markup=False, soft_wrap=True)
 
 
 def main() -> None:

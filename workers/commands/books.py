@@ -1,4 +1,4 @@
-"""`quartermaster decision`, `audit` and `model`: what was decided, whether the record is whole, and which model decides."""
+"""`quartermaster decision`, `audit`, `model`: what was decided, whether the record is whole, which model decides."""
 
 import asyncio
 import getpass

@@ -36,8 +36,8 @@ def list_tasks(
             "Tasks",
             columns,
             [
-                (r.decision_id, r.item_name, r.units, f"{r.value:.2f} {r.currency}", f"{r.stockout_risk:.0%}", r.supplier,
-                 f"{r.expire_at:%Y-%m-%d %H:%M}", ", ".join(r.rules))
+                (r.decision_id, r.item_name, r.units, f"{r.value:.2f} {r.currency}", f"{r.stockout_risk:.0%}",
+                 r.supplier,                 f"{r.expire_at:%Y-%m-%d %H:%M}", ", ".join(r.rules))
                 for r in rows
             ],
         )  # fmt: skip

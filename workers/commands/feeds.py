@@ -1,0 +1,212 @@
+"""`quartermaster feed`, `import` and `dead-letters`: what comes in, and what could not be read."""
+
+import asyncio
+import csv
+import getpass
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from connectors.erp.supplier_control import SupplierControl
+from connectors.kafka.producer import EventProducer
+from connectors.kafka.topics import ensure_topics
+from connectors.postgres.catalog import load_catalog, load_history
+from connectors.postgres.dead_letters import DeadLetters
+from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.pool import connect
+from connectors.postgres.settling import Settling
+from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say, settings
+from workers.commands.tasks import State
+from workers.feeding import Journal, WorldDriver
+from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
+from workers.session import opened
+from workers.settings import Settings
+from workers.wiring import engine, required
+from workflows.domain.catalog import Catalog
+from workflows.domain.errors import InvalidInput
+from workflows.domain.feeds import FeedSource, RecordedDemand
+
+letters = typer.Typer(no_args_is_help=True, help="Messages that nothing could be made of.")
+
+
+def feed(
+    world: Annotated[str, typer.Argument(help=f"Which world: {', '.join(FEEDS)}.")],
+    file: Annotated[Path | None, typer.Argument(help="The file of a file feed.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Play this many days; a file feed plays its last ones.")
+    ] = None,
+    seed: int = 7,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=1, help="Business seconds in a second; 1440 is a day a minute. Default: at once."),
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Play a world into the running engine, from where it stopped the last time."""
+    with errors_explained():
+        source = feed_source(world, file, days, seed)
+        run(_feed(state, source, speed))
+        report = source.report()
+        if json:
+            print_json({"feed": source.name, **report.model_dump(mode="json")})
+            return
+        out.print(f"{report.rows_read:,} rows read, {report.events:,} events")
+        for reason, count in sorted(report.skipped.items()):
+            out.print(f"  skipped {count:,}: {reason}")
+        for words in report.invented:
+            out.print(f"  invented: {words}")
+
+
+async def _feed(state: str | None, source: FeedSource, speed: float | None) -> None:
+    async with opened(settings(), state, say) as found:
+        await play(found, source, speed)
+
+
+async def play(found: Settings, source: FeedSource, speed: float | None) -> None:
+    """Load the world, train a first model if there is none, and play.
+
+    Raises:
+        InvalidInput: an address is missing, or the suppliers are not the simulated ones.
+    """
+    bootstrap, dsn = required(found, "kafka_bootstrap"), required(found, "postgres_dsn")
+    control = SupplierControl(required(found, "supplier_url"))
+    await asyncio.to_thread(ensure_topics, bootstrap)
+    await asyncio.to_thread(prepare_schema, found, say)
+    await asyncio.to_thread(load_world, found, source, say)
+    async with engine(found, name="quartermaster-feed", pool_size=2) as parts:
+        await first_model(parts, say)
+    with connect(dsn, name="quartermaster-feed") as connection:
+        journal = Journal(Path(required(found, "model_store")).parent / f"feed-{source.name}.json")
+        driver = WorldDriver(
+            source, EventProducer(bootstrap), Settling(connection), control, journal, say=say, speed=speed
+        )
+        await driver.play()
+    control.close()
+
+
+def import_files(
+    catalog: Annotated[
+        Path | None, typer.Option(help="A catalog document (JSON).", exists=True, dir_okay=False)
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Past demand (CSV: location,item,day,units[,in_stock,promotion]).", exists=True)
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Load a catalog and the recorded past. All of a file or nothing; loading again changes nothing."""
+    with errors_explained():
+        if catalog is None and history is None:
+            raise InvalidInput("say what to import: --catalog FILE, --history FILE or both")
+        loaded = run(_import(state, catalog, history))
+        if json:
+            print_json(loaded)
+        else:
+            out.print(", ".join(f"{count:,} {what}" for what, count in loaded.items()))
+
+
+async def _import(state: str | None, catalog: Path | None, history: Path | None) -> dict[str, int]:
+    # Read and checked before anything is opened: a bad row changes nothing.
+    document = _read_catalog(catalog) if catalog else None
+    days = list(_read_history(history)) if history else []
+    async with opened(settings(), state, say) as found:
+        return await asyncio.to_thread(_load, required(found, "postgres_dsn"), document, days)
+
+
+def _load(dsn: str, document: Catalog | None, days: list[RecordedDemand]) -> dict[str, int]:
+    loaded: dict[str, int] = {}
+    with connect(dsn, name="quartermaster-import") as connection:
+        if document is not None:
+            load_catalog(connection, document, actor=getpass.getuser())
+            loaded |= {"items": len(document.items), "sourcings": len(document.sourcing)}
+        if days:
+            load_history(connection, days, (), actor=getpass.getuser())
+            loaded["days of demand"] = len(days)
+    return loaded
+
+
+def _read_catalog(path: Path) -> Catalog:
+    try:
+        return Catalog.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{path}: {where}: {first['msg']}") from None
+
+
+def _read_history(path: Path) -> Iterator[RecordedDemand]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = {"location", "item", "day", "units"} - set(reader.fieldnames or ())
+        if missing:
+            raise InvalidInput(f"{path}: the header lacks {', '.join(sorted(missing))}")
+        for row in reader:
+            given: dict[str, Any] = {name: value for name, value in row.items() if name and value not in (None, "")}
+            try:
+                yield RecordedDemand.model_validate(given)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise InvalidInput(f"{path} line {reader.line_num}: {first['loc'][-1]}: {first['msg']}") from None
+
+
+@letters.command("list")
+def list_letters(
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100, state: State = None, json: AsJson = False
+) -> None:
+    """List dead letters, newest first, with the reason of each."""
+    with errors_explained():
+        found = run(_letters(state, limit))
+        if json:
+            print_json({"dead_letters": found})
+            return
+        rows = [
+            (one["dead_letter_id"], f"{one['topic']}/{one['partition']}@{one['kafka_offset']}", one["error_code"],
+             one["error_detail"], one["redriven_at"])
+            for one in found
+        ]  # fmt: skip
+        print_table("Dead letters", ("#", "from", "code", "reason", "re-driven"), rows)
+
+
+async def _letters(state: str | None, limit: int) -> list[dict[str, Any]]:
+    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+        return await PostgresDesk(parts.database).dead_letters(limit)
+
+
+@letters.command()
+def redrive(
+    number: Annotated[int, typer.Argument(help="The dead letter's number.")],
+    payload: Annotated[
+        Path | None, typer.Option(help="A mended message to send instead.", exists=True, dir_okay=False)
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Send a dead letter to its topic again, mended if need be. The inbox still knows its event id."""
+    with errors_explained():
+        topic = run(_redrive(state, number, payload.read_bytes() if payload else None))
+        if json:
+            print_json({"dead_letter_id": number, "topic": topic, "mended": payload is not None})
+        else:
+            out.print(f"Dead letter {number} was sent to {topic} again")
+
+
+async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
+    async with opened(settings(), state, say) as found:
+        return await asyncio.to_thread(_send_again, found, number, mended)
+
+
+def _send_again(found: Settings, number: int, mended: bytes | None) -> str:
+    with connect(required(found, "postgres_dsn"), name="quartermaster-cli") as connection:
+        kept = DeadLetters(connection)
+        letter = kept.find(number)
+        headers = {"x-redrive-of": str(number)} | ({"traceparent": letter.traceparent} if letter.traceparent else {})
+        key = letter.message_key.encode() if letter.message_key else None
+        producer = EventProducer(required(found, "kafka_bootstrap"))
+        producer.publish_raw(letter.topic, key, letter.payload if mended is None else mended, headers)
+        producer.close()
+        kept.redriven(number, actor=getpass.getuser(), mended=mended is not None)
+    return letter.topic

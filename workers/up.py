@@ -1,0 +1,85 @@
+"""`quartermaster up`: everything on one machine, with a world to look at, until Ctrl-C."""
+
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.kafka.topics import ensure_topics
+from console.auth import sign_in_token
+from workers.preparing import feed_source, prepare_schema
+from workers.settings import Settings
+from workers.stack import EngineStack, Say
+from workers.wiring import console_key, required
+from workflows.domain.needs import ClockMode
+
+CHECK_SECONDS = 0.5
+UP_DAYS = 60
+UP_SPEED = 1440.0
+"""A business day in a minute: slow enough to answer a task, fast enough to see it matter."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `up` is asked for."""
+
+    empty: bool
+    days: int = UP_DAYS
+    speed: float = UP_SPEED
+    seed: int = 7
+    user: str = "planner"
+
+
+def run_up(state_dir: Path, settings: Settings, plan: Plan, say: Say) -> None:
+    """Start everything, say where it is, and stop it in order on Ctrl-C or SIGTERM.
+
+    Raises:
+        StackRunning, PortInUse, ServerUnusable, ProcessFailed: the message says what to do.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    clock = settings.clock if plan.empty else ClockMode.REPLAYED.value
+    source = feed_source("demo", None, plan.days, plan.seed)
+    asked = settings.model_copy(
+        update={
+            "clock": clock,
+            "outcome_interval_s": settings.outcome_interval_s or 30,
+            "currency": source.catalog.currency,
+        }
+    )
+    with EngineStack(state_dir, asked, say) as stack:
+        stack.start()
+        prepare_schema(stack.settings, say)
+        ensure_topics(required(stack.settings, "kafka_bootstrap"))
+        stack.start_supplier(source.behaviours)
+        for name in ("intake", "worker"):
+            stack.start_process(name)
+        address = stack.start_console()
+        if not plan.empty:
+            arguments = ["demo", "--days", str(plan.days), "--speed", str(plan.speed), "--seed", str(plan.seed)]
+            stack.start_process("feed", *arguments, ends=True)
+        _welcome(stack, address, plan, say)
+        while not stop.wait(CHECK_SECONDS):
+            stack.check()
+        say("Stopping")
+    say("Everything has stopped; the state stays. `quartermaster up` goes on from here.")
+
+
+def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:
+    token = sign_in_token(console_key(stack.settings), plan.user)
+    say("")
+    say(f"Console       {address}/sign-in?token={token}")
+    say(f"Temporal UI   {stack.settings.temporal_ui_address}")
+    say(f"Simulated suppliers {stack.settings.supplier_url}, Kafka {stack.settings.kafka_bootstrap}")
+    say(f"Logs          {stack.state_dir / 'logs'}")
+    say("")
+    if plan.empty:
+        say("Next: `quartermaster feed demo`, or `quartermaster import --catalog FILE --history FILE`.")
+    else:
+        say("Next: open the console. The demo world (everything in it is invented) trains its first model for about")
+        say(
+            f"half a minute, then plays {plan.days} days, one in {86_400 / plan.speed:.0f} s. Tasks appear in the inbox;"
+        )
+        say("inbox; `quartermaster tasks list` shows the same.")
+    say("Ctrl-C stops everything.")
