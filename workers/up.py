@@ -78,8 +78,6 @@ def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:
         say("Next: `quartermaster feed demo`, or `quartermaster import --catalog FILE --history FILE`.")
     else:
         say("Next: open the console. The demo world (everything in it is invented) trains its first model for about")
-        say(
-            f"half a minute, then plays {plan.days} days, one in {86_400 / plan.speed:.0f} s. Tasks appear in the inbox;"
-        )
+        say(f"half a minute, then plays {plan.days} days, one in {86_400 / plan.speed:.0f} s. Tasks appear in the")
         say("inbox; `quartermaster tasks list` shows the same.")
     say("Ctrl-C stops everything.")

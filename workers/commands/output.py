@@ -31,7 +31,7 @@ KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusa
 
 def say(text: str) -> None:
     """One line of progress on stderr."""
-    people.print(text, markup=False)
+    people.print(text, markup=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
