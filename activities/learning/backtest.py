@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import xgboost as xgb
 
-from activities.learning.demand import quantile_ratios, to_milli, train_booster
+from activities.learning.demand import ROUNDS, quantile_ratios, to_milli, train_booster
 from activities.learning.evaluation import pinball
 from activities.learning.features import demand_class, features, sale_days, scale
 from activities.learning.forecasting import PROPHET, XGBOOST
@@ -26,7 +26,7 @@ MAX_JUDGED = 60
 """Series of a segment that are judged: enough to see a difference of a few per cent."""
 MARGIN = 0.98
 """Prophet must be better by two per cent: a smaller difference is noise (science 5)."""
-ROWS, ROUNDS, ETA = 20_000, 60, 0.1
+ROWS = 30_000
 
 Report = Callable[[str, int, int], None]
 
@@ -59,7 +59,7 @@ def choose_forecasters(
     if len(rows) == 0:
         return _unjudged(members), {}
     booster = train_booster(
-        rows.vectors, rows.targets, rows.weights, rounds=ROUNDS, eta=ETA, seed=seed, nthread=nthread,
+        rows.vectors, rows.targets, rows.weights, rounds=ROUNDS, seed=seed, nthread=nthread,
         report=lambda done: report("backtest", done, ROUNDS),
     )  # fmt: skip
     tried = _most_demanded(panel, members)

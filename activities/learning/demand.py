@@ -18,7 +18,8 @@ MEDIAN = QUANTILES.index(0.5)
 MILLI = 1_000
 """Thousandths of a unit: the lattice on which every forecast lives."""
 ROUNDS = 80
-DEPTH = 6
+ETA = 0.08
+DEPTH = 5
 
 Matrix = npt.NDArray[np.float32]
 
@@ -36,14 +37,14 @@ class _Report(xgb.callback.TrainingCallback):
 
 
 def train_booster(
-    vectors: Matrix, targets: Floats, weights: Floats, *, rounds: int, eta: float, seed: int, nthread: int,
+    vectors: Matrix, targets: Floats, weights: Floats, *, rounds: int, seed: int, nthread: int,
     report: Callable[[int], None],
 ) -> xgb.Booster:  # fmt: skip
     """The booster for demand relative to scale; the same rows, seed and library give the same bytes."""
     data = xgb.QuantileDMatrix(vectors, targets, weight=weights, nthread=nthread, max_bin=64)
     parameters = {
         "objective": "reg:quantileerror", "quantile_alpha": list(QUANTILES), "tree_method": "hist", "max_bin": 64,
-        "max_depth": DEPTH, "eta": eta, "subsample": 0.8, "colsample_bytree": 0.6, "min_child_weight": 5.0,
+        "max_depth": DEPTH, "eta": ETA, "subsample": 0.8, "colsample_bytree": 0.6, "min_child_weight": 100.0,
         "seed": seed, "nthread": nthread,
     }  # fmt: skip
     return xgb.train(parameters, data, rounds, callbacks=[_Report(report)])

@@ -22,9 +22,8 @@ from activities.learning.windows import Floats, Panel
 from workflows.domain.errors import InvalidInput
 from workflows.domain.models import Comparison, Progress, TrainedModel, TrainingSeries
 
-TRAINING_ROWS = 36_000
+TRAINING_ROWS = 60_000
 MIN_TRAINING_ROWS = 200
-ETA = 0.08
 COMPARED_DAYS = 28
 COMPARED_EVERY_DAYS = 7
 COMPARED_AT_ONCE = 200
@@ -63,7 +62,7 @@ class XgboostLearner:
             panel, seed=seed, nthread=self._nthread, categories=categories, report=progress
         )
         booster = train_booster(
-            rows.vectors, rows.targets, rows.weights, rounds=self._rounds, eta=ETA, seed=seed, nthread=self._nthread,
+            rows.vectors, rows.targets, rows.weights, rounds=self._rounds, seed=seed, nthread=self._nthread,
             report=lambda done: progress("rounds", done, self._rounds),
         )  # fmt: skip
         manifest = Manifest(

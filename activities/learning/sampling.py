@@ -10,17 +10,20 @@ from activities.learning.features import HORIZON_DAYS, NAMES, features, sale_day
 from activities.learning.windows import Floats, Panel
 
 ORIGINS = 24
-HORIZONS_PER_ORIGIN = 4
+HORIZONS_PER_ORIGIN = 4, 8
+"""At least and at most: few series are asked for more horizons each."""
 MIN_SALE_DAYS = 8
 """Items with fewer sale days in their window are answered by the cold-start prior, and do not teach the booster."""
 MIN_AGE_DAYS = 28
-HEAVY = 50.0
-"""A row weighs at most this many times the median row: one exploding series must not own the model."""
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What the booster learns from; targets are relative to scale."""
+    """What the booster learns from; targets are relative to scale.
+
+    A row weighs by its age alone (1, 1/2, 1/4 per year back). Weighting by scale as well cost 2 to 6 % more pinball
+    loss, even in units, on Online Retail and on a made-up world: few large items then leave few effective rows.
+    """
 
     vectors: npt.NDArray[np.float32]
     targets: Floats
@@ -38,7 +41,8 @@ def sample(panel: Panel, *, through: int, rows: int, seed: int, categories: Mapp
     chance = np.random.Generator(np.random.PCG64(seed))
     earliest = max(through - panel.days + MIN_AGE_DAYS, through - 3 * 365)
     origins = sorted({int(day) for day in np.linspace(earliest, through - 1, ORIGINS)})
-    per_origin = max(1, rows // (ORIGINS * HORIZONS_PER_ORIGIN))
+    asked = int(np.clip(rows // (ORIGINS * max(1, len(panel.category))), *HORIZONS_PER_ORIGIN))
+    per_origin = max(1, rows // (ORIGINS * asked))
     parts: list[tuple[npt.NDArray[np.float32], Floats, Floats]] = []
     for origin in origins:
         if not panel.last - panel.days < origin < through:
@@ -52,21 +56,16 @@ def sample(panel: Panel, *, through: int, rows: int, seed: int, categories: Mapp
         windows = windows.take(chosen)
         # Near days are asked for more often than far ones, so they are taught more often.
         reach = min(HORIZON_DAYS, through - origin)
-        strata = np.arange(HORIZONS_PER_ORIGIN) + chance.random((len(chosen), HORIZONS_PER_ORIGIN))
-        horizons = np.clip(np.ceil(reach * (strata / HORIZONS_PER_ORIGIN) ** 1.5), 1, reach).astype(np.int64).ravel()
-        pairs = np.repeat(np.arange(len(chosen)), HORIZONS_PER_ORIGIN)
+        strata = np.arange(asked) + chance.random((len(chosen), asked))
+        horizons = np.clip(np.ceil(reach * (strata / asked) ** 1.5), 1, reach).astype(np.int64).ravel()
+        pairs = np.repeat(np.arange(len(chosen)), asked)
         observed = panel.targets(order[chosen][pairs], origin + horizons)
         seen = ~np.isnan(observed)
         pairs, horizons, observed = pairs[seen], horizons[seen], observed[seen]
         size = scale(windows)[pairs]
-        age = 0.5 ** ((through - origin) // 365)
-        parts.append((features(windows, pairs, horizons, categories), observed / size, size * age))
+        weights = np.full(len(size), 0.5 ** ((through - origin) // 365))
+        parts.append((features(windows, pairs, horizons, categories), observed / size, weights))
     if not parts:
         return TrainingRows(np.zeros((0, len(NAMES)), dtype=np.float32), np.zeros(0), np.zeros(0))
-    weights = np.concatenate([part[2] for part in parts])
-    # Divided by the median so that the booster's minimum leaf weight means rows, whatever the unit of measure.
-    typical = float(np.median(weights)) if len(weights) else 1.0
-    return TrainingRows(
-        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]),
-        np.minimum(weights / typical, HEAVY),
-    )  # fmt: skip
+    vectors, targets, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return TrainingRows(vectors, targets, weights)

@@ -31,6 +31,8 @@ MIN_BAND = 200
 SAMPLED_ORIGINS = 8
 SAMPLED_DAYS = 28
 INDEX_FLOOR = 0.001
+OFFSET = 0.05
+"""Added before taking logarithms, so that a day on which nobody sells has one."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,14 @@ def _fit_index(first: int, pooled: Floats, table_first: int, days: int, seed: in
         yearly = 6 if len(pooled) >= YEARLY_FROM_DAYS else False
         model = Prophet(
             n_changepoints=8, yearly_seasonality=yearly, weekly_seasonality=True, daily_seasonality=False,
-            seasonality_mode="multiplicative", uncertainty_samples=0,
+            uncertainty_samples=0,
         )  # fmt: skip
-        model.fit(pd.DataFrame({"ds": stamps[seen], "y": pooled[seen]}), seed=seed)
+        # In logarithms trend, year and week multiply; fitted to the units themselves Prophet adds year and week, and
+        # misses the quiet season of a sharp one by a multiple.
+        model.fit(pd.DataFrame({"ds": stamps[seen], "y": np.log(pooled[seen] + OFFSET)}), seed=seed)
         ahead = (np.arange(days) + table_first - epoch).astype("datetime64[D]").astype("datetime64[ns]")
         forecast = model.predict(pd.DataFrame({"ds": ahead}))
-        index = np.asarray(forecast["yhat"], dtype=np.float64)
+        index = np.exp(np.clip(np.asarray(forecast["yhat"], dtype=np.float64), -10.0, 10.0)) - OFFSET
         floored: Floats = np.round(np.maximum(index, INDEX_FLOOR), 6).astype(np.float64)
         return floored, str(model_to_json(model))
 
