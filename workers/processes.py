@@ -97,6 +97,7 @@ async def run_console(settings: Settings) -> None:
     async with process("console", settings) as (stop, _), engine(settings, name="quartermaster-console") as parts:
         config = uvicorn.Config(
             create_app(console_of(parts)), host=settings.console_host, port=settings.console_port, log_config=None,
+            access_log=False,
             server_header=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = uvicorn.Server(config)

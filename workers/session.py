@@ -55,7 +55,8 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
     state_dir = state_directory(settings, state)
     record = running(state_dir)
     if record is not None and record.addresses is not None:
-        yield settings_on(state_dir, settings, record.addresses)
+        found = settings_on(state_dir, settings, record.addresses)
+        yield found.model_copy(update={"supplier_url": found.supplier_url or record.supplier})
         return
     free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
     with EngineStack(state_dir, settings.model_copy(update=free), lambda _: None) as stack:

@@ -55,6 +55,7 @@ class EngineStack:
             str(folder / "journal.jsonl"), "--behaviours", str(known), "--kafka", str(self.settings.kafka_bootstrap),
         ]  # fmt: skip
         self._run("supplier", arguments, f"http://127.0.0.1:{port}")
+        self._embedded.run_file.announce(supplier=self.settings.supplier_url)
         return self.settings
 
     def start_process(self, name: str, *arguments: str, ends: bool = False) -> None:

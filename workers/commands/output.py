@@ -18,7 +18,6 @@ from workers.servers.server import ServerUnusable
 from workers.servers.supervisor import ProcessFailed
 from workers.settings import Settings, SettingsError
 from workflows.domain.errors import QuartermasterError
-from workflows.domain.identity import plain
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
@@ -36,7 +35,7 @@ def say(text: str) -> None:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One object, one line, stdout."""
-    sys.stdout.write(json.dumps(plain(document), ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
 
 

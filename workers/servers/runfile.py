@@ -46,6 +46,7 @@ class RunRecord(BaseModel):
     children: dict[str, Child] = {}
     addresses: Addresses | None = None
     console: str | None = None
+    supplier: str | None = None
 
     def running(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
@@ -87,9 +88,11 @@ class RunFile:
         with self._lock:
             self._update(children={k: v for k, v in self._current().children.items() if k != name})
 
-    def announce(self, addresses: Addresses | None = None, console: str | None = None) -> None:
-        """Say where the servers, or the console, answer; what is None stays as it was."""
-        told = {"addresses": addresses, "console": console}
+    def announce(
+        self, addresses: Addresses | None = None, console: str | None = None, supplier: str | None = None
+    ) -> None:
+        """Say where the servers, the console or the simulated suppliers answer; what is None stays as it was."""
+        told = {"addresses": addresses, "console": console, "supplier": supplier}
         with self._lock:
             self._update(**{name: value for name, value in told.items() if value is not None})
 
