@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import xgboost as xgb
 
-from activities.learning.demand import ROUNDS, quantile_ratios, to_milli, train_booster
+from activities.learning.demand import quantile_ratios, to_milli, train_booster
 from activities.learning.evaluation import pinball
 from activities.learning.features import demand_class, features, sale_days, scale
 from activities.learning.forecasting import PROPHET, XGBOOST
@@ -26,7 +26,6 @@ MAX_JUDGED = 60
 """Series of a segment that are judged: enough to see a difference of a few per cent."""
 MARGIN = 0.98
 """Prophet must be better by two per cent: a smaller difference is noise (science 5)."""
-ROWS = 30_000
 
 Report = Callable[[str, int, int], None]
 
@@ -48,19 +47,19 @@ def segment_members(panel: Panel, origin: int) -> dict[str, Ints]:
 
 
 def choose_forecasters(
-    panel: Panel, *, seed: int, nthread: int, categories: Mapping[str, int], report: Report
+    panel: Panel, *, rows: int, rounds: int, seed: int, nthread: int, categories: Mapping[str, int], report: Report
 ) -> tuple[tuple[SegmentScore, ...], dict[str, SegmentProfile]]:
     """Each segment's losses, and the seasons (fitted anew through the last day) of the segments that Prophet won."""
     cut = panel.last - HOLDOUT_DAYS
     if panel.days < MIN_HISTORY_DAYS:
         return _unjudged(segment_members(panel, panel.last)), {}
     members = segment_members(panel, cut)
-    rows = sample(panel, through=cut, rows=ROWS, seed=seed, categories=categories)
-    if len(rows) == 0:
+    taught = sample(panel, through=cut, rows=rows, seed=seed, categories=categories)
+    if len(taught) == 0:
         return _unjudged(members), {}
     booster = train_booster(
-        rows.vectors, rows.targets, rows.weights, rounds=ROUNDS, seed=seed, nthread=nthread,
-        report=lambda done: report("backtest", done, ROUNDS),
+        taught.vectors, taught.targets, taught.weights, rounds=rounds, seed=seed, nthread=nthread,
+        report=lambda done: report("backtest", done, rounds),
     )  # fmt: skip
     tried = _most_demanded(panel, members)
     scores: list[SegmentScore] = []

@@ -33,6 +33,8 @@ class Prior:
 
 
 def _prior(units: Floats, days: Floats, variance_ratio: Floats, profile: Floats) -> Prior:
+    if len(units) == 0:
+        return Prior(0.2, 2.0, 1.5, (1.0,) * 7)  # nothing was ever observed: a wide guess around 0.1 a day
     rates = units / np.maximum(days, 1)
     mean = max(float(units.sum() / max(days.sum(), 1)), 1e-4)
     # The spread of the rates less what counting alone would cause; never sharper than 25 items' agreement.

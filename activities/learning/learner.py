@@ -59,7 +59,13 @@ class XgboostLearner:
                 f"at least {MIN_TRAINING_ROWS} are needed"
             )
         scores, profiles = choose_forecasters(
-            panel, seed=seed, nthread=self._nthread, categories=categories, report=progress
+            panel,
+            rows=self._rows // 2,
+            rounds=self._rounds,
+            seed=seed,
+            nthread=self._nthread,
+            categories=categories,
+            report=progress,
         )
         booster = train_booster(
             rows.vectors, rows.targets, rows.weights, rounds=self._rounds, seed=seed, nthread=self._nthread,

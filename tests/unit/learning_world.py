@@ -38,7 +38,9 @@ def ordinals(days: int, last_day: date = LAST_DAY) -> np.ndarray[Any, np.dtype[n
     return np.arange(days, dtype=np.int64) + last_day.toordinal() - days + 1
 
 
-def steady_world(count: int = 90, days: int = 400, seed: int = 3) -> tuple[list[TrainingSeries], list[float], list[float]]:
+def steady_world(
+    count: int = 90, days: int = 400, seed: int = 3
+) -> tuple[list[TrainingSeries], list[float], list[float]]:
     """Items whose daily demand is Poisson or negative binomial around a constant mean; also means and dispersions."""
     chance = np.random.default_rng(seed)
     made, means, dispersions = [], [], []

@@ -1,0 +1,167 @@
+"""The order rule on small worlds whose answer is known."""
+
+import hashlib
+import math
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from activities.learning import risk
+from activities.learning.demand import MILLI, QUANTILES, to_milli
+from activities.learning.windows import Ints
+
+N = risk.SCENARIOS
+
+
+def poisson_quantiles(mean: float) -> list[int]:
+    found, running, count = [], 0.0, 0
+    mass = math.exp(-mean)
+    for level in QUANTILES:
+        while running + mass < level:
+            running += mass
+            count += 1
+            mass *= mean / count
+        found.append(count)
+    return found
+
+
+def constant(*daily: int) -> Ints:
+    """[1, days, N] demand or arrivals that are the same in every scenario."""
+    return np.repeat(np.array(daily, dtype=np.int64)[None, :, None], N, axis=2)
+
+
+def project(demand: Ints, arrivals: Ints, stock: int, lead: int, review: int = 1) -> risk.Projection:
+    return risk.project(
+        demand, arrivals, np.array([stock]), np.full((1, N), lead, dtype=np.int64), np.array([review])
+    )  # fmt: skip
+
+
+def test_the_permutations_are_data_and_never_change() -> None:
+    tables = risk.permutations()
+    assert (np.sort(tables, axis=2) == np.arange(N)).all()
+    pinned = "431f73d1e43a322703256f1c441768602d257223995d06c63228de6e40c2a5c4"
+    assert hashlib.sha256(tables.astype("<u1").tobytes()).hexdigest() == pinned, "recorded decisions would not replay"
+
+
+def test_days_are_joined_without_correlation() -> None:
+    days = risk.permutations()[:, :30].reshape(-1, N)
+    correlations = np.asarray(np.corrcoef(days))[np.triu_indices(len(days), 1)]
+    assert abs(float(correlations.mean())) < 0.005
+    assert float(np.abs(correlations).max()) < 0.45
+
+
+def test_tau_zero_is_the_documented_constant() -> None:
+    assert [risk.target(Decimal(p), Decimal(1), 1) for p in (4, 9, 19)] == [
+        Decimal("0.7300"), Decimal("0.8650"), Decimal("0.9325")
+    ]  # fmt: skip
+    assert risk.target(Decimal(0), Decimal(0), 1) == Decimal("0.5")
+    assert risk.target(Decimal(0), Decimal(1), 1) == Decimal("0.5")
+    assert risk.target(Decimal(1000), Decimal("0.01"), 1) == Decimal("0.995")
+
+
+def test_strata_are_the_quantiles_of_the_law() -> None:
+    knots = to_milli(np.array(poisson_quantiles(5), dtype=np.float64))
+    strata = risk.strata_units(knots)
+    assert (np.diff(strata) >= 0).all()
+    assert float(strata.mean()) == pytest.approx(5, abs=0.25)
+    for level, knot in zip(QUANTILES, poisson_quantiles(5), strict=True):
+        nearest = strata[min(int(level * N), N - 1)]
+        assert abs(int(nearest) - knot) <= 1 + knot // 4
+
+
+def test_the_last_bit_of_a_float_decides_nothing() -> None:
+    values = np.random.default_rng(1).uniform(0, 40, (200, 12))
+    values[:50] = np.round(values[:50])
+    values.sort(axis=1)
+    nudged = [np.nextafter(values, np.inf), np.nextafter(values, -np.inf)]
+    expected = risk.strata_units(to_milli(values))
+    for one in nudged:
+        np.testing.assert_array_equal(risk.strata_units(to_milli(np.maximum(one, 0))), expected)
+
+
+@pytest.mark.parametrize("stock", [0, 4, 8, 15])
+def test_poisson_demand_with_one_day_of_lead_time_gives_the_requirement_of_exact_convolution(stock: int) -> None:
+    mass = [math.exp(-5) * 5**k / math.factorial(k) for k in range(40)]
+    # N = D1 - (stock - D0)+
+    law: dict[int, float] = {}
+    for first, p in enumerate(mass):
+        for second, q in enumerate(mass):
+            need = second - max(stock - first, 0)
+            law[need] = law.get(need, 0) + p * q
+    knots = to_milli(np.array(poisson_quantiles(5), dtype=np.float64))[None, None, :].repeat(2, axis=1)
+    samples = []
+    for table in risk.permutations():
+        demand = risk.demand_scenarios(knots, table[None, :2])
+        found = project(demand, np.zeros_like(demand), stock, lead=1).requirement[0]
+        samples.append(found)
+    for tau in (Decimal("0.5"), Decimal("0.73"), Decimal("0.865"), Decimal("0.95")):
+        running, exact = 0.0, 0
+        for exact in sorted(law):
+            running += law[exact]
+            if running >= tau:
+                break
+        orders = [risk.order_statistic(sample, tau) for sample in samples]
+        # Within one unit: P(D <= 7) = .8666 lies so close to .865 that twelve knots cannot tell 7 from 8.
+        assert float(np.mean(orders)) == pytest.approx(exact, abs=1.0)
+        assert max(abs(order - exact) for order in orders) <= 2
+
+
+def test_an_order_placed_now_arrives_in_the_period_that_the_rule_says() -> None:
+    """One unit a day is wanted, one unit is there, lead time 2: usable from day 2, days 0 and 1 live on stock."""
+    demand, nothing = constant(1, 1, 1, 1), constant(0, 0, 0, 0)
+    first = project(demand, nothing, stock=1, lead=2)
+    assert set(first.requirement[0].tolist()) == {1}, "day 2 is the first day the order serves, and it serves one unit"
+    assert first.short_before.all(), "day 1 has nothing to sell, and no order can help it"
+    enough = project(demand, nothing, stock=2, lead=2)
+    assert not enough.short_before.any()
+    assert set(enough.requirement[0].tolist()) == {1}
+    assert set(project(demand, nothing, stock=3, lead=2).requirement[0].tolist()) == {0}
+    assert set(project(demand, nothing, stock=3, lead=2, review=2).requirement[0].tolist()) == {1}
+    assert set(project(demand, nothing, stock=3, lead=2, review=2).waiting[0].tolist()) == {0}
+    assert set(project(demand, nothing, stock=0, lead=0).requirement[0].tolist()) == {1}
+
+
+def test_one_unit_on_order_helps_from_its_day_on_and_not_before() -> None:
+    demand = constant(1, 1, 1)
+    early, late, after = constant(0, 1, 0), constant(0, 0, 1), constant(1, 0, 0)
+    assert not project(demand, early, stock=1, lead=2).short_before.any()
+    assert project(demand, late, stock=1, lead=2).short_before.all()
+    assert set(project(demand, late, stock=1, lead=2).requirement[0].tolist()) == {0}
+    assert set(project(demand, after, stock=1, lead=2).requirement[0].tolist()) == {1}
+
+
+def test_unserved_demand_is_lost_and_owed_to_nobody() -> None:
+    found = project(constant(50, 50, 3), constant(0, 0, 0), stock=10, lead=2)
+    assert set(found.requirement[0].tolist()) == {3}
+
+
+def test_units_promised_beyond_stock_are_served_by_arrivals_first() -> None:
+    found = project(constant(5, 5, 3), constant(0, 6, 0), stock=-4, lead=2)
+    # 6 arrive, 4 were promised, 2 are left for the 5 that are wanted.
+    assert set(found.requirement[0].tolist()) == {3}
+    assert set(project(constant(5, 5, 3), constant(0, 0, 0), stock=-4, lead=2).requirement[0].tolist()) == {7}
+
+
+def test_the_worst_day_of_the_review_counts_and_a_late_receipt_does_not_hide_it() -> None:
+    found = project(constant(0, 4, 4, 1), constant(0, 0, 0, 20), stock=0, lead=1, review=3)
+    assert set(found.requirement[0].tolist()) == {8}
+
+
+def test_days_beyond_lead_time_and_review_do_not_matter() -> None:
+    short = project(constant(2, 3, 4), constant(0, 0, 0), stock=1, lead=1, review=2)
+    long = project(constant(2, 3, 4, 99), constant(0, 0, 0, 7), stock=1, lead=1, review=2)
+    np.testing.assert_array_equal(short.requirement, long.requirement)
+
+
+def test_an_order_statistic_is_one_of_the_numbers() -> None:
+    sample = np.arange(N)[::-1].copy()
+    assert risk.order_statistic(sample, Decimal("0.5")) == 63
+    assert risk.order_statistic(sample, Decimal("0.995")) == 127
+    assert risk.order_statistic(sample, Decimal(0)) == 0
+
+
+def test_absurd_forecasts_stay_whole_numbers() -> None:
+    knots = to_milli(np.array([0, 0, 1e300, np.nan, np.inf, 1, 1, 1, 1, 1, 1, 1.0]))
+    assert knots.max() == 100_000_000 * MILLI
+    assert risk.strata_units(np.sort(knots)).min() >= 0
