@@ -66,6 +66,15 @@ def server(tmp_path: Path) -> Iterator[SupplierServer]:
     running.kill()
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SupplierServer]:
+    """A server that must never come to have an order."""
+    running = SupplierServer(tmp_path_factory.mktemp("untouched"), [PLAIN])
+    running.start()
+    yield running
+    running.kill()
+
+
 def keys(server: SupplierServer) -> dict[str, str]:
     return {one["key"]: one["lines_digest"] for one in server.get("/orders")["orders"]}
 
@@ -97,15 +106,15 @@ def test_the_first_placing_creates_and_the_second_only_repeats_the_answer(server
     ],
 )
 def test_what_cannot_be_an_order_is_refused_with_a_reason_and_leaves_nothing(
-    server: SupplierServer, status: int, kind: str, body: str, headers: dict[str, str]
+    untouched: SupplierServer, status: int, kind: str, body: str, headers: dict[str, str]
 ) -> None:
     answer = httpx.post(
-        f"{server.url}/orders", content=body, headers={"Idempotency-Key": order().key, **headers}, trust_env=False
+        f"{untouched.url}/orders", content=body, headers={"Idempotency-Key": order().key, **headers}, trust_env=False
     )
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:quartermaster:supplier:{kind}")
     assert answer.json()["carried_out"] is False
-    assert keys(server) == {}
-    assert server.journal.read_bytes() == b""
+    assert keys(untouched) == {}
+    assert untouched.journal.read_bytes() == b""
 
 
 def test_orders_and_emitted_events_outlive_kill_9_and_a_torn_line(server: SupplierServer) -> None:
