@@ -8,9 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-import uvicorn
-from temporalio.worker import Worker
-
 from connectors.kafka.consumer import EventConsumer
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
@@ -18,13 +15,12 @@ from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.inbox import Inbox
 from connectors.postgres.pool import Connection, connect
 from connectors.postgres.relay import RelayStore
-from console.app import create_app
 from workers.intake import IntakeLoop, Session
 from workers.logs import configure_logging
 from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
 from workers.temporal import ensure_schedules
-from workers.wiring import console_of, engine, relay_store, required, suppliers_of, workers_of
+from workers.wiring import console_of, engine, relay_store, required
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +70,9 @@ async def run_intake(settings: Settings) -> None:
 
 async def run_worker(settings: Settings) -> None:
     """Run workflows and activities until told to stop, then let those in hand finish."""
+    # Here, not on top: it loads the numeric libraries, and every command of the command line would wait for them.
+    from workers.wiring_worker import suppliers_of, workers_of
+
     async with (
         process("worker", settings) as (stop, _),
         engine(settings, name="quartermaster-worker", pool_size=16) as parts,
@@ -81,7 +80,7 @@ async def run_worker(settings: Settings) -> None:
         suppliers = suppliers_of(settings)
         every = settings.outcome_interval_s
         await ensure_schedules(parts.client, timedelta(seconds=every) if every else None)
-        running: list[Worker] = workers_of(parts, suppliers)
+        running = workers_of(parts, suppliers)
         tasks = [asyncio.ensure_future(worker.run()) for worker in running]
         stopping = asyncio.ensure_future(stop.wait())
         log.info("worker runs")
@@ -94,6 +93,11 @@ async def run_worker(settings: Settings) -> None:
 
 async def run_console(settings: Settings) -> None:
     """Serve the console until told to stop."""
+    # Here, not on top: an installation without the extra `console` runs everything else.
+    import uvicorn
+
+    from console.app import create_app
+
     async with process("console", settings) as (stop, _), engine(settings, name="quartermaster-console") as parts:
         config = uvicorn.Config(
             create_app(console_of(parts)), host=settings.console_host, port=settings.console_port, log_config=None,

@@ -1,0 +1,96 @@
+"""Picks who plays the ports of the worker's activities. Apart from `wiring`, because only the worker needs the numeric
+libraries: they take seconds to load, and the command line should not."""
+
+from datetime import timedelta
+
+from temporalio.worker import Worker
+
+from activities.approvals import ApprovalActivities
+from activities.learning.learner import XgboostLearner
+from activities.learning.scoring import XgboostScoring
+from activities.models import ModelActivities
+from activities.orders import OrderActivities
+from activities.outcomes import OutcomeActivities
+from activities.scores import AssessmentActivities
+from connectors.erp.http_supplier import HttpSuppliers
+from connectors.postgres.decisions import PostgresAssessments
+from connectors.postgres.orders import PostgresOrders
+from connectors.postgres.outcomes import PostgresOutcomes
+from connectors.postgres.policies import read_policy
+from connectors.postgres.relay import Launched
+from workers import temporal
+from workers.settings import Settings
+from workers.telemetry import traceparent_of_current
+from workers.wiring import Engine, required
+from workflows.assessment import AssessmentWorkflow
+from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
+from workflows.options import SUPPLIER_LEASE_SECONDS
+from workflows.outcomes import OutcomesWorkflow
+from workflows.purchasing import PurchasingWorkflow
+from workflows.replenishment import ReplenishmentWorkflow
+from workflows.retraining import RetrainingWorkflow
+
+WORKFLOWS = (AssessmentWorkflow, ReplenishmentWorkflow, PurchasingWorkflow, OutcomesWorkflow, RetrainingWorkflow)
+HTTP_TIMEOUT_SECONDS = 10.0
+SETTLE_SECONDS = 12.0
+"""The HTTP timeout and two seconds for the supplier's own transaction: how long a lost request may still land."""
+GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+
+
+def workers_of(parts: Engine, suppliers: HttpSuppliers) -> list[Worker]:
+    """One worker per queue: numeric work and supplier calls each have a queue of their own and starve nobody."""
+    settings, database = parts.settings, parts.database
+    launches = temporal.TemporalLaunches(parts.starter, Launched(database))
+    threads = settings.training_threads
+    assessments = AssessmentActivities(
+        PostgresAssessments(database), parts.models, parts.store, XgboostScoring(nthread=threads), launches
+    )
+    orders = OrderActivities(
+        PostgresOrders(database), suppliers, passive=settings.mode == "passive", settle_seconds=SETTLE_SECONDS,
+        lease_seconds=SUPPLIER_LEASE_SECONDS,
+    )  # fmt: skip
+
+    async def needs_approval() -> bool:
+        return (await read_policy(database)).promotion_needs_approval
+
+    models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval)
+    approvals, outcomes = ApprovalActivities(parts.approvals), OutcomeActivities(PostgresOutcomes(database))
+    engine_worker = Worker(
+        parts.client,
+        task_queue=ENGINE_QUEUE,
+        workflows=WORKFLOWS,
+        activities=[
+            assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
+            orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.plan, models.promote,
+        ],
+        max_cached_workflows=500,
+        max_concurrent_activities=16,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )  # fmt: skip
+    learning_worker = Worker(
+        parts.client,
+        task_queue=LEARNING_QUEUE,
+        activities=[assessments.assess, assessments.rescore, models.train, models.judge],
+        max_concurrent_activities=2,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
+    supplier_worker = Worker(
+        parts.client,
+        task_queue=SUPPLIER_QUEUE,
+        activities=[orders.place],
+        max_concurrent_activities=8,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
+    return [engine_worker, learning_worker, supplier_worker]
+
+
+def suppliers_of(settings: Settings) -> HttpSuppliers:
+    """The connector to whoever takes purchase orders; each request carries the trace of its order."""
+    return HttpSuppliers(
+        required(settings, "supplier_url"), timeout_seconds=HTTP_TIMEOUT_SECONDS, propagate=_trace_headers
+    )
+
+
+def _trace_headers() -> dict[str, str]:
+    traceparent = traceparent_of_current()
+    return {"traceparent": traceparent} if traceparent else {}
