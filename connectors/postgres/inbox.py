@@ -91,6 +91,8 @@ class Inbox:
             Unavailable: the database did not answer; the same batch may be given again.
         """
         result = Accepted()
+        if not batch:
+            return result
         with transaction(self._connection) as cursor:
             self._move_positions(cursor, batch)
             fresh = self._store(cursor, batch, result)

@@ -59,7 +59,7 @@ class PostgresOrders:
                 [order, decision_id],
             )
             await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision_id])
-            await cursor.execute("SELECT refresh_on_order(%s)", [order])
+            await cursor.execute("SELECT refresh_on_order(%s, %s)", [order, row["item"]])
             body = {"order": order, "units": units, "proposal_hash": proposal_hash, "tier": row["tier"]}
             await ledger.append(
                 cursor, [_entry(decision_id, EntryType.DECISION_RELEASED, "engine", row["watermark"], body)]

@@ -72,13 +72,16 @@ CREATE FUNCTION outstanding_units(p_location text, p_item text) RETURNS bigint L
       AND o.state IN ('collecting', 'sending', 'in_doubt', 'placed')
 $$;
 
+-- Brings the positions of an order's lines (or of one item of it) up to date.
 -- Locks first and counts in a second statement: a new statement sees what the transactions it waited for have committed.
-CREATE FUNCTION refresh_on_order(p_order_id text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION refresh_on_order(p_order_id text, p_item text DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM position p JOIN (SELECT DISTINCT location, item FROM order_line WHERE order_id = p_order_id) l
+    PERFORM 1 FROM position p JOIN (SELECT DISTINCT location, item FROM order_line
+          WHERE order_id = p_order_id AND (p_item IS NULL OR item = p_item)) l
         USING (location, item) ORDER BY p.location, p.item FOR UPDATE OF p;
     UPDATE position p SET on_order_units = outstanding_units(p.location, p.item)
-    FROM (SELECT DISTINCT location, item FROM order_line WHERE order_id = p_order_id) l
+    FROM (SELECT DISTINCT location, item FROM order_line
+          WHERE order_id = p_order_id AND (p_item IS NULL OR item = p_item)) l
     WHERE p.location = l.location AND p.item = l.item;
 END
 $$;

@@ -1,0 +1,123 @@
+"""The ledger only grows, Postgres and Python compute the same hashes, and whatever is altered is named."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from connectors.postgres import ledger
+from connectors.postgres.pool import Database, connect, transaction
+from tests.databases import DatabaseServer
+from tests.storeroom import Storeroom
+from workflows.domain.ledger import EntryType, NewEntry, Verification, chain_hash
+
+
+def entry(stream: str = "LEEDS:ITEM:1", note: str = "a", **more: Any) -> NewEntry:
+    """An entry with this note."""
+    at = datetime(2025, 3, 3, 5, 0, 0, 123_456, tzinfo=UTC)
+    fields: dict[str, Any] = {"type": EntryType.DECISION_PROPOSED, "actor": "engine", "occurred_at": at} | more
+    return NewEntry(stream=stream, body={"note": note}, **fields)
+
+
+async def append(database: Database, *entries: NewEntry) -> None:
+    """In one transaction."""
+    async with database.transaction() as cursor:
+        await ledger.append(cursor, entries)
+
+
+async def test_postgres_and_the_domain_compute_the_same_hash(storeroom: Storeroom) -> None:
+    await append(storeroom.database, entry(note="é 🚚 \u2028 "), entry(actor="Zoë Ångström"), entry("other:ü"))
+    entries = list(ledger.read_entries(storeroom.connection))
+    assert [chain_hash(one) for one in entries] == [one.hash for one in entries]
+    assert storeroom.verified() == Verification(entries=3, streams=2, breaks=())
+
+
+async def test_entries_of_one_call_keep_their_order_per_stream(storeroom: Storeroom) -> None:
+    await append(storeroom.database, entry("b", "1"), entry("a", "1"), entry("b", "2"), entry("a", "2"))
+    found = [(one.stream, one.seq, one.body) for one in ledger.read_entries(storeroom.connection)]
+    assert found == [
+        ("a", 1, b'{"note":"1"}'), ("a", 2, b'{"note":"2"}'), ("b", 1, b'{"note":"1"}'), ("b", 2, b'{"note":"2"}'),
+    ]  # fmt: skip
+    assert [one.seq for one in await ledger.timeline(storeroom.database, "b")] == [1, 2]
+    assert [one.stream for one in ledger.read_entries(storeroom.connection, "a")] == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE ledger_entry SET actor = 'me'", "DELETE FROM ledger_entry", "TRUNCATE ledger_entry"]
+)
+async def test_nothing_is_changed_or_removed(storeroom: Storeroom, statement: str) -> None:
+    await append(storeroom.database, entry())
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        storeroom.connection.execute(statement.encode())
+    assert storeroom.verified().entries == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "seq", "problem"),
+    [
+        ("UPDATE ledger_entry SET body = 'x' WHERE seq = 2", 2, "the body was changed"),
+        ("DELETE FROM ledger_entry WHERE seq = 2", 3, "entry 2 is missing"),
+        ("DELETE FROM ledger_entry WHERE seq IN (2, 3)", 4, "entries 2 to 3 are missing"),
+        ("DELETE FROM ledger_entry WHERE seq = 1", 2, "entry 1 is missing"),
+        ("UPDATE ledger_entry SET prev_hash = repeat('0', 64) WHERE seq = 3", 3, "it does not follow"),
+        ("UPDATE ledger_entry SET actor = 'mallory' WHERE seq = 4", 4, "its hash is not that of its content"),
+        ("UPDATE ledger_entry SET recorded_at = '' WHERE seq = 1 AND actor = 'engine'", 1, "its hash is not"),
+        ("UPDATE ledger_entry SET type = 'x' WHERE seq = 5", 5, "its hash is not that of its content"),
+    ],
+)
+async def test_whatever_a_superuser_altered_is_named(storeroom: Storeroom, damage: str, seq: int, problem: str) -> None:
+    await append(storeroom.database, *[entry(note=str(n)) for n in range(5)], entry("untouched", actor="x"))
+    storeroom.connection.execute("ALTER TABLE ledger_entry DISABLE TRIGGER ALL")
+    storeroom.connection.execute(damage.encode())
+    breaks = storeroom.verified().breaks
+    assert any(found.seq == seq and found.problem.startswith(problem) for found in breaks), breaks
+    assert {found.stream for found in breaks} == {"LEEDS:ITEM:1"}
+
+
+async def test_two_entries_that_changed_places_are_named(storeroom: Storeroom) -> None:
+    await append(storeroom.database, *[entry(note=str(n)) for n in range(4)])
+    storeroom.connection.execute("ALTER TABLE ledger_entry DISABLE TRIGGER ALL")
+    storeroom.connection.execute(
+        "UPDATE ledger_entry SET seq = CASE seq WHEN 2 THEN -3 ELSE -2 END WHERE seq IN (2, 3)"
+    )
+    storeroom.connection.execute("UPDATE ledger_entry SET seq = -seq WHERE seq < 0")
+    assert {found.seq for found in storeroom.verified().breaks} >= {2, 3}
+
+
+async def test_concurrent_appends_to_one_stream_keep_the_chain(storeroom: Storeroom) -> None:
+    async def one(number: int) -> None:
+        streams = ("shared", f"own-{number % 3}") if number % 2 else (f"own-{number % 3}", "shared")
+        await append(storeroom.database, *[entry(stream, str(number)) for stream in streams])
+
+    await asyncio.gather(*[one(number) for number in range(40)])
+    verified = storeroom.verified()
+    assert verified.ok
+    assert (verified.entries, verified.streams) == (80, 4)
+
+
+async def test_a_rolled_back_transaction_leaves_no_gap(storeroom: Storeroom) -> None:
+    await append(storeroom.database, entry())
+    with pytest.raises(ZeroDivisionError):
+        async with storeroom.database.transaction() as cursor:
+            await ledger.append(cursor, [entry(note="lost")])
+            raise ZeroDivisionError
+    await append(storeroom.database, entry(note="kept"))
+    assert storeroom.verified() == Verification(entries=2, streams=1, breaks=())
+
+
+def test_a_role_with_nothing_but_the_function_can_append_and_not_write(server: DatabaseServer, dsn: str) -> None:
+    with connect(dsn, name="owner") as owner:
+        role = sql.Identifier("appender_" + owner.info.dbname)
+        owner.execute(sql.SQL("CREATE ROLE {}").format(role))
+        try:
+            owner.execute(sql.SQL("SET ROLE {}").format(role))
+            with transaction(owner) as cursor:
+                ledger.append_now(cursor, [entry()])
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                owner.execute("INSERT INTO ledger_entry SELECT 'x', 1, '', '', '', '', '', '', '', ''")
+        finally:
+            owner.execute("RESET ROLE")
+            owner.execute(sql.SQL("DROP ROLE {}").format(role))
