@@ -8,7 +8,8 @@ import typer
 
 from console.auth import api_token, sign_in_token
 from workers.commands import books, feeds, tasks
-from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say, settings
+from workers.commands.connection import settings
+from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import run_demo
 from workers.doctor import as_json, as_table, examine, healthy
 from workers.embedded import StackRunning

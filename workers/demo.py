@@ -21,7 +21,8 @@ from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.feeding import Journal, WorldDriver
 from workers.planner import ScriptedPlanner
-from workers.preparing import Say, first_model, load_world, prepare_schema, train
+from workers.preparing import first_model, load_world, prepare_schema, train
+from workers.progress import Say
 from workers.settings import Settings
 from workers.stack import EngineStack
 from workers.wiring import Engine, engine, required
@@ -113,7 +114,7 @@ async def _play(settings: Settings, state_dir: Path, source: FeedSource, say: Sa
 
 async def _retrain(parts: Engine, say: Say) -> None:
     say("Retraining on what happened")
-    closed = await train(parts, TrainingRequest(seed=2, reason="demo", unseen_days=UNSEEN_DAYS))
+    closed = await train(parts, TrainingRequest(seed=2, reason="demo", unseen_days=UNSEEN_DAYS), say)
     verdict = "promoted" if closed.status is ModelStatus.CHAMPION else str(closed.status or "nothing new")
     say(f"The candidate was {verdict}: {'; '.join(closed.reasons)}")
 

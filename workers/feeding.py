@@ -17,6 +17,7 @@ from pathlib import Path
 from connectors.erp.supplier_control import SupplierControl
 from connectors.kafka.producer import EventProducer
 from connectors.postgres.settling import Settling
+from workers.progress import Say
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import ClockAdvanced, Event
 from workflows.domain.feeds import FeedSource, StockKey
@@ -33,7 +34,6 @@ GIVE_UP_AFTER_SECONDS = 120.0
 DELIVERIES_DONE = time(5, 45)
 SOURCE = "feed/clock"
 
-Say = Callable[[str], None]
 Hook = Callable[[date], Awaitable[None]]
 
 
@@ -97,6 +97,7 @@ class WorldDriver:
         if found is None:
             found = self._source.first_day, await self._open()
         day, on_hand = found
+        days = (self._source.last_day - self._source.first_day).days + 1
         if day > self._source.last_day:
             self._say("This feed has been played to its end.")
         while day <= self._source.last_day:
@@ -104,6 +105,7 @@ class WorldDriver:
             on_hand = await self._day(day, on_hand)
             day += timedelta(days=1)
             await asyncio.to_thread(self._journal.write, self._source.name, day, on_hand)
+            self._say.bar("days", (day - self._source.first_day).days, days)
             await asyncio.sleep(max(0.0, self._seconds_per_day - (wall.monotonic() - began)))
 
     async def _open(self) -> dict[StockKey, int]:

@@ -1,8 +1,6 @@
 """Gets an installation ready for a feed: schema, policy, catalog, the recorded past, and a first model."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from connectors.feeds.dataco import DataCo
@@ -10,6 +8,7 @@ from connectors.feeds.online_retail import OnlineRetail
 from connectors.feeds.world import DemoWorld
 from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
 from connectors.postgres.pool import connect, migrate
+from workers.progress import Say
 from workers.settings import Settings
 from workers.wiring import Engine, required
 from workflows.domain.errors import InvalidInput, Unavailable
@@ -18,7 +17,7 @@ from workflows.domain.models import TrainingRequest
 from workflows.domain.policies import Policy
 from workflows.retraining import RetrainingClosed
 
-Say = Callable[[str], None]
+PROGRESS_SECONDS = 1.0
 FEEDS = ("demo", "online-retail", "dataco")
 
 
@@ -69,15 +68,19 @@ async def first_model(parts: Engine, say: Say, seed: int = 1) -> None:
     if await parts.has_model():
         return
     say("Training the first model on the recorded history")
-    closed = await train(parts, TrainingRequest(seed=seed, reason="first model"))
+    closed = await train(parts, TrainingRequest(seed=seed, reason="first model"), say)
     if not await parts.has_model():
         raise Unavailable(f"no model came out of training: {'; '.join(closed.reasons)}")
     say(f"Model {str(closed.digest)[:12]} is the champion")
 
 
-async def train(parts: Engine, request: TrainingRequest) -> RetrainingClosed:
-    """One round of training, from data set to gate."""
-    day = await parts.models.newest_day()
-    return await asyncio.wait_for(
-        parts.starter.retraining(request, str(day)), timeout=timedelta(hours=6).total_seconds()
-    )
+async def train(parts: Engine, request: TrainingRequest, say: Say) -> RetrainingClosed:
+    """One round of training, from data set to gate, with its progress."""
+    day = str(await parts.models.newest_day())
+    running = asyncio.ensure_future(parts.starter.retraining(request, day))
+    while not (await asyncio.wait({running}, timeout=PROGRESS_SECONDS))[0]:
+        heard = await parts.starter.training_progress(request, day)
+        if heard is not None:
+            say.bar("training", heard[1], max(heard[1] + 1, heard[2]))
+    say.bar("training", 1, 1)
+    return running.result()

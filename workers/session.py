@@ -5,12 +5,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from workers.progress import Say
 from workers.servers.runfile import RunRecord, read_run
 from workers.settings import Settings
-from workers.stack import EngineStack, Say, settings_on
+from workers.stack import EngineStack, settings_on
 from workflows.domain.errors import InvalidInput
 
 UP, DEMO = "up", "demo"
+
+
+class Silence:
+    """Says nothing: what a command starts for itself is nobody's news."""
+
+    def __call__(self, text: str) -> None:
+        """Nothing."""
+
+    def bar(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
 
 
 def state_directory(settings: Settings, state: str | None) -> Path:
@@ -59,7 +70,7 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
         yield found.model_copy(update={"supplier_url": found.supplier_url or record.supplier})
         return
     free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
-    with EngineStack(state_dir, settings.model_copy(update=free), lambda _: None) as stack:
+    with EngineStack(state_dir, settings.model_copy(update=free), Silence()) as stack:
         say(f"Starting the servers of {state_dir} for this command")
         await asyncio.to_thread(stack.start)
         if worker:

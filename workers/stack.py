@@ -3,19 +3,19 @@
 import json
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from workers.embedded import EmbeddedStack
+from workers.progress import Say
 from workers.servers.ports import claim
 from workers.servers.runfile import Addresses
 from workers.settings import Settings
 from workflows.domain.feeds import SupplierBehaviour
 
-Say = Callable[[str], None]
 READY_WITHIN_S = 60.0
 
 

@@ -118,6 +118,21 @@ class Starter:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
 
+    async def training_progress(self, request: TrainingRequest, day: str) -> tuple[str, int, int] | None:
+        """What a round of training last said of itself (what, done, total); None while it says nothing."""
+        handle = self._client.get_workflow_handle(naming.retraining_id(day, request.seed))
+        try:
+            pending = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).raw_description.pending_activities
+        except RPCError:
+            return None  # progress is a courtesy: whoever waits for the result hears of real trouble there
+        for activity in pending:
+            if activity.heartbeat_details.payloads:
+                what, done, total = await self._client.data_converter.decode(
+                    activity.heartbeat_details.payloads, [str, int, int]
+                )
+                return what, done, total
+        return None
+
     async def _start(
         self,
         workflow: Any,

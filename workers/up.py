@@ -8,8 +8,9 @@ from pathlib import Path
 from connectors.kafka.topics import ensure_topics
 from console.auth import sign_in_token
 from workers.preparing import feed_source, prepare_schema
+from workers.progress import Say
 from workers.settings import Settings
-from workers.stack import EngineStack, Say
+from workers.stack import EngineStack
 from workers.wiring import console_key, required
 from workflows.domain.needs import ClockMode
 

@@ -8,11 +8,11 @@ import typer
 
 from connectors.postgres import ledger
 from connectors.postgres.pool import connect
-from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say, settings
+from workers.commands.connection import addresses, connected
+from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State, _view, print_decision
 from workers.preparing import train
-from workers.session import opened
-from workers.wiring import engine, required
+from workers.wiring import required
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Verification
 from workflows.domain.models import ModelVersion, TrainingRequest
@@ -112,7 +112,7 @@ def _print_version(version: ModelVersion, json: bool) -> None:
 
 
 async def _verify(state: str | None) -> Verification:
-    async with opened(settings(), state, say) as found:
+    async with addresses(state) as found:
         return await asyncio.to_thread(verify_ledger, required(found, "postgres_dsn"))
 
 
@@ -123,20 +123,17 @@ def verify_ledger(dsn: str) -> Verification:
 
 
 async def _versions(state: str | None) -> list[ModelVersion]:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         return await parts.models.versions()
 
 
 async def _train(state: str | None, request: TrainingRequest) -> RetrainingClosed:
-    async with (
-        opened(settings(), state, say, worker=True) as found,
-        engine(found, name="quartermaster-cli", pool_size=2) as parts,
-    ):
-        return await train(parts, request)
+    async with connected(state, worker=True) as parts:
+        return await train(parts, request, say)
 
 
 async def _promote(state: str | None, digest: str) -> ModelVersion:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         version = await parts.models.find(digest)
         if version is None:
             raise NotFound(f"no model, or more than one, begins with {digest}; `quartermaster model list` shows them")
@@ -144,5 +141,5 @@ async def _promote(state: str | None, digest: str) -> ModelVersion:
 
 
 async def _rollback(state: str | None) -> ModelVersion:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         return await parts.models.rollback(getpass.getuser())

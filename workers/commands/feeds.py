@@ -18,11 +18,11 @@ from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
-from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say, settings
+from workers.commands.connection import addresses, connected
+from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State
 from workers.feeding import Journal, WorldDriver
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
-from workers.session import opened
 from workers.settings import Settings
 from workers.wiring import engine, required
 from workflows.domain.catalog import Catalog
@@ -62,7 +62,7 @@ def feed(
 
 
 async def _feed(state: str | None, source: FeedSource, speed: float | None) -> None:
-    async with opened(settings(), state, say) as found:
+    async with addresses(state) as found:
         await play(found, source, speed)
 
 
@@ -113,7 +113,7 @@ async def _import(state: str | None, catalog: Path | None, history: Path | None)
     # Read and checked before anything is opened: a bad row changes nothing.
     document = _read_catalog(catalog) if catalog else None
     days = list(_read_history(history)) if history else []
-    async with opened(settings(), state, say) as found:
+    async with addresses(state) as found:
         return await asyncio.to_thread(_load, required(found, "postgres_dsn"), document, days)
 
 
@@ -172,7 +172,7 @@ def list_letters(
 
 
 async def _letters(state: str | None, limit: int) -> list[dict[str, Any]]:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         return await PostgresDesk(parts.database).dead_letters(limit)
 
 
@@ -195,7 +195,7 @@ def redrive(
 
 
 async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
-    async with opened(settings(), state, say) as found:
+    async with addresses(state) as found:
         return await asyncio.to_thread(_send_again, found, number, mended)
 
 

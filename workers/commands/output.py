@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,24 +12,24 @@ from rich.console import Console
 from rich.table import Table
 
 from workers.embedded import StackRunning
+from workers.progress import progress
 from workers.servers.ports import PortInUse
 from workers.servers.server import ServerUnusable
 from workers.servers.supervisor import ProcessFailed
-from workers.settings import Settings, SettingsError
+from workers.settings import SettingsError
 from workflows.domain.errors import QuartermasterError
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
 people = Console(stderr=True, highlight=False)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 USAGE, FAILED = 2, 1
 KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusable, ProcessFailed)
 
 
-def say(text: str) -> None:
-    """One line of progress on stderr."""
-    people.print(text, markup=False, soft_wrap=True)
+say = progress()
+"""Lines and bars of progress, on stderr."""
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -61,11 +60,6 @@ def errors_explained() -> Iterator[None]:
         people.print(f"[bold red]{type(error).__name__}[/]: ", end="")
         people.print(str(error), markup=False)
         raise typer.Exit(USAGE if isinstance(error, SettingsError) else FAILED) from None
-
-
-def settings() -> Settings:
-    """The settings of this process, read once at the edge."""
-    return Settings.from_environment(os.environ)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

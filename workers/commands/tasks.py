@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.desk import PostgresDesk
-from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say, settings
-from workers.session import opened
-from workers.wiring import engine
+from workers.commands.connection import connected
+from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.ports import DecisionView, TaskRow
@@ -116,7 +115,7 @@ async def _submit(
     reason: RejectReason | None,
     comment: str,
 ) -> VerdictReceipt:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         view = await PostgresDesk(parts.database).decision(decision)
         try:
             command = VerdictCommand(
@@ -134,12 +133,12 @@ async def _submit(
 
 
 async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         return await PostgresDesk(parts.database).tasks(state=which, limit=limit)
 
 
 async def _view(state: str | None, decision: str) -> DecisionView:
-    async with opened(settings(), state, say) as found, engine(found, name="quartermaster-cli", pool_size=2) as parts:
+    async with connected(state) as parts:
         return await PostgresDesk(parts.database).decision(decision)
 
 

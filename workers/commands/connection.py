@@ -1,0 +1,32 @@
+"""Opens what a command works on: the settings, the state it means, and the engine's parts."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from workers.commands.output import say
+from workers.session import opened
+from workers.settings import Settings
+from workers.wiring import Engine, engine
+
+
+def settings() -> Settings:
+    """The settings of this process, read once at the edge."""
+    return Settings.from_environment(os.environ)
+
+
+@asynccontextmanager
+async def addresses(state: str | None) -> AsyncIterator[Settings]:
+    """Settings with every address of this state; its servers are started for the while if they do not run."""
+    async with opened(settings(), state, say) as found:
+        yield found
+
+
+@asynccontextmanager
+async def connected(state: str | None, *, worker: bool = False) -> AsyncIterator[Engine]:
+    """The engine's parts on this state, with a worker if the command needs workflows to go on."""
+    async with (
+        opened(settings(), state, say, worker=worker) as found,
+        engine(found, name="quartermaster-cli", pool_size=2) as parts,
+    ):
+        yield parts
