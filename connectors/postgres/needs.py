@@ -88,13 +88,17 @@ def advance_clock(
                WHERE c.location = b.location AND (b.swept_through IS NULL OR b.swept_through < b.day)
                RETURNING greatest(coalesce(b.swept_through + 1, b.day), b.day - 30) AS first, b.day
            ), stockout AS (
-               -- The clock may close several days at once; an item that stood at nothing since its last movement was
-               -- out of stock on each of them.
+               -- Stock at the end of each day that closed: what moved after midnight and is known already is undone.
                INSERT INTO stockout_day (location, item, day)
-               SELECT p.location, p.item, d.day::date FROM position p, closed,
-                   generate_series(closed.first, closed.day, interval '1 day') AS d (day)
-               WHERE p.location = %(location)s AND p.on_hand_units <= 0
-                 AND (d.day::date = closed.day OR d.day::date >= (p.data_through AT TIME ZONE 'UTC')::date)
+               SELECT p.location, p.item, d.day::date
+               FROM closed, generate_series(closed.first, closed.day, interval '1 day') AS d (day),
+                   LATERAL (SELECT (d.day + interval '1 day') AT TIME ZONE 'UTC' AS midnight) e,
+                   position p
+               WHERE p.location = %(location)s AND p.counted_at < e.midnight
+                 AND p.on_hand_units <= (SELECT coalesce(sum(m.on_hand_delta), 0) FROM movement m
+                     WHERE m.location = p.location AND m.item = p.item AND m.occurred_at >= e.midnight)
+                 AND EXISTS (SELECT 1 FROM movement m
+                     WHERE m.location = p.location AND m.item = p.item AND m.occurred_at < e.midnight)
                ON CONFLICT DO NOTHING
            )
            SELECT day FROM closed""",

@@ -46,7 +46,10 @@ async def test_a_value_that_no_column_holds_is_the_callers_fault(database: Datab
 
 
 async def test_a_server_that_only_reads_is_unavailable(database: Database) -> None:
-    with pytest.raises(Unavailable):
+    async def write() -> None:
         async with database.transaction() as cursor:
             await cursor.execute("SET TRANSACTION READ ONLY")
             await cursor.execute("INSERT INTO setting VALUES ('a', 'b')")
+
+    with pytest.raises(Unavailable):
+        await write()

@@ -1,0 +1,66 @@
+"""The relay finds every row that a workflow must hear of, until it is noted as told."""
+
+from datetime import timedelta
+
+from connectors.postgres.relay import Launched
+from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted
+from workflows.domain.policies import RiskTier
+
+DECISION = "LEEDS:ITEM-001:1"
+
+
+async def waiting(storeroom: Storeroom) -> None:
+    """One task."""
+    await storeroom.stock(catalog(1))
+    storeroom.take(counted(9), clock())
+    await storeroom.assess()
+
+
+async def test_a_proposal_is_offered_until_its_workflow_is_noted(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    launched = Launched(storeroom.database)
+    (batch,) = storeroom.relay.batches(0)
+    ((ref, traceparent),) = await launched.unstarted(batch.batch_id)
+    assert storeroom.relay.replenishments(0) == [(ref, traceparent)]
+    assert storeroom.relay.replenishments(60) == [], "the launching activity is given time"
+    assert (ref.decision_id, ref.tier, ref.location) == (DECISION, RiskTier.REVIEW, LOCATION)
+    assert ref.remind_at == MORNING + timedelta(hours=24)
+    await launched.started([DECISION])
+    assert await launched.unstarted(batch.batch_id) == []
+    assert storeroom.relay.replenishments(0) == []
+    await launched.finished(batch.batch_id)
+    assert storeroom.relay.batches(0) == []
+
+
+async def test_waits_are_due_when_the_watermark_passes(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    assert storeroom.relay.due_ticks() == []
+    watermark = MORNING + timedelta(hours=49)
+    storeroom.take(clock(watermark))
+    assert storeroom.relay.due_ticks() == [
+        ("replenishment", DECISION, MORNING + timedelta(hours=hours), watermark) for hours in (24, 48)
+    ]
+    storeroom.relay.ticked("replenishment", DECISION, watermark)
+    assert storeroom.relay.due_ticks() == []
+    storeroom.take(clock(MORNING + timedelta(hours=96)))
+    assert [instant for _, _, instant, _ in storeroom.relay.due_ticks()] == [MORNING + timedelta(hours=96)]
+
+
+async def test_an_order_is_offered_until_noted_and_its_cutoff_is_a_wait(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    await storeroom.answer(DECISION)
+    await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))
+    ((ref, _),) = storeroom.relay.orders()
+    assert ref.cutoff_at == MORNING + timedelta(hours=1)
+    storeroom.relay.order_started(ref.order_id)
+    assert storeroom.relay.orders() == []
+    storeroom.take(clock(ref.cutoff_at))
+    assert storeroom.relay.due_ticks() == [("order", ref.order_id, ref.cutoff_at, ref.cutoff_at)]
+
+
+async def test_live_clocks_follow_the_wall_clock_less_the_lateness(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(2))
+    storeroom.take(counted(9), counted(9, item="ITEM-002"))
+    assert storeroom.relay.advance_live_clocks(MORNING, timedelta(hours=1)) == 2
+    assert storeroom.relay.advance_live_clocks(MORNING, timedelta(hours=1)) == 0
+    assert storeroom.one("SELECT watermark FROM business_clock") == {"watermark": MORNING - timedelta(hours=1)}
