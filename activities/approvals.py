@@ -13,10 +13,10 @@ class ApprovalActivities:
         self._approvals = approvals
 
     @activity.defn
-    async def stands(self, notice: VerdictNotice) -> bool:
-        """Whether a stored approval says what the notice says; notes that the workflow has heard of it."""
+    async def stands(self, decision_id: str, notice: VerdictNotice) -> bool:
+        """Whether a stored approval of this decision says what the notice says; notes that the workflow knows it."""
         approval = await self._approvals.find(notice.approval_id)
-        if approval is None:
+        if approval is None or approval.decision_id != decision_id:
             return False
         if (approval.proposal_hash, approval.meaning) != (notice.proposal_hash, notice.meaning):
             return False

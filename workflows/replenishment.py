@@ -65,13 +65,13 @@ class ReplenishmentWorkflow:
         self._clock = BusinessClock(ref.clock)
         self._heard: deque[_Hearing] = deque()
         self._world_moved = False
-        self._rescoring = False
+        self._knows_revision = True
 
     @workflow.run
     async def run(self, ref: ReplenishmentRef) -> ReplenishmentClosed:
         """Low risk is ordered at once; high risk waits for a person, and silence never approves."""
         if ref.tier is RiskTier.AUTO:
-            closed = await self._release()
+            closed = await self._release(ref.proposal_hash)
         else:
             workflow.upsert_search_attributes([DECISION_STATE.value_set(ReplenishmentState.WAITING)])
             closed = await self._answered()
@@ -88,8 +88,7 @@ class ReplenishmentWorkflow:
     def _check_verdict(self, notice: VerdictNotice) -> None:
         if notice.meaning is Meaning.EXPIRE:
             raise InvalidInput("only the business clock expires a task")
-        # While the proposal is scored again nobody here knows its hash; such a notice is looked at afterwards.
-        if notice.proposal_hash != self._ref.proposal_hash and not self._rescoring:
+        if self._is_stale(notice):
             raise StaleProposal("the verdict was given for another revision of the proposal")
 
     @workflow.signal
@@ -112,6 +111,10 @@ class ReplenishmentWorkflow:
         """The revision that a verdict must be given for."""
         return self._ref
 
+    def _is_stale(self, notice: VerdictNotice) -> bool:
+        """Given for an older revision. While the proposal is scored again, only Postgres can tell."""
+        return self._knows_revision and notice.proposal_hash != self._ref.proposal_hash
+
     def _hear(self, notice: VerdictNotice) -> asyncio.Future[bool]:
         """Queue it. Anyone can send a notice, so none may push another aside before Postgres was asked."""
         hearing = _Hearing(notice, asyncio.get_running_loop().create_future())
@@ -129,7 +132,11 @@ class ReplenishmentWorkflow:
             if closed := await self._closed_before(ref.escalate_at):
                 return closed
             await workflow.execute_activity_method(ApprovalActivities.escalate, ref.decision_id, **DATABASE)
-        return await self._closed_before(ref.expire_at) or await self._ended_as_stored()
+        deadline = ref.expire_at
+        while True:
+            if closed := await self._closed_before(deadline) or await self._ended_as_stored():
+                return closed
+            deadline = None  # approved, in a revision that we never heard of: the approval's own notice names it
 
     async def _closed_before(self, deadline: datetime | None) -> ReplenishmentClosed | None:
         """An answer or a vanished need ends the wait for good; None says that the deadline came (if there is one)."""
@@ -137,23 +144,23 @@ class ReplenishmentWorkflow:
             came = await self._clock.wait_until(deadline, lambda: bool(self._heard) or self._world_moved)
             if self._heard:
                 # A notice that nothing stored stands behind is forged or premature: the wait goes on.
-                meaning = await self._heed(self._heard.popleft())
-                if meaning is not None:
-                    return await (self._reject() if meaning is Meaning.REJECT else self._release())
+                if notice := await self._heed(self._heard.popleft()):
+                    rejected = notice.meaning is Meaning.REJECT
+                    return await (self._reject() if rejected else self._release(notice.proposal_hash))
             elif self._world_moved:
                 if closed := await self._rescore():
                     return closed
             elif came:
                 return None
 
-    async def _heed(self, hearing: _Hearing) -> Meaning | None:
-        """What the verdict says if Postgres has it for the current proposal; its sender learns whether it counted."""
+    async def _heed(self, hearing: _Hearing) -> VerdictNotice | None:
+        """The notice if Postgres has that verdict, standing, on this decision; its sender learns whether it counted."""
         notice = hearing.notice
-        stands = notice.proposal_hash == self._ref.proposal_hash and await workflow.execute_activity_method(
-            ApprovalActivities.stands, notice, **DATABASE
+        stands = not self._is_stale(notice) and await workflow.execute_activity_method(
+            ApprovalActivities.stands, args=[self._ref.decision_id, notice], **DATABASE
         )
         hearing.counts.set_result(stands)
-        return notice.meaning if stands else None
+        return notice if stands else None
 
     async def _answer_whoever_still_asks(self) -> None:
         while self._heard or not workflow.all_handlers_finished():
@@ -162,7 +169,7 @@ class ReplenishmentWorkflow:
                 await self._heed(self._heard.popleft())
 
     async def _rescore(self) -> ReplenishmentClosed | None:
-        self._world_moved, self._rescoring = False, True
+        self._world_moved, self._knows_revision = False, False
         try:
             result = await workflow.execute_activity_method(
                 AssessmentActivities.rescore, self._ref.decision_id, **SCORING
@@ -170,31 +177,29 @@ class ReplenishmentWorkflow:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            workflow.logger.warning("proposal %s could not be scored again; it stays as it is", self._ref.decision_id)
+            workflow.logger.warning("proposal %s could not be scored again; the wait goes on", self._ref.decision_id)
             return None
-        finally:
-            self._rescoring = False
         if result.ref is not None:
-            self._ref = result.ref.model_copy(update={"clock": self._ref.clock})
+            self._ref, self._knows_revision = result.ref.model_copy(update={"clock": self._ref.clock}), True
             workflow.upsert_search_attributes([SUPPLIER.value_set(self._ref.supplier)])
             return None
-        # Either the need went away, or the task was answered before it could be scored: a person's word is not lost.
+        # The need went away; or the task was answered before it could be scored, and a person's word is not lost.
         return self._closed(ReplenishmentState.VOIDED) if result.changed else await self._ended_as_stored()
 
-    async def _ended_as_stored(self) -> ReplenishmentClosed:
-        """Expire the task unless it has an end already, and do what that end says."""
+    async def _ended_as_stored(self) -> ReplenishmentClosed | None:
+        """Expire the task unless it has an end already, and do what that end says. None: approved, but for what?"""
         state = await workflow.execute_activity_method(
             ApprovalActivities.expire, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
         )
         if state is TaskState.APPROVED:
-            return await self._release()
+            return await self._release(self._ref.proposal_hash) if self._knows_revision else None
         if state is TaskState.REJECTED:
             return await self._reject()
         return self._closed(ReplenishmentState(state))
 
-    async def _release(self) -> ReplenishmentClosed:
+    async def _release(self, proposal_hash: str) -> ReplenishmentClosed:
         result = await workflow.execute_activity_method(
-            OrderActivities.release, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
+            OrderActivities.release, args=[self._ref.decision_id, proposal_hash], **DATABASE
         )
         state = ReplenishmentState.RELEASED if result.released else ReplenishmentState.REFUSED_BY_GATE
         return self._closed(state, result.order_id, result.reason)

@@ -35,17 +35,17 @@ async def assess(engine: Engine, batch: NeedBatch) -> WorkflowHandle[AssessmentW
 async def test_holds_are_counted_and_proposals_become_workflows(engine: Engine) -> None:
     handle = await assess(engine, batch_of(engine, OAT, MUG, OIL))
 
-    assert await handle.result() == AssessmentSummary(batch_id="batch-1", holds=1, proposals=2)
+    assert await engine.result(handle) == AssessmentSummary(batch_id="batch-1", holds=1, proposals=2)
 
     auto = engine.client.get_workflow_handle(naming.replenishment_id(MUG.decision.decision_id))
-    assert (await auto.result())["state"] == "released"
+    assert (await engine.result(auto))["state"] == "released"
     waiting = await engine.client.get_workflow_handle(naming.replenishment_id(OAT.decision.decision_id)).describe()
     assert waiting.typed_search_attributes[naming.RISK_TIER] == "review"
     assert waiting.typed_search_attributes[naming.LOCATION] == "LEEDS"
 
 
 async def test_one_pass_scores_all_and_a_second_explains_what_a_person_will_look_at(engine: Engine) -> None:
-    await (await assess(engine, batch_of(engine, OAT, MUG, OIL))).result()
+    await engine.result(await assess(engine, batch_of(engine, OAT, MUG, OIL)))
 
     assert engine.scoring.passes == [(3, False), (1, True)]
     stored = engine.records.decisions
@@ -60,7 +60,7 @@ async def test_an_answer_lost_after_recording_decides_nothing_twice(engine: Engi
     batch = batch_of(engine, OAT, OIL)
     engine.assessments.fail("record", Unavailable("connection lost"), done=True)
 
-    summary = await (await assess(engine, batch)).result()
+    summary = await engine.result(await assess(engine, batch))
 
     assert engine.assessments.fired == 1
     assert (summary.holds, summary.proposals) == (1, 1)
@@ -69,10 +69,10 @@ async def test_an_answer_lost_after_recording_decides_nothing_twice(engine: Engi
 
 async def test_starting_the_same_batch_again_decides_nothing_anew(engine: Engine) -> None:
     batch = batch_of(engine, OAT, MUG)
-    first = await (await assess(engine, batch)).result()
+    first = await engine.result(await assess(engine, batch))
     before = dict(engine.records.decisions)
 
-    assert await (await assess(engine, batch)).result() == first
+    assert await engine.result(await assess(engine, batch)) == first
     assert engine.records.decisions == before
     assert engine.assessments.calls["record"] == 2
 
@@ -84,7 +84,7 @@ async def test_starting_a_running_batch_again_starts_nothing(engine: Engine) -> 
     await assess(engine, batch)
     await engine.start_workers()
 
-    await handle.result()
+    await engine.result(handle)
     assert engine.assessments.calls["record"] == 1
 
 
@@ -95,7 +95,7 @@ async def test_without_a_model_the_batch_waits_for_one(engine: Engine) -> None:
     await until(lambda: engine.assessments.calls["load"] > 0, "the first attempt")
 
     engine.models._versions = champions
-    summary = await handle.result()
+    summary = await engine.result(handle)
     assert summary.proposals == 1
 
 
@@ -103,17 +103,17 @@ async def test_a_launch_that_failed_halfway_is_repeated_without_a_second_workflo
     batch = batch_of(engine, MUG)
     engine.launches.fail("replenishments", Unavailable("Temporal is busy"), done=True)
 
-    await (await assess(engine, batch)).result()
+    await engine.result(await assess(engine, batch))
 
     assert engine.launches.calls["replenishments"] == 2
     handle = engine.client.get_workflow_handle(naming.replenishment_id(MUG.decision.decision_id))
-    assert (await handle.result())["state"] == "released"
+    assert (await engine.result(handle))["state"] == "released"
     assert engine.orders.calls["release"] == 1
 
 
 async def test_a_decision_names_its_model_and_the_instant_of_its_batch(engine: Engine) -> None:
     batch = batch_of(engine, MUG)
-    await (await assess(engine, batch)).result()
+    await engine.result(await assess(engine, batch))
 
     stored = engine.records.decisions[MUG.decision.decision_id].decision
     champion = await engine.models.champion()

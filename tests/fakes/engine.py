@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.testservice.v1 import LockTimeSkippingRequest, UnlockTimeSkippingRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
@@ -150,6 +151,23 @@ class Engine:
             order_id=row.order_id, location=row.location, supplier=row.supplier, cutoff_at=cutoff, clock=clock
         )
 
+    async def result(self, handle: WorkflowHandle[Any, Any], *, skip: bool = False) -> Any:
+        """How the workflow ended. With `skip`, time runs ahead to whatever comes next (ten years, if nothing does)."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            if not skip:
+                return await handle.result()
+            async with self.skipping():
+                return await handle.result()
+
+    @asynccontextmanager
+    async def skipping(self) -> AsyncIterator[None]:
+        """Let the server's clock run ahead to its next timer."""
+        await self.client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
+        try:
+            yield
+        finally:
+            await self.client.test_service.lock_time_skipping(LockTimeSkippingRequest())
+
     async def start_workers(self) -> None:
         """One worker per queue, with the activities that the queue is for."""
         assessments = AssessmentActivities(
@@ -174,9 +192,11 @@ class Engine:
         self._workers = AsyncExitStack()
         for queue, activities in queues.items():
             workflows = WORKFLOWS if queue == naming.ENGINE_QUEUE else ()
+            # Nothing is cached: each task replays its workflow from the start, so every test is a replay test too.
             worker = Worker(
-                self.client, task_queue=queue, workflows=workflows, activities=activities, identity=IDENTITY
-            )
+                self.client, task_queue=queue, workflows=workflows, activities=activities, identity=IDENTITY,
+                max_cached_workflows=0,
+            )  # fmt: skip
             await self._workers.enter_async_context(worker)
 
     async def stop_workers(self) -> None:
@@ -184,6 +204,11 @@ class Engine:
         if self._workers is not None:
             await self._workers.aclose()
         self._workers = None
+
+    async def replace_workers(self) -> None:
+        """Stop them and start new ones, which know nothing but the histories."""
+        await self.stop_workers()
+        await self.start_workers()
 
     async def _needs_approval(self) -> bool:
         return self.needs_approval
@@ -213,13 +238,16 @@ def server_now() -> datetime:
     return activity.info().started_time if activity.in_activity() else datetime.now(UTC)
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
     """Wait for a condition, for at most `PATIENCE_SECONDS`.
 
     Raises:
         AssertionError: it did not come true in time.
     """
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while not condition():
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
         assert asyncio.get_running_loop().time() < deadline, f"in vain: {what}"
         await asyncio.sleep(0.01)
