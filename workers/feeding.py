@@ -109,16 +109,16 @@ class WorldDriver:
             await asyncio.sleep(max(0.0, self._seconds_per_day - (wall.monotonic() - began)))
 
     async def _open(self) -> dict[StockKey, int]:
-        """The opening counts and the first midnight."""
+        """The opening counts and the first midnight; noted when all of it is done, so a killed opening is made again."""
         events = self._source.opening()
         await self._tell(events)
         on_hand: dict[StockKey, int] = {}
         _apply(on_hand, events)
-        await asyncio.to_thread(self._journal.write, self._source.name, self._source.first_day, on_hand)
         await self._strike(_midnight(self._source.first_day))
         await self.settle()
         await self._answers(self._source.first_day - timedelta(days=1))
         await self.settle()
+        await asyncio.to_thread(self._journal.write, self._source.name, self._source.first_day, on_hand)
         return on_hand
 
     async def _day(self, day: date, morning: Mapping[StockKey, int]) -> dict[StockKey, int]:
