@@ -1,6 +1,5 @@
 """The command line. It parses and calls; what happens is elsewhere."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +9,11 @@ from console.auth import api_token, sign_in_token
 from workers.commands import books, feeds, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
-from workers.demo import run_demo
+from workers.demo import Stretch, remember, remembered, run_demo
 from workers.doctor import as_json, as_table, examine, healthy
-from workers.embedded import StackRunning
-from workers.preparing import FEEDS, feed_source, prepare_schema
+from workers.preparing import FEEDS, prepare_schema
 from workers.processes import run_console, run_intake, run_worker
-from workers.session import DEMO, UP, running, settings_beside, state_directory
+from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
 from workers.up import UP_DAYS, UP_SPEED, Plan, run_up
 from workers.wiring import console_key, required
 
@@ -60,16 +58,22 @@ def demo(
     file: File = None,
     days: Days = None,
     seed: int = 7,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a killed demo stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a killed demo stopped; which world it plays is remembered.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Play a stretch of a world with a scripted planner, then check the books. Ends by itself."""
     with errors_explained():
         known = settings()
         state_dir = known.home / DEMO
-        source = feed_source(feed, file, days or (DEMO_DAYS if feed == "demo" else None), seed)
-        if not resume:
-            fresh(state_dir)
+        if resume:
+            source = remembered(state_dir).source()
+        else:
+            stretch = Stretch(feed=feed, file=file, days=days or (DEMO_DAYS if feed == "demo" else None), seed=seed)
+            source = stretch.source()
+            emptied(state_dir)
+            remember(state_dir, stretch)
         outcome = run(run_demo(state_dir, known, source, say))
         if json:
             print_json(outcome.summary)
@@ -84,13 +88,6 @@ def demo(
 
 
 DEMO_DAYS = 21
-
-
-def fresh(state_dir: Path) -> None:
-    """An empty state directory, unless somebody runs on the one that is there."""
-    if running(state_dir):
-        raise StackRunning(f"a demo is running on {state_dir}; wait for it, or stop it")
-    shutil.rmtree(state_dir, ignore_errors=True)
 
 
 @app.command()

@@ -109,7 +109,9 @@ async def _play(settings: Settings, state_dir: Path, source: FeedSource, say: Sa
             await _outcomes_closed(settling, say)
             summary, broken = await _books(parts, desk, control, dsn)
         control.close()
-    return Outcome({"feed": source.name, "days": days, **summary}, tuple(broken))
+    report = source.report()
+    told = {"rows_skipped": report.skipped, "invented": report.invented}
+    return Outcome({"feed": source.name, "days": days, **summary, **told}, tuple(broken))
 
 
 async def _retrain(parts: Engine, say: Say) -> None:

@@ -19,6 +19,8 @@ from workers.servers.temporal import TemporalServer
 from workers.settings import Settings
 
 READY_WITHIN_S = 60.0
+LOCK_FILE = "up.lock"
+"""Held by whoever runs on a state directory."""
 
 
 class StackRunning(RuntimeError):
@@ -37,7 +39,7 @@ class EmbeddedStack:
         self.run_file = RunFile(self.state_dir)
         self.supervisor = Supervisor(self.state_dir / "logs", self.run_file)
         # Not thread-local: a caller on an event loop starts and stops us in whatever thread is at hand.
-        self._lock = FileLock(self.state_dir / "up.lock", thread_local=False)
+        self._lock = FileLock(self.state_dir / LOCK_FILE, thread_local=False)
 
     def start(self, on_progress: Progress = lambda _: None) -> Addresses:
         """Start what the settings do not name, and return where everything answers.

@@ -12,11 +12,13 @@ from connectors.kafka.consumer import EventConsumer
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.dead_letters import DeadLetters
+from connectors.postgres.gauges import Gauges
 from connectors.postgres.inbox import Inbox
 from connectors.postgres.pool import Connection, connect
 from connectors.postgres.relay import RelayStore
 from workers.intake import IntakeLoop, Session
 from workers.logs import configure_logging
+from workers.measuring import watch
 from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
 from workers.temporal import ensure_schedules
@@ -58,6 +60,8 @@ async def run_intake(settings: Settings) -> None:
             telemetry.instruments,
         )  # fmt: skip
         store = await asyncio.to_thread(relay_store, settings)
+        watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
+        watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))
         relaying = asyncio.ensure_future(parts.relay(store).run(stop))
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
         stopping = asyncio.ensure_future(stop.wait())
@@ -65,7 +69,8 @@ async def run_intake(settings: Settings) -> None:
         await asyncio.wait({relaying, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         loop.stop()
-        await asyncio.gather(relaying, taking)
+        await asyncio.gather(relaying, taking, watching)
+        watched.close()
 
 
 async def run_worker(settings: Settings) -> None:
@@ -74,13 +79,13 @@ async def run_worker(settings: Settings) -> None:
     from workers.wiring_worker import suppliers_of, workers_of
 
     async with (
-        process("worker", settings) as (stop, _),
+        process("worker", settings) as (stop, telemetry),
         engine(settings, name="quartermaster-worker", pool_size=16) as parts,
     ):
         suppliers = suppliers_of(settings)
         every = settings.outcome_interval_s
         await ensure_schedules(parts.client, timedelta(seconds=every) if every else None)
-        running = workers_of(parts, suppliers)
+        running = workers_of(parts, suppliers, telemetry.instruments)
         tasks = [asyncio.ensure_future(worker.run()) for worker in running]
         stopping = asyncio.ensure_future(stop.wait())
         log.info("worker runs")

@@ -1,14 +1,17 @@
 """Finds the state that a command means, and starts and stops what the command needs of it."""
 
-import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from workers.embedded import LOCK_FILE, StackRunning
 from workers.progress import Say
-from workers.servers.runfile import RunRecord, read_run
+from workers.servers.runfile import RunRecord, read_run, reap
 from workers.settings import Settings
-from workers.stack import EngineStack, settings_on
+from workers.stack import EngineStack, settings_on, to_its_end
 from workflows.domain.errors import InvalidInput
 
 UP, DEMO = "up", "demo"
@@ -53,6 +56,28 @@ def running(state_dir: Path) -> RunRecord | None:
     return record if record is not None and record.running() and record.addresses is not None else None
 
 
+def emptied(state_dir: Path) -> None:
+    """Throw a state away, with whatever a killed run left running on it.
+
+    Raises:
+        StackRunning: somebody works on it.
+    """
+    if not state_dir.is_dir():
+        return
+    lock = FileLock(state_dir / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        record = read_run(state_dir)
+        who = f", pid {record.pid}" if record else ""
+        raise StackRunning(f"Quartermaster is running on {state_dir}{who}; wait for it, or stop it.") from None
+    with lock:
+        # Servers go on writing into a directory that was removed under them, and nobody would find them any more.
+        if record := read_run(state_dir):
+            reap(record)
+        shutil.rmtree(state_dir, ignore_errors=True)
+
+
 @asynccontextmanager
 async def opened(settings: Settings, state: str | None, say: Say, *, worker: bool = False) -> AsyncIterator[Settings]:
     """Settings with every address. A state that does not run is started for the while, with a worker when asked.
@@ -72,10 +97,10 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
     free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
     with EngineStack(state_dir, settings.model_copy(update=free), Silence()) as stack:
         say(f"Starting the servers of {state_dir} for this command")
-        await asyncio.to_thread(stack.start)
+        await to_its_end(stack.start)
         if worker:
-            await asyncio.to_thread(stack.start_supplier, ())
-            await asyncio.to_thread(stack.start_process, "worker")
+            await to_its_end(stack.start_supplier, ())
+            await to_its_end(stack.start_process, "worker")
         yield stack.settings
 
 

@@ -1,12 +1,13 @@
 """The whole stack on one state directory: embedded servers, our own processes, and the addresses that tie them."""
 
+import asyncio
 import json
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from workers.embedded import EmbeddedStack
@@ -16,6 +17,7 @@ from workers.servers.runfile import Addresses
 from workers.settings import Settings
 from workflows.domain.feeds import SupplierBehaviour
 
+T = TypeVar("T")
 READY_WITHIN_S = 60.0
 
 
@@ -98,6 +100,16 @@ class EngineStack:
         environment = self.settings.environment()
         self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
         self._say(f"{name} runs")
+
+
+async def to_its_end(call: Callable[..., T], *arguments: object) -> T:
+    """A blocking call in a thread, waited for even when we are cancelled: what it starts can then be stopped."""
+    calling = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+    try:
+        return await asyncio.shield(calling)
+    except asyncio.CancelledError:
+        await asyncio.wait({calling})
+        raise
 
 
 def settings_on(state_dir: Path, settings: Settings, addresses: Addresses) -> Settings:

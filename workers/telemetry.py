@@ -51,7 +51,7 @@ class Instruments:
     decisions: Counter
     """Decisions recorded. Attributes: `kind` (`hold` or `proposal`) and, for proposals, `tier`."""
     wait_for_people: Histogram
-    """Seconds on the business clock from a task's opening to its verdict. Attribute: `meaning`."""
+    """Seconds on the wall clock from a task's opening to its end. Attribute: `meaning`, the state it ended in."""
     orders: Gauge
     """Purchase orders there are now. Attribute: `state`."""
     scores: Counter

@@ -19,8 +19,9 @@ from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
 from connectors.postgres.relay import Launched
 from workers import temporal
+from workers.measuring import MeasuredScoring
 from workers.settings import Settings
-from workers.telemetry import traceparent_of_current
+from workers.telemetry import Instruments, traceparent_of_current
 from workers.wiring import Engine, required
 from workflows.assessment import AssessmentWorkflow
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
@@ -37,13 +38,17 @@ SETTLE_SECONDS = 12.0
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
 
 
-def workers_of(parts: Engine, suppliers: HttpSuppliers) -> list[Worker]:
+def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments) -> list[Worker]:
     """One worker per queue: numeric work and supplier calls each have a queue of their own and starve nobody."""
     settings, database = parts.settings, parts.database
     launches = temporal.TemporalLaunches(parts.starter, Launched(database))
     threads = settings.training_threads
     assessments = AssessmentActivities(
-        PostgresAssessments(database), parts.models, parts.store, XgboostScoring(nthread=threads), launches
+        PostgresAssessments(database),
+        parts.models,
+        parts.store,
+        MeasuredScoring(XgboostScoring(nthread=threads), instruments),
+        launches,
     )
     orders = OrderActivities(
         PostgresOrders(database), suppliers, passive=settings.mode == "passive", settle_seconds=SETTLE_SECONDS,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on o
 people = Console(stderr=True, highlight=False)
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
-USAGE, FAILED = 2, 1
+USAGE, FAILED, TERMINATED = 2, 1, 128 + signal.SIGTERM
 KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusable, ProcessFailed)
 
 
@@ -63,5 +64,14 @@ def errors_explained() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work."""
-    return asyncio.run(work)
+    """Run a command's work; SIGTERM ends it as Ctrl-C does, so that what it started is stopped."""
+
+    async def ended_by_sigterm() -> T:
+        working = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+        return await working
+
+    try:
+        return asyncio.run(ended_by_sigterm())
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
