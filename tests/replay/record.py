@@ -1,0 +1,50 @@
+"""Records the histories that the replay tests read: `python -m tests.replay.record [ENDING ...]`.
+
+Record an ending when it is new. Recording one again throws away the proof that running workflows survive a change of
+the code: do it only for code that was never released.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import WorkflowHistory
+
+from tests.fakes.engine import running_engine
+from tests.replay.endings import ENDINGS, played
+
+HISTORIES = Path(__file__).with_name("histories")
+
+
+async def recorded(name: str) -> WorkflowHistory:
+    """A fresh history of this ending."""
+    async with running_engine() as engine:
+        handle = await played(engine, name)
+        return await handle.fetch_history()
+
+
+def write(name: str, history: WorkflowHistory, folder: Path = HISTORIES) -> Path:
+    """Store it, without stack traces: they name files of one machine and no replay reads them."""
+    path = folder / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(_scrubbed(history.to_json_dict()), indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _scrubbed(item) for key, item in value.items() if key != "stackTrace"}
+    return [_scrubbed(item) for item in value] if isinstance(value, list) else value
+
+
+async def main(names: list[str]) -> None:
+    """Record these endings; without names, those that have no history yet."""
+    for name in names or [name for name in ENDINGS if not (HISTORIES / f"{name}.json").exists()]:
+        path = write(name, await recorded(name))
+        sys.stderr.write(f"{path.name}: {path.stat().st_size:,} bytes\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
