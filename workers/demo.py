@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from connectors.erp.supplier_control import SupplierControl
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
@@ -21,11 +23,12 @@ from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.feeding import Journal, WorldDriver
 from workers.planner import ScriptedPlanner
-from workers.preparing import first_model, load_world, prepare_schema, train
+from workers.preparing import feed_source, first_model, load_world, prepare_schema, train
 from workers.progress import Say
 from workers.settings import Settings
-from workers.stack import EngineStack
+from workers.stack import EngineStack, to_its_end
 from workers.wiring import Engine, engine, required
+from workflows.domain.errors import InvalidInput
 from workflows.domain.feeds import FeedSource
 from workflows.domain.models import ModelStatus, ModelVersion, TrainingRequest
 
@@ -36,6 +39,7 @@ OUTCOMES_WITHIN_S = 60.0
 RETRAIN_AFTER = 0.75
 """Share of the stretch after which the demo retrains; the newest days of it stay unseen."""
 UNSEEN_DAYS = 7
+STRETCH_FILE = "demo.json"
 WHOLE_LOOP_DAYS = 14
 """From this length on every part of the loop must have been seen; no delivery comes within a two-day demo."""
 
@@ -46,6 +50,44 @@ class Outcome:
 
     summary: dict[str, Any]
     broken: tuple[str, ...]
+
+
+class Stretch(BaseModel):
+    """Which world a demo plays. A resumed one must play the same: its events' ids are a function of these."""
+
+    model_config = ConfigDict(frozen=True)
+
+    feed: str
+    file: Path | None = None
+    days: int | None = None
+    seed: int
+
+    def source(self) -> FeedSource:
+        """The world itself.
+
+        Raises:
+            InvalidInput: an unknown feed, a missing file, or a file that is not what it should be.
+        """
+        return feed_source(self.feed, self.file, self.days, self.seed)
+
+
+def remember(state_dir: Path, stretch: Stretch) -> None:
+    """Note what a new demo plays, before anything of it runs."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    absolute = stretch.model_copy(update={"file": stretch.file and stretch.file.expanduser().absolute()})
+    (state_dir / STRETCH_FILE).write_text(absolute.model_dump_json())
+
+
+def remembered(state_dir: Path) -> Stretch:
+    """What the demo on this state plays.
+
+    Raises:
+        InvalidInput: there is none to go on with.
+    """
+    try:
+        return Stretch.model_validate_json((state_dir / STRETCH_FILE).read_text())
+    except (FileNotFoundError, ValidationError):
+        raise InvalidInput(f"there is no demo in {state_dir} to resume; `quartermaster demo` starts one") from None
 
 
 async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say: Say) -> Outcome:
@@ -63,13 +105,13 @@ async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say:
         }
     )  # fmt: skip
     with EngineStack(state_dir, asked, say) as stack:
-        await asyncio.to_thread(stack.start)
+        await to_its_end(stack.start)
         await asyncio.to_thread(prepare_schema, stack.settings, say)
         await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
         await asyncio.to_thread(load_world, stack.settings, source, say)
-        running = await asyncio.to_thread(stack.start_supplier, source.behaviours)
+        running = await to_its_end(stack.start_supplier, source.behaviours)
         for name in ("intake", "worker"):
-            await asyncio.to_thread(stack.start_process, name)
+            await to_its_end(stack.start_process, name)
         playing = asyncio.ensure_future(_play(running, state_dir, source, say))
         outcome = await _while_healthy(stack, playing)
     return Outcome({**outcome.summary, "seconds": round(time.monotonic() - began, 1)}, outcome.broken)
@@ -109,11 +151,16 @@ async def _play(settings: Settings, state_dir: Path, source: FeedSource, say: Sa
             )  # fmt: skip
             await driver.play()
             await _outcomes_closed(settling, say)
-            summary, broken = await _books(parts, desk, control, dsn, days)
+            counts, ours, theirs = await _books(parts, desk, control, dsn)
+            counts["outcomes_due"] = await asyncio.to_thread(settling.outcomes_due)
         control.close()
+    passive = settings.mode == "passive"
+    broken = broken_invariants(counts, ours, theirs, passive=passive)
+    if days >= WHOLE_LOOP_DAYS:
+        broken += unseen_parts(counts, passive=passive)
     report = source.report()
     told = {"rows_skipped": report.skipped, "invented": report.invented}
-    return Outcome({"feed": source.name, "days": days, **summary, **told}, tuple(broken))
+    return Outcome({"feed": source.name, "days": days, **counts, **told}, tuple(broken))
 
 
 async def _retrain(parts: Engine, say: Say) -> None:
@@ -134,17 +181,20 @@ async def _outcomes_closed(settling: Settling, say: Say) -> None:
         await asyncio.sleep(0.5)
 
 
+OrderLines = set[tuple[str, str]]
+"""(order key, hash of lines)."""
+
+
 async def _books(
-    parts: Engine, desk: PostgresDesk, control: SupplierControl, dsn: str, days: int
-) -> tuple[dict[str, Any], list[str]]:
+    parts: Engine, desk: PostgresDesk, control: SupplierControl, dsn: str
+) -> tuple[dict[str, Any], OrderLines, OrderLines]:
     counts = await desk.counts()
     ours, theirs = await desk.order_lines(), await asyncio.to_thread(control.booked)
     verified = await asyncio.to_thread(_verify, dsn)
     versions = await parts.models.versions()
     promoted = sum(_was_promoted(version) for version in versions)
-    summary = {**counts, "orders_at_supplier": len(theirs), "model_promoted": promoted, "ledger_ok": verified.ok}
-    unseen = unseen_parts(summary) if days >= WHOLE_LOOP_DAYS else []
-    return summary, broken_invariants(summary, ours, theirs) + unseen
+    told = {"orders_at_supplier": len(theirs), "model_promoted": promoted, "ledger_ok": verified.ok}
+    return {**counts, **told}, ours, theirs
 
 
 def _was_promoted(version: ModelVersion) -> bool:
@@ -164,18 +214,29 @@ MUST_EXCEED_ZERO = (
 )  # fmt: skip
 
 
-def unseen_parts(counts: dict[str, Any]) -> list[str]:
+SENT = ("orders_placed", "orders_at_supplier", "receipts")
+"""What a passive engine never brings about."""
+
+
+def unseen_parts(counts: dict[str, Any], *, passive: bool = False) -> list[str]:
     """Parts of the loop that a whole stretch must have gone through and this one did not."""
-    return [f"{name} is 0" for name in MUST_EXCEED_ZERO if not counts[name]]
+    excused = SENT if passive else ()
+    return [f"{name} is 0" for name in MUST_EXCEED_ZERO if not counts[name] and name not in excused]
 
 
-def broken_invariants(counts: dict[str, Any], ours: set[tuple[str, str]], theirs: set[tuple[str, str]]) -> list[str]:
+def broken_invariants(
+    counts: dict[str, Any], ours: OrderLines, theirs: OrderLines, *, passive: bool = False
+) -> list[str]:
     """What the books contradict: an empty list is a demo that kept its promise."""
     broken = []
     if ours != theirs:
         broken.append(f"orders differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the suppliers")
     if not counts["ledger_ok"]:
         broken.append("the ledger does not verify")
+    if passive and theirs:
+        broken.append(f"{len(theirs)} orders reached the suppliers although nothing may be sent")
+    if counts["outcomes_due"]:
+        broken.append(f"{counts['outcomes_due']} outcomes are still due")
     sums = (
         ("needs", ("holds", "proposals")),
         ("proposals", ("auto_released", "blocked", "tasks_opened")),

@@ -109,7 +109,7 @@ class WorldDriver:
             await asyncio.sleep(max(0.0, self._seconds_per_day - (wall.monotonic() - began)))
 
     async def _open(self) -> dict[StockKey, int]:
-        """The opening counts and the first midnight; noted when all of it is done, so a killed opening is made again."""
+        """The opening counts and the first midnight. Noted when all is done: a killed opening is made again."""
         events = self._source.opening()
         await self._tell(events)
         on_hand: dict[StockKey, int] = {}

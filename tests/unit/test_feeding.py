@@ -14,6 +14,7 @@ from tests.storeroom import catalog
 from workers import feeding
 from workers.feeding import Journal, WorldDriver, traced
 from workers.session import Silence
+from workflows.domain.catalog import Catalog
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import ClockAdvanced, Event, SaleRecorded, StockCounted
 from workflows.domain.feeds import FeedReport, FeedSource, RecordedDemand, RecordedReceipt, StockKey, SupplierBehaviour
@@ -35,12 +36,12 @@ class SmallWorld:
     days: int = 2
     name: str = "small-world"
     first_day: date = MONDAY
-    catalog = catalog(1)
+    last_day: date = field(init=False)
+    catalog: Catalog = field(default_factory=lambda: catalog(1))
     behaviours: Sequence[SupplierBehaviour] = ()
 
-    @property
-    def last_day(self) -> date:
-        return self.first_day + timedelta(days=self.days - 1)
+    def __post_init__(self) -> None:
+        self.last_day = self.first_day + timedelta(days=self.days - 1)
 
     def recorded_demand(self) -> Iterator[RecordedDemand]:
         yield from ()
