@@ -22,7 +22,7 @@ from workers.measuring import watch
 from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
 from workers.temporal import ensure_schedules
-from workers.wiring import console_of, engine, relay_store, required
+from workers.wiring import console_of, engine, required
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,9 @@ async def run_intake(settings: Settings) -> None:
             partial(_intake_session, settings), partial(_consumer, settings), EventProducer(bootstrap),
             telemetry.instruments,
         )  # fmt: skip
-        store = await asyncio.to_thread(relay_store, settings)
         watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
         watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))
-        relaying = asyncio.ensure_future(parts.relay(store).run(stop))
+        relaying = asyncio.ensure_future(parts.relay.run(stop))
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
         stopping = asyncio.ensure_future(stop.wait())
         log.info("intake runs")

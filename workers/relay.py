@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 from connectors.postgres.approvals import PostgresApprovals
+from connectors.postgres.pool import Connection
 from connectors.postgres.relay import RelayStore
 from workers.temporal import Messenger, Starter
 from workflows.domain.errors import Unavailable
@@ -23,11 +25,14 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 
 class Relay:
-    """One loop over everything that is owed. Several may run: each step is idempotent."""
+    """One loop over everything that is owed. Several may run: each step is idempotent.
+
+    `connect` gives a fresh connection and the store on it: a connection does not outlive a restart of the database.
+    """
 
     def __init__(
         self,
-        store: RelayStore,
+        connect: Callable[[], tuple[Connection, RelayStore]],
         approvals: PostgresApprovals,
         starter: Starter,
         messenger: Messenger,
@@ -37,7 +42,8 @@ class Relay:
         lateness: timedelta,
         has_model: Callable[[], Awaitable[bool]],
     ) -> None:
-        self._store = store
+        self._connect = connect
+        self._store: RelayStore
         self._approvals = approvals
         self._starter = starter
         self._messenger = messenger
@@ -49,20 +55,22 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go round until told to stop. An outage of Postgres or Temporal makes it wait, never end."""
-        pause = ROUND_SECONDS
+        outages = 0
         while not stop.is_set():
             try:
-                busy = await self.round()
-                pause = 0.0 if busy else ROUND_SECONDS
+                connection, self._store = await asyncio.to_thread(self._connect)
+                with closing(connection):
+                    while not stop.is_set():
+                        carried = await self._round()
+                        outages = 0
+                        await _rest(stop, 0.01 if carried else ROUND_SECONDS)
             except Unavailable as outage:
-                pause = min(LONGEST_PAUSE_SECONDS, max(1.0, pause * 2))
+                outages += 1
+                pause = min(LONGEST_PAUSE_SECONDS, 0.5 * 2**outages)
                 log.warning("the relay waits %.0f s: %s", pause, outage)
-            try:
-                await asyncio.wait_for(stop.wait(), timeout=pause or 0.01)
-            except TimeoutError:
-                continue
+                await _rest(stop, pause)
 
-    async def round(self) -> int:
+    async def _round(self) -> int:
         """Everything once; how much was carried."""
         carried = 0
         for step in (
@@ -139,3 +147,8 @@ class Relay:
             await self._messenger.order_settled(order_id)
             await asyncio.to_thread(self._store.order_told, order_id)
         return 0
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)

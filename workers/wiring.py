@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from temporalio.client import Client
@@ -15,7 +16,7 @@ from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.policies import read_clocks
-from connectors.postgres.pool import Database, connect
+from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
 from console.desk import AnswerDesk
 from console.ports import ConsolePorts
@@ -66,10 +67,11 @@ class Engine:
         """Whether there is a champion to assess with."""
         return await self.models.champion() is not None
 
-    def relay(self, store: RelayStore) -> Relay:
+    @property
+    def relay(self) -> Relay:
         """The relay over this engine."""
         return Relay(
-            store, self.approvals, self.starter, temporal.Messenger(self.client),
+            partial(_relay_session, self.settings), self.approvals, self.starter, temporal.Messenger(self.client),
             temporal.TemporalVerdicts(self.client),
             clock=self.clock, lateness=timedelta(minutes=self.settings.allowed_lateness_minutes),
             has_model=self.has_model,
@@ -143,6 +145,6 @@ def console_key(settings: Settings) -> bytes:
     return key
 
 
-def relay_store(settings: Settings) -> RelayStore:
-    """The relay's own connection."""
-    return RelayStore(connect(required(settings, "postgres_dsn"), name="quartermaster-relay"))
+def _relay_session(settings: Settings) -> tuple[Connection, RelayStore]:
+    connection = connect(required(settings, "postgres_dsn"), name="quartermaster-relay")
+    return connection, RelayStore(connection)
