@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError
 
 from workflows.domain.errors import MalformedEvent
 from workflows.domain.identity import Code, Instant, Payload
@@ -20,8 +20,10 @@ MAX_UNITS = 100_000_000
 PREFIX = "quartermaster."
 
 FIRST_YEAR, LAST_YEAR = 1990, 2200
-EventTime = Annotated[Instant, AfterValidator(lambda moment: _plausible(moment))]
-"""A clock far off is a fault of the sender, not a fact."""
+EventTime = Annotated[
+    Instant, BeforeValidator(lambda moment: _spelled_out(moment)), AfterValidator(lambda moment: _plausible(moment))
+]
+"""RFC 3339 text with an offset. A clock far off is a fault of the sender, not a fact."""
 Units = Annotated[int, Field(gt=0, le=MAX_UNITS, strict=True)]
 SignedUnits = Annotated[int, Field(ge=-MAX_UNITS, le=MAX_UNITS, strict=True)]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
@@ -126,9 +128,9 @@ class SupplierUpdated(EventData):
     supplier: Code
     item: Code | None = None
     blocked: bool | None = None
-    lead_time_days: Annotated[int, Field(ge=0, le=730)] | None = None
+    lead_time_days: Annotated[int, Field(ge=0, le=730, strict=True)] | None = None
     unit_cost: Decimal | None = Field(default=None, ge=0, max_digits=14, decimal_places=4)
-    minimum_order_units: Annotated[int, Field(ge=0, le=MAX_UNITS)] | None = None
+    minimum_order_units: Annotated[int, Field(ge=0, le=MAX_UNITS, strict=True)] | None = None
 
     @property
     def key(self) -> str:
@@ -149,7 +151,7 @@ class ShipmentLine(Payload):
     """Units of one item that a shipment update speaks of."""
 
     item: Code
-    units: Annotated[int, Field(ge=0, le=MAX_UNITS)]
+    units: Annotated[int, Field(ge=0, le=MAX_UNITS, strict=True)]
 
 
 class ShipmentUpdated(EventData):
@@ -198,8 +200,6 @@ KINDS: dict[str, type[EventData]] = {PREFIX + kind.kind: kind for kind in AnyDat
 class Event(Payload):
     """A CloudEvents 1.0 envelope around one of our bodies; identity is (source, id), as the standard says."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     specversion: Literal["1.0"] = "1.0"
     id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     source: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -213,15 +213,8 @@ class Event(Payload):
     @classmethod
     def of(cls, data: AnyData, *, id: str, source: str, time: datetime, traceparent: str | None = None) -> "Event":
         """Wrap a body; the type and subject follow from it."""
-        return cls(
-            id=id,
-            source=source,
-            type=PREFIX + data.kind,
-            time=time,
-            subject=data.key,
-            traceparent=traceparent,
-            data=data,
-        )
+        kind, key = PREFIX + data.kind, data.key
+        return cls(id=id, source=source, type=kind, time=time, subject=key, traceparent=traceparent, data=data)
 
     def to_bytes(self) -> bytes:
         """The JSON that goes on the wire; no field that is None."""
@@ -246,13 +239,22 @@ def _no_constant(name: str) -> Any:
 
 def _refuse_unstorable(document: Any) -> None:
     """Characters that no database text can hold: NUL and lone surrogates."""
-    text = json.dumps(document, ensure_ascii=False, default=str)
     try:
+        text = json.dumps(document, ensure_ascii=False, default=str)
         text.encode()
+    except RecursionError:
+        raise MalformedEvent("not_json", "nested too deeply") from None
     except UnicodeEncodeError:
         raise MalformedEvent("not_utf8", "a string holds half of a surrogate pair") from None
     if "\\u0000" in text:
         raise MalformedEvent("invalid_field", "a string holds a NUL character")
+
+
+def _spelled_out(moment: object) -> object:
+    """No numbers: seconds and milliseconds since 1970 look the same, and are a thousand-fold apart."""
+    if isinstance(moment, datetime) or (isinstance(moment, str) and "T" in moment.upper()):
+        return moment
+    raise ValueError("a time is written as in RFC 3339, such as 2025-03-03T05:00:00Z")
 
 
 def _plausible(moment: datetime) -> datetime:
@@ -271,12 +273,9 @@ def parse(raw: bytes) -> Event:
     if len(raw) > MAX_EVENT_BYTES:
         raise MalformedEvent("too_large", f"{len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     try:
-        document = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_without_duplicate_keys,
-            parse_constant=_no_constant,
-            parse_float=Decimal,
-        )
+        text = raw.decode("utf-8")
+        hooks = {"object_pairs_hook": _without_duplicate_keys, "parse_constant": _no_constant, "parse_float": Decimal}
+        document = json.loads(text, **hooks)
     except UnicodeDecodeError as error:
         raise MalformedEvent("not_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:

@@ -7,7 +7,7 @@ collecting ──cutoff──> sending ──> placed ──> received
                          └─> refused
 """
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -137,6 +137,7 @@ def order_cycle(clock: datetime) -> tuple[str, datetime]:
 
     Cycles are days; a cycle closes at 06:00 UTC. A line that comes at or after its cutoff goes to the next cycle.
     """
+    clock = clock.astimezone(UTC)
     cutoff = clock.replace(hour=CUTOFF_HOUR, minute=0, second=0, microsecond=0)
     if clock >= cutoff:
         cutoff += timedelta(days=1)
