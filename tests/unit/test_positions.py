@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from workflows.domain.events import (
 from workflows.domain.positions import Movement, MovementKind, Position, is_due, movement_of, on_hand_after
 
 AT = datetime(2025, 3, 3, 23, 30, tzinfo=UTC)
-PLACE = {"item": "A", "location": "B"}
+PLACE: dict[str, Any] = {"item": "A", "location": "B"}
 
 
 def moved(data: AnyData) -> Movement:

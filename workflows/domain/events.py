@@ -274,8 +274,9 @@ def parse(raw: bytes) -> Event:
         raise MalformedEvent("too_large", f"{len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     try:
         text = raw.decode("utf-8")
-        hooks = {"object_pairs_hook": _without_duplicate_keys, "parse_constant": _no_constant, "parse_float": Decimal}
-        document = json.loads(text, **hooks)
+        document = json.loads(
+            text, object_pairs_hook=_without_duplicate_keys, parse_constant=_no_constant, parse_float=Decimal
+        )
     except UnicodeDecodeError as error:
         raise MalformedEvent("not_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:
