@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from opentelemetry import trace
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
@@ -17,6 +18,7 @@ from connectors.kafka.messages import DeadLetter, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.postgres.dead_letters import DeadLetters, StoredLetter
 from connectors.postgres.inbox import Accepted, Inbox, PartitionLost, Received
+from connectors.postgres.needs import OpenedNeed
 from connectors.postgres.pool import Connection
 from connectors.postgres.relay import RelayStore
 from workers.telemetry import Instruments, context_from
@@ -96,11 +98,21 @@ class IntakeLoop:
             "intake accept", links=_links(batch), attributes={"messages": len(batch)}
         ):
             accepted = inbox.accept([received(message) for message in batch])
+            self._show(accepted.opened)
         positions: dict[tuple[str, int], int] = {}
         for message in batch:
             positions[message.place] = max(positions.get(message.place, 0), message.offset + 1)
         consumer.store(positions)
         self._count(accepted)
+
+    def _show(self, opened: Sequence[OpenedNeed]) -> None:
+        """Each need in the trace of the event that opened it: there, its decision and its order go on."""
+        batch = trace.Link(trace.get_current_span().get_span_context())
+        for need in opened:
+            if need.traceparent:
+                self._tracer.start_span(
+                    "need opened", context_from(need.traceparent), links=[batch], attributes={"need_id": need.need_id}
+                ).end()
 
     def _publish_dead_letters(self, letters: DeadLetters) -> None:
         while waiting := letters.unpublished():
@@ -121,8 +133,9 @@ class IntakeLoop:
             consumer.pause()
         elif depth < LOW_WATER:
             consumer.resume()
-        for (topic, partition), behind in consumer.lag().items():
-            self._instruments.lag.set(behind, {"topic": topic, "partition": partition})
+        with suppress(Unavailable):  # a broker slow to say so is no reason to leave the group
+            for (topic, partition), behind in consumer.lag().items():
+                self._instruments.lag.set(behind, {"topic": topic, "partition": partition})
 
     def _count(self, accepted: Accepted) -> None:
         events, needs = self._instruments.events, self._instruments.needs

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from opentelemetry import context as trace_context
+from opentelemetry import trace
 from temporalio.client import (
     Client,
     Schedule,
@@ -69,6 +69,21 @@ def _translated() -> Iterator[None]:
         yield
     except RPCError as error:
         raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
+
+
+@contextmanager
+def _gone_on(traceparent: str | None, identity: str) -> Iterator[None]:
+    """The trace of whoever caused this (a Kafka message, hours ago perhaps) goes on in what is started, with a link to
+    the batch or the round of the relay that starts it."""
+    if traceparent is None:
+        yield
+        return
+    here = trace.get_current_span().get_span_context()
+    with trace.get_tracer(__name__).start_as_current_span(
+        "launch", context_from(traceparent), links=[trace.Link(here)] if here.is_valid else [],
+        attributes={"workflow_id": identity},
+    ):  # fmt: skip
+        yield
 
 
 class Starter:
@@ -144,23 +159,17 @@ class Starter:
         again: bool = False,
     ) -> None:
         reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
-        # The trace of whoever caused this (a Kafka message, hours ago perhaps) goes on in the workflow.
-        token = trace_context.attach(context_from(traceparent)) if traceparent else None
-        try:
-            with _translated(), suppress(WorkflowAlreadyStartedError):
-                await self._client.start_workflow(
-                    workflow,
-                    argument,
-                    id=identity,
-                    task_queue=naming.ENGINE_QUEUE,
-                    id_reuse_policy=reuse,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    search_attributes=TypedSearchAttributes(list(attributes)),
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-        finally:
-            if token is not None:
-                trace_context.detach(token)
+        with _translated(), _gone_on(traceparent, identity), suppress(WorkflowAlreadyStartedError):
+            await self._client.start_workflow(
+                workflow,
+                argument,
+                id=identity,
+                task_queue=naming.ENGINE_QUEUE,
+                id_reuse_policy=reuse,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                search_attributes=TypedSearchAttributes(list(attributes)),
+                rpc_timeout=RPC_TIMEOUT,
+            )
 
 
 class TemporalLaunches:

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger, needs, positions, shipments
+from connectors.postgres.needs import OpenedNeed
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.errors import Conflict
 from workflows.domain.events import ClockAdvanced, Event, content_digest
@@ -47,9 +48,14 @@ class Accepted:
 
     events: int = 0
     duplicates: int = 0
-    needs: int = 0
+    opened: list[OpenedNeed] = field(default_factory=list)
     dead: list[Received] = field(default_factory=list)
-    """Newly dead letters, with code and detail; the caller publishes them before it lets the offsets go."""
+    """Newly dead letters, with code and detail; they are stored, and published from there."""
+
+    @property
+    def needs(self) -> int:
+        """How many needs were opened."""
+        return len(self.opened)
 
 
 class Inbox:
@@ -98,7 +104,7 @@ class Inbox:
             fresh = self._store(cursor, batch, result)
             result.dead = self._store_dead(cursor, result.dead)
             result.events = len(fresh)
-            result.needs = _apply(cursor, fresh)
+            result.opened = _apply(cursor, fresh)
             self._record(cursor, batch, fresh, result)
         return result
 
@@ -228,7 +234,7 @@ def _storable(text: str | None) -> str | None:
     return None if text is None else text.replace("\x00", "").encode(errors="replace").decode()
 
 
-def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[Received]) -> int:
+def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[Received]) -> list[OpenedNeed]:
     """What the accepted events mean: movements first, then news of orders and suppliers, clocks last."""
     events = [(m.event, m.traceparent or m.event.traceparent) for m in fresh if m.event]
     movements = [movement for event, _ in events if (movement := movement_of(event))]

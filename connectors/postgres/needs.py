@@ -1,6 +1,7 @@
 """Opens needs set-wise, gathers them into batches and keeps the business clock."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
@@ -39,7 +40,16 @@ SELECT location || ':' || item || ':' || need_number, location, item, need_numbe
        CASE WHEN last_assessed_at IS NULL THEN 'first_sight' ELSE %(cause)s END, watermark, traceparent
 FROM numbered
 ON CONFLICT DO NOTHING
+RETURNING need_id, traceparent
 """
+
+
+@dataclass(frozen=True)
+class OpenedNeed:
+    """A need that was opened now, and the trace of the event that opened it."""
+
+    need_id: str
+    traceparent: str | None
 
 
 def open_needs(
@@ -47,10 +57,10 @@ def open_needs(
     keys: Sequence[tuple[str, str]],
     cause: NeedCause,
     traceparents: Sequence[str | None] | None = None,
-) -> int:
-    """Open a need for each of these (location, item) that is due; how many were opened."""
+) -> list[OpenedNeed]:
+    """Open a need for each of these (location, item) that is due; what was opened."""
     if not keys:
-        return 0
+        return []
     cursor.execute(
         _OPEN,
         {
@@ -61,14 +71,14 @@ def open_needs(
             "sweep": cause is NeedCause.SWEEP,
         },
     )
-    return max(0, cursor.rowcount)
+    return [OpenedNeed(**row) for row in cursor.fetchall()]
 
 
 def advance_clock(
     cursor: psycopg.Cursor[DictRow], location: str, through: datetime, traceparent: str | None = None
-) -> int:
+) -> list[OpenedNeed]:
     """Move a location's business clock forward (never back). When a day has closed: note which items ended it without
-    stock, and sweep the location for needs. Returns how many needs the sweep opened."""
+    stock, and sweep the location for needs. Returns the needs that the sweep opened."""
     cursor.execute(
         """INSERT INTO business_clock AS c (location, watermark) VALUES (%(location)s, %(through)s)
            ON CONFLICT (location) DO UPDATE SET watermark = %(through)s, moved_at = clock_timestamp()
@@ -78,7 +88,7 @@ def advance_clock(
     )
     moved = cursor.fetchone()
     if moved is None:
-        return 0
+        return []
     cursor.execute(
         """WITH before AS (
                SELECT location, swept_through, (watermark AT TIME ZONE 'UTC')::date - 1 AS day FROM business_clock
@@ -105,7 +115,7 @@ def advance_clock(
         {"location": location},
     )
     if cursor.fetchone() is None:
-        return 0
+        return []
     cursor.execute("SELECT item FROM position WHERE location = %s", [location])
     keys = [(location, row["item"]) for row in cursor.fetchall()]
     return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys))

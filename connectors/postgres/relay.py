@@ -128,7 +128,7 @@ class RelayStore:
         with transaction(self._connection) as cursor:
             cursor.execute("SELECT location FROM location ORDER BY location")
             for row in cursor.fetchall():
-                opened += needs.advance_clock(cursor, row["location"], now.astimezone(UTC) - lateness)
+                opened += len(needs.advance_clock(cursor, row["location"], now.astimezone(UTC) - lateness))
         return opened
 
     def depth(self) -> int:
