@@ -107,10 +107,15 @@ async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holdi
 
 
 async def _positions(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[Position, datetime]]:
+    """Positions, and how new their location's newest fact is: a quiet article is no stale feed, a quiet shop is."""
     await cursor.execute(
-        f"""SELECT location, item, on_hand_units, reserved_units, on_order_units, watch_level_units,
-                   greatest(data_through, '1990-01-01'::timestamptz) AS data_through
-            FROM position {_KEYS}""",  # noqa: S608 - a constant
+        f"""WITH newest AS (
+                SELECT location, greatest(max(data_through), '1990-01-01'::timestamptz) AS data_through
+                FROM position WHERE location = ANY(%(locations)s) GROUP BY location
+            )
+            SELECT p.location, p.item, p.on_hand_units, p.reserved_units, p.on_order_units, p.watch_level_units,
+                   newest.data_through
+            FROM position p {_KEYS} JOIN newest USING (location)""",  # noqa: S608 - a constant
         keys,
     )
     return {(r["location"], r["item"]): (Position(**r), r["data_through"]) for r in await cursor.fetchall()}

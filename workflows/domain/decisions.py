@@ -49,7 +49,7 @@ class DecisionInputs(Payload):
     largest_receipt_units: int | None = None
     """In the last 13 weeks; None when nothing was received."""
     data_through: Instant
-    """Newest fact about this item and location, on the business clock."""
+    """Newest fact about this location, on the business clock."""
     clock: Instant
     currency: str = "EUR"
 
