@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,7 +19,7 @@ MAX_EVENT_BYTES = 65_536
 MAX_UNITS = 100_000_000
 PREFIX = "quartermaster."
 
-FIRST_YEAR, LAST_YEAR = 1990, 2200
+YEARS = range(1990, 2201)
 EventTime = Annotated[
     Instant, BeforeValidator(lambda moment: _spelled_out(moment)), AfterValidator(lambda moment: _plausible(moment))
 ]
@@ -42,7 +42,7 @@ class Topic(StrEnum):
 
 
 class EventData(Payload):
-    """What all event bodies have in common: a type name, a topic and a key. Unknown fields are ignored."""
+    """What all event bodies have in common. Unknown fields are ignored."""
 
     kind: ClassVar[str]
     topic: ClassVar[Topic]
@@ -258,8 +258,9 @@ def _spelled_out(moment: object) -> object:
 
 
 def _plausible(moment: datetime) -> datetime:
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError(f"the year must be from {FIRST_YEAR} to {LAST_YEAR}")
+    # Its own year first: what is that far off may have no year in UTC at all.
+    if moment.year not in YEARS or moment.astimezone(UTC).year not in YEARS:
+        raise ValueError(f"the year must be from {YEARS[0]} to {YEARS[-1]}")
     return moment
 
 
