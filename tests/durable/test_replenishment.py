@@ -272,6 +272,28 @@ async def test_a_verdict_of_another_decision_stands_for_nothing_here(engine: Eng
     assert engine.orders.calls == {}
 
 
+async def test_whoever_asks_while_the_workflow_ends_still_gets_an_answer(engine: Engine) -> None:
+    ref = ref_of(decided(), tier=RiskTier.AUTO, clock=ClockMode.REPLAYED)
+    engine.records.propose(ref)
+    asking: list[asyncio.Task[bool]] = []
+
+    async def somebody_asks() -> None:
+        asking.append(asyncio.create_task(tell(handle, forged(ref))))
+
+        async def accepted() -> bool:
+            return accepted_updates(await handle.fetch_history()) == 1
+
+        await until(accepted, "the Update")
+
+    engine.orders.first("release", somebody_asks)
+    await engine.stop_workers()
+    handle = await engine.replenish(ref)
+    await engine.start_workers()
+
+    assert (await engine.result(handle)).state == "released"
+    assert await asking[0] is False
+
+
 async def test_a_machine_client_answers_by_signal(engine: Engine) -> None:
     ref = engine.task()
     handle = await engine.replenish(ref)

@@ -1,16 +1,20 @@
 """A round of training promotes only what the gate lets through, and what the policy lets go without a person."""
 
-from datetime import timedelta
+import threading
+from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import ActivityEnvironment
 
-from tests.fakes.engine import Engine
-from tests.fakes.learning import LAST_DAY
+from activities import models
+from tests.fakes.engine import PATIENCE_SECONDS, Engine
+from tests.fakes.learning import LAST_DAY, EchoLearner, MemoryModelStore, TrainableModels
 from workflows.domain.errors import ModelUnusable
-from workflows.domain.models import ModelStatus, TrainingRequest
+from workflows.domain.models import ModelStatus, Progress, TrainingRequest, TrainingSeries
 from workflows.domain.needs import ClockMode
 from workflows.retraining import RetrainingClosed
 
@@ -115,3 +119,36 @@ async def test_damaged_bytes_end_the_round_visibly(engine: Engine) -> None:
     assert failed.value.cause.cause.type == ModelUnusable.__name__
     champion = await engine.models.champion()
     assert champion == before
+
+
+class PatientLearner(EchoLearner):
+    """Goes on only once its progress was reported: training takes as long as the test wants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reported = threading.Event()
+
+    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
+        progress("boosting", 3, 10)
+        assert self.reported.wait(PATIENCE_SECONDS), "nobody reported any progress"
+        return super().train(series, last_day=last_day, seed=seed, progress=progress)
+
+
+async def test_long_training_reports_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "HEARTBEAT_SECONDS", 0.01)
+    learner, environment, beats = PatientLearner(), ActivityEnvironment(), list[tuple[object, ...]]()
+
+    def beat(*details: object) -> None:
+        beats.append(details)
+        if details == ("boosting", 3, 10):
+            learner.reported.set()
+
+    async def no_approval() -> bool:
+        return False
+
+    environment.on_heartbeat = beat
+    training = models.ModelActivities(TrainableModels(), MemoryModelStore(), learner, no_approval)
+    plan = await environment.run(training.plan, TrainingRequest())
+    await environment.run(training.train, plan)
+
+    assert ("boosting", 3, 10) in beats
