@@ -19,7 +19,7 @@ MAX_EVENT_BYTES = 65_536
 MAX_UNITS = 100_000_000
 PREFIX = "quartermaster."
 
-YEARS = range(1990, 2201)
+FIRST_YEAR, LAST_YEAR = 1990, 2200
 EventTime = Annotated[
     Instant, BeforeValidator(lambda moment: _spelled_out(moment)), AfterValidator(lambda moment: _plausible(moment))
 ]
@@ -259,8 +259,9 @@ def _spelled_out(moment: object) -> object:
 
 def _plausible(moment: datetime) -> datetime:
     # Its own year first: what is that far off may have no year in UTC at all.
-    if moment.year not in YEARS or moment.astimezone(UTC).year not in YEARS:
-        raise ValueError(f"the year must be from {YEARS[0]} to {YEARS[-1]}")
+    years = range(FIRST_YEAR, LAST_YEAR + 1)
+    if moment.year not in years or moment.astimezone(UTC).year not in years:
+        raise ValueError(f"the year must be from {FIRST_YEAR} to {LAST_YEAR}")
     return moment
 
 
@@ -274,10 +275,8 @@ def parse(raw: bytes) -> Event:
     if len(raw) > MAX_EVENT_BYTES:
         raise MalformedEvent("too_large", f"{len(raw)} bytes; at most {MAX_EVENT_BYTES} are accepted")
     try:
-        text = raw.decode("utf-8")
-        document = json.loads(
-            text, object_pairs_hook=_without_duplicate_keys, parse_constant=_no_constant, parse_float=Decimal
-        )
+        hook, text = _without_duplicate_keys, raw.decode("utf-8")
+        document = json.loads(text, object_pairs_hook=hook, parse_constant=_no_constant, parse_float=Decimal)
     except UnicodeDecodeError as error:
         raise MalformedEvent("not_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:
