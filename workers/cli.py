@@ -81,7 +81,8 @@ def demo(
             for name, value in outcome.summary.items():
                 out.print(f"{name:>20}  {value}")
         for fault in outcome.broken:
-            people.print(f"[bold red]broken[/]: {fault}")
+            people.print("broken", style="bold red", end=": ")
+            people.print(fault, soft_wrap=True)
         if outcome.broken:
             raise typer.Exit(FAILED)
         say(f"The state stays in {state_dir}: try `quartermaster tasks list`, `quartermaster audit verify`.")
@@ -156,7 +157,7 @@ def sign_in(
         if json:
             print_json(document)
         else:
-            out.print(document.get("token") or document.get("link"), markup=False, soft_wrap=True)
+            out.print(document.get("token") or document.get("link"), soft_wrap=True)
 
 
 def main() -> None:

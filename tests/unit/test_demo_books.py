@@ -93,5 +93,5 @@ def test_without_a_demo_there_is_nothing_to_resume(tmp_path: Path, note: str | N
     if note is not None:
         (tmp_path / "demo.json").write_text(note)
 
-    with pytest.raises(InvalidInput, match="no demo in .* to resume"):
+    with pytest.raises(InvalidInput, match=r"no demo in .* to resume"):
         remembered(tmp_path)

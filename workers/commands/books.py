@@ -49,7 +49,7 @@ def verify(state: State = None, json: AsJson = False) -> None:
         else:
             out.print(f"{found.entries:,} entries in {found.streams:,} chains: " + ("whole" if found.ok else "BROKEN"))
             for one in found.breaks[:100]:
-                out.print(f"  {one.stream} entry {one.seq}: {one.problem}", markup=False)
+                out.print(f"  {one.stream} entry {one.seq}: {one.problem}")
         if not found.ok:
             raise typer.Exit(FAILED)
 
@@ -87,7 +87,7 @@ def train_model(
             return
         out.print(f"{str(closed.digest)[:12] if closed.digest else 'No candidate'}: {closed.status or 'nothing new'}")
         for reason in closed.reasons:
-            out.print(f"  {reason}", markup=False)
+            out.print(f"  {reason}")
 
 
 @models.command()

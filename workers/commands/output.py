@@ -22,8 +22,9 @@ from workflows.domain.errors import QuartermasterError
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
-people = Console(stderr=True, highlight=False)
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+# What is printed was often written by strangers: nothing in it is markup.
+people = Console(stderr=True, highlight=False, markup=False, emoji=False)
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 USAGE, FAILED, TERMINATED = 2, 1, 128 + signal.SIGTERM
 KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusable, ProcessFailed)
@@ -58,8 +59,8 @@ def errors_explained() -> Iterator[None]:
     try:
         yield
     except KNOWN as error:
-        people.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        people.print(str(error), markup=False)
+        people.print(type(error).__name__, style="bold red", end=": ")
+        people.print(str(error), soft_wrap=True)
         raise typer.Exit(USAGE if isinstance(error, SettingsError) else FAILED) from None
 
 

@@ -146,13 +146,14 @@ def print_decision(view: DecisionView) -> None:
     """One decision, for reading."""
     decision = view.decision
     out.print(
-        f"[bold]{decision.decision_id}[/] revision {decision.revision}, decided at {decision.decided_at:%Y-%m-%d %H:%M}"
+        f"{decision.decision_id} revision {decision.revision}, decided at {decision.decided_at:%Y-%m-%d %H:%M}",
+        style="bold",
     )
-    out.print(decision.result.sentence, markup=False)
+    out.print(decision.result.sentence)
     rows = [(step.step, step.units, step.rule, f"{step.cost:+.2f}") for step in decision.result.waterfall]
     print_table("Quantity", ("step", "units", "rule", "expected cost"), rows)
     for rule in getattr(decision.result, "rules", ()):
-        out.print(f"  needs a person: {rule.detail}", markup=False)
+        out.print(f"  needs a person: {rule.detail}")
     if view.task:
         out.print(
             f"Task: {view.task['state']}" + (f" by {view.task['answered_by']}" if view.task["answered_by"] else "")
