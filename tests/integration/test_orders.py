@@ -398,3 +398,26 @@ async def test_on_order_is_what_is_outstanding_in_every_state(storeroom: Storero
         )
         assert all(row["on_order_units"] == row["outstanding"] for row in rows), (steps[: number + 1], rows)
     assert storeroom.verified().ok
+
+
+async def test_a_release_that_waited_for_a_receipt_counts_with_it(storeroom: Storeroom, dsn: str) -> None:
+    """The race is made by hand: a receipt for an earlier order holds the position while a line is released."""
+    await proposals(storeroom)
+    await released(storeroom, 1, Meaning.APPROVE_EDITED, units=60)
+    await storeroom.place(ORDER)
+    storeroom.scoring.daily = 90
+    storeroom.take(clock(MORNING + timedelta(days=1)), sold(60))
+    await storeroom.assess()
+    later = "LEEDS:ITEM-001:2"
+    await storeroom.answer(later, Meaning.APPROVE_EDITED, units=30)
+    proposal = storeroom.hash_of(later)
+    with connect(dsn, name="receipt") as other, other.transaction():
+        other.execute("SELECT 1 FROM position WHERE item = 'ITEM-001' FOR UPDATE")
+        other.execute("UPDATE order_line SET received_units = 60 WHERE need_id = %s", [need(1)])
+        releasing = asyncio.create_task(storeroom.orders.release(later, proposal))
+        async with asyncio.timeout(10):
+            while not storeroom.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                await asyncio.sleep(0.01)
+        other.execute("SELECT refresh_on_order(%s)", [ORDER])
+    assert (await releasing).released
+    assert storeroom.position()["on_order_units"] == 30
