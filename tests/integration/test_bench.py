@@ -1,0 +1,61 @@
+"""The benchmarks run and say what they promise to say. How fast anything was is no test's business."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.commands.bench import CHECKOUT, Benchmark, module_of
+from workflows.domain.errors import NotFound
+
+SPREAD = {"median", "lowest", "highest"}
+PAIRED = {"times_as_long_as_plain", "rounds"}
+
+
+@pytest.mark.parametrize("which", Benchmark)
+def test_a_benchmark_prints_one_object_on_one_line_and_leaves_nothing(
+    which: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "workers.cli", "bench", which, "--quick", "--json"],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    said = json.loads(done.stdout)
+    assert (said["bench"], said["quick"]) == (which, True)
+    assert said["machine"]["cores"] >= 1
+    assert said["seconds"] > 0
+    _FIGURES[which](said)
+    assert [left.name for left in tmp_path.iterdir() if left.name.startswith("qm-bench-")] == []
+
+
+def _intake(said: dict[str, Any]) -> None:
+    for size in said["sizes"]:
+        assert size.keys() >= PAIRED | {"positions", "batch", "parsed_events_per_s"}
+        assert size["events_per_s"].keys() == size["plain_events_per_s"].keys() == SPREAD
+
+
+def _assessment(said: dict[str, Any]) -> None:
+    assert said["needs"] == said["holds"] + said["proposals"]
+    assert said["rows_per_s"].keys() == SPREAD
+    assert said["steps"].keys() == {"load", "score", "explain", "decide", "record"}
+    assert all(step["milliseconds"].keys() == SPREAD for step in said["steps"].values())
+
+
+def _ledger(said: dict[str, Any]) -> None:
+    assert said.keys() >= PAIRED | {"canonical_entries_per_s"}
+    assert said["entries_per_s"].keys() == said["plain_entries_per_s"].keys() == SPREAD
+    assert said["verified_entries_per_s"].keys() == SPREAD
+
+
+_FIGURES = {Benchmark.INTAKE: _intake, Benchmark.ASSESSMENT: _assessment, Benchmark.LEDGER: _ledger}
+
+
+def test_an_installation_without_the_tests_says_where_the_benchmarks_are(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="make bench"):
+        module_of(Benchmark.INTAKE, tmp_path)
