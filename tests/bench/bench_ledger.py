@@ -64,7 +64,7 @@ class Scene:
         ]
 
     def columns(self, batch: Sequence[NewEntry]) -> Columns:
-        """The rows that appending makes of them, by column; only the instants of recording, and so the hashes, differ."""
+        """The rows that appending makes of them, by column; only instants of recording, and so hashes, differ."""
         rows = [self._seal(entry) for entry in batch]
         return {name: [getattr(row, name) for row in rows] for name in COLUMNS}
 
