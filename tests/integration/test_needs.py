@@ -40,7 +40,7 @@ async def test_an_assessed_item_is_not_looked_at_again_within_the_tick(storeroom
     level = storeroom.position()["watch_level_units"]
     assert storeroom.take(sold(30 - level)).needs == 0, "at the watch level"
     assert storeroom.take(sold(1)).needs == 0, "below it, but within the tick"
-    assert storeroom.take(clock(MORNING + timedelta(minutes=1))).needs == 0, "no event, and no day has closed"
+    assert storeroom.take(clock(MORNING + timedelta(hours=1))).needs == 0, "no event, and no day has closed"
     assert storeroom.take(sold(1)).needs == 1
     assert storeroom.take(sold(1), clock(MORNING + timedelta(days=1))).needs == 0, "one is open"
 
@@ -77,7 +77,7 @@ async def test_concurrent_intake_opens_one_need_at_a_time(storeroom: Storeroom, 
     await storeroom.stock(catalog(5))
     storeroom.take(*[counted(50, item=f"ITEM-{n:03}") for n in range(1, 6)], clock())
     await storeroom.assess()
-    storeroom.take(clock(MORNING + timedelta(minutes=5)))
+    storeroom.take(clock(MORNING + timedelta(hours=1)))
     storeroom.connection.execute("UPDATE need SET state = 'closed'")
     opened: list[int] = []
     errors: list[BaseException] = []
