@@ -89,9 +89,10 @@ def _gone_on(traceparent: str | None, identity: str) -> Iterator[None]:
 class Starter:
     """Starts workflows from stored rows under ids made from the rows; starting twice is starting once."""
 
-    def __init__(self, client: Client, clock: ClockMode) -> None:
+    def __init__(self, client: Client, clock: ClockMode, lag: timedelta = timedelta()) -> None:
+        """`lag` is how far a live business clock stays behind the wall clock."""
         self._client = client
-        self._clock = clock
+        self._timing = {"clock": clock, "clock_lag_seconds": int(lag.total_seconds())}
 
     async def assessment(self, batch: NeedBatch) -> None:
         """Assess a batch. A batch left behind by a lost workflow may be started again: deciding twice is harmless."""
@@ -108,7 +109,7 @@ class Starter:
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
-        timed = ref.model_copy(update={"clock": self._clock})
+        timed = ref.model_copy(update=self._timing)
         identity = naming.replenishment_id(ref.decision_id)
         await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes)
 
@@ -119,7 +120,7 @@ class Starter:
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
-        timed = ref.model_copy(update={"clock": self._clock})
+        timed = ref.model_copy(update=self._timing)
         await self._start(PurchasingWorkflow.run, timed, naming.purchasing_id(ref.order_id), traceparent, attributes)
 
     async def retraining(self, request: TrainingRequest, day: str) -> RetrainingClosed:

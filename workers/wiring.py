@@ -44,9 +44,14 @@ class Engine:
         return ClockMode(self.settings.clock)
 
     @property
+    def lateness(self) -> timedelta:
+        """How far a live business clock stays behind the wall clock."""
+        return timedelta(minutes=self.settings.allowed_lateness_minutes)
+
+    @property
     def starter(self) -> temporal.Starter:
         """Starts workflows."""
-        return temporal.Starter(self.client, self.clock)
+        return temporal.Starter(self.client, self.clock, self.lateness)
 
     @property
     def approvals(self) -> PostgresApprovals:
@@ -73,7 +78,7 @@ class Engine:
         return Relay(
             partial(_relay_session, self.settings), self.approvals, self.starter, temporal.Messenger(self.client),
             temporal.TemporalVerdicts(self.client),
-            clock=self.clock, lateness=timedelta(minutes=self.settings.allowed_lateness_minutes),
+            clock=self.clock, lateness=self.lateness,
             has_model=self.has_model,
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ class PurchasingWorkflow:
 
     @workflow.init
     def __init__(self, ref: OrderRef) -> None:
-        self._clock = BusinessClock(ref.clock)
+        self._clock = BusinessClock(ref.clock, ref.clock_lag_seconds)
         self._settled = False
         self._try_again = False
 

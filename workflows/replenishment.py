@@ -62,7 +62,7 @@ class ReplenishmentWorkflow:
     @workflow.init
     def __init__(self, ref: ReplenishmentRef) -> None:
         self._ref = ref
-        self._clock = BusinessClock(ref.clock)
+        self._clock = BusinessClock(ref.clock, ref.clock_lag_seconds)
         self._heard: deque[_Hearing] = deque()
         self._world_moved = False
         self._knows_revision = True
@@ -180,7 +180,8 @@ class ReplenishmentWorkflow:
             workflow.logger.warning("proposal %s could not be scored again; the wait goes on", self._ref.decision_id)
             return None
         if result.ref is not None:
-            self._ref, self._knows_revision = result.ref.model_copy(update={"clock": self._ref.clock}), True
+            timing = {"clock": self._ref.clock, "clock_lag_seconds": self._ref.clock_lag_seconds}
+            self._ref, self._knows_revision = result.ref.model_copy(update=timing), True
             workflow.upsert_search_attributes([SUPPLIER.value_set(self._ref.supplier)])
             return None
         # The need went away; or the task was answered before it could be scored, and a person's word is not lost.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -10,10 +10,14 @@ from workflows.domain.needs import ClockMode
 
 
 class BusinessClock:
-    """A workflow's view of its location's clock: a durable timer when live, the relay's ticks when replayed."""
+    """A workflow's view of its location's clock: a durable timer when live, the relay's ticks when replayed.
 
-    def __init__(self, mode: ClockMode) -> None:
+    Live, the business clock stays `lag_seconds` behind the wall clock (the allowed lateness of events).
+    """
+
+    def __init__(self, mode: ClockMode, lag_seconds: int = 0) -> None:
         self._mode = mode
+        self._lag = timedelta(seconds=lag_seconds)
         self._watermark: datetime | None = None
 
     def tick(self, watermark: datetime) -> None:
@@ -25,7 +29,7 @@ class BusinessClock:
         """Wait for the instant (None: it never comes), or until `unless` holds. True when the instant came first."""
         timeout = None
         if instant is not None and self._mode is ClockMode.LIVE:
-            timeout = instant - workflow.now()
+            timeout = instant + self._lag - workflow.now()
             if timeout.total_seconds() <= 0:
                 return not unless()
         with suppress(TimeoutError):  # the live clock's instant came

@@ -80,12 +80,14 @@ class PostgresApprovals:
             )
 
     async def unheard(self, older_than_s: float) -> list[tuple[str, VerdictNotice]]:
-        """Standing approvals that no workflow has acknowledged: (decision id, notice), for the relay."""
+        """Standing approvals of waiting proposals that no workflow has acknowledged: (decision id, notice)."""
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT approval_id, decision_id, proposal_hash, meaning FROM approval
-                   WHERE heard_at IS NULL AND voided_at IS NULL AND meaning <> 'expire'
-                     AND recorded_at < clock_timestamp() - make_interval(secs => %s) ORDER BY recorded_at LIMIT 100""",
+                """SELECT a.approval_id, a.decision_id, a.proposal_hash, a.meaning
+                   FROM approval a JOIN replenishment r USING (decision_id)
+                   WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND a.meaning <> 'expire' AND r.state = 'proposed'
+                     AND a.recorded_at < clock_timestamp() - make_interval(secs => %s)
+                   ORDER BY a.recorded_at LIMIT 100""",
                 [older_than_s],
             )
             return [(row["decision_id"], VerdictNotice.model_validate(row)) for row in await cursor.fetchall()]

@@ -11,7 +11,8 @@ from workflows.domain.identity import digest
 from workflows.domain.needs import MAX_BATCH, NeedBatch, NeedCause
 
 # A position is due when it was never assessed, is below its watch level, or (in a sweep) was not looked at for a week;
-# never while a need is open, while it rests after a rejection, or twice within one tick of the business clock.
+# never while a need is open, while it rests after a rejection, or twice within an hour of the business clock (a sweep:
+# within one tick), so that a busy till on a live clock does not ask the same question with every sale.
 _OPEN = """
 WITH due AS (
     SELECT p.location, p.item, c.watermark, k.traceparent
@@ -22,6 +23,7 @@ WITH due AS (
         AS k (location, item, traceparent) USING (location, item)
     WHERE (p.last_assessed_at IS NULL
            OR (p.last_assessed_at < c.watermark
+               AND (%(sweep)s OR p.last_assessed_at <= c.watermark - interval '1 hour')
                AND (p.on_hand_units + p.on_order_units - p.reserved_units < p.watch_level_units
                     OR (%(sweep)s AND p.last_assessed_at < c.watermark - interval '7 days'))))
       AND (p.quiet_until IS NULL OR p.quiet_until <= c.watermark)

@@ -10,7 +10,8 @@ SELECT
     (SELECT count(*) FROM need_batch WHERE finished_at IS NULL) AS batches,
     (SELECT count(*) FROM replenishment r LEFT JOIN task t USING (decision_id)
      WHERE r.state = 'proposed' AND (r.tier = 'auto' OR t.state <> 'open')) AS releases,
-    (SELECT count(*) FROM approval WHERE heard_at IS NULL AND voided_at IS NULL) AS verdicts,
+    (SELECT count(*) FROM approval a JOIN replenishment r USING (decision_id)
+     WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND r.state = 'proposed') AS verdicts,
     (SELECT count(*) FROM clock_wait w JOIN business_clock c USING (location)
      WHERE w.ticked_at IS NULL AND w.instant <= c.watermark) AS ticks,
     (SELECT count(*) FROM task t JOIN business_clock c USING (location)

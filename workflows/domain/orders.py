@@ -118,6 +118,8 @@ class OrderRef(Payload):
     supplier: Code
     cutoff_at: Instant
     clock: ClockMode = ClockMode.LIVE
+    clock_lag_seconds: int = 0
+    """Live: how far the business clock stays behind the wall clock."""
 
 
 class PlacementResult(Payload):

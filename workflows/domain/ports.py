@@ -76,6 +76,8 @@ class ReplenishmentRef(Payload):
     escalate_at: Instant | None = None
     expire_at: Instant | None = None
     clock: ClockMode = ClockMode.LIVE
+    clock_lag_seconds: int = 0
+    """Live: how far the business clock stays behind the wall clock."""
 
 
 class RescoreResult(Payload):
