@@ -1,5 +1,6 @@
 """Loads the catalog and the recorded past, and reads how far both go."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,13 +16,21 @@ from workflows.domain.identity import canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.policies import Policy
 
+INSTALLATION = "installation"
+"""The ledger's stream of what was set up."""
 HOLDING_RATE_PER_YEAR = Decimal("0.25")
 """Default yearly cost of keeping a unit, as a share of its cost; kept as a setting in the database."""
 
 
-def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> None:
-    """Insert or update every row of a catalog document: all of it or nothing, and on the record."""
+def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> bool:
+    """Insert or update every row of a catalog document: all of it or nothing, and on the record.
+
+    The document that was loaded last changes nothing when it is loaded again, also not what events have changed since
+    (a supplier's lead time, say). Returns whether it was another one.
+    """
     with transaction(connection) as cursor:
+        if _loaded_last(cursor) == digest(catalog):
+            return False
         for key, value in (("currency", catalog.currency), ("holding_rate_per_year", str(HOLDING_RATE_PER_YEAR))):
             cursor.execute("INSERT INTO setting VALUES (%s, %s) ON CONFLICT DO NOTHING", [key, value])
         cursor.executemany(
@@ -58,12 +67,25 @@ def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> Non
             "suppliers": len(catalog.suppliers), "sourcing": len(catalog.sourcing),
         }  # fmt: skip
         _record(cursor, EntryType.CATALOG_CHANGED, actor, body)
+    return True
+
+
+def _loaded_last(cursor: psycopg.Cursor[DictRow]) -> str | None:
+    cursor.execute(
+        "SELECT body FROM ledger_entry WHERE stream = %s AND type = %s ORDER BY seq DESC LIMIT 1",
+        [INSTALLATION, str(EntryType.CATALOG_CHANGED)],
+    )
+    row = cursor.fetchone()
+    return str(json.loads(row["body"])["digest"]) if row else None
 
 
 def load_history(
     connection: Connection, demand: Iterable[RecordedDemand], receipts: Iterable[RecordedReceipt], *, actor: str
 ) -> tuple[int, int]:
-    """Load the recorded past; rows that are there already stay. Returns (demand rows, receipts) given."""
+    """Load the recorded past, on the record; rows that are there already stay, and if all are, nothing happens.
+
+    Returns (demand rows, receipts) given.
+    """
     days = list(demand)
     deliveries = list(receipts)
     with transaction(connection) as cursor:
@@ -72,6 +94,7 @@ def load_history(
             for row in days:
                 copy.write_row((row.location, row.item, row.day, row.units, row.in_stock, row.promotion))
         cursor.execute("INSERT INTO recorded_demand SELECT * FROM loading ON CONFLICT DO NOTHING")
+        new = cursor.rowcount
         cursor.executemany(
             """INSERT INTO observed_lead_time (reference, supplier, location, item, ordered_on, received_on, units)
                VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
@@ -81,6 +104,9 @@ def load_history(
                 for r in deliveries
             ],
         )  # fmt: skip
+        new += max(0, cursor.rowcount) if deliveries else 0
+        if not new:
+            return len(days), len(deliveries)
         span = {"first": min(r.day for r in days), "last": max(r.day for r in days)} if days else {}
         _record(
             cursor, EntryType.HISTORY_IMPORTED, actor, {"demand_rows": len(days), "receipts": len(deliveries), **span}
@@ -104,5 +130,5 @@ def adopt_policy(connection: Connection, policy: Policy, *, actor: str) -> bool:
 
 
 def _record(cursor: psycopg.Cursor[DictRow], kind: EntryType, actor: str, body: dict[str, object]) -> None:
-    entry = NewEntry(stream="installation", type=kind, actor=actor, occurred_at=datetime.now(UTC), body=body)
+    entry = NewEntry(stream=INSTALLATION, type=kind, actor=actor, occurred_at=datetime.now(UTC), body=body)
     ledger.append_now(cursor, [entry])
