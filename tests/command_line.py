@@ -42,11 +42,11 @@ class CommandLine:
 
     home: Path
 
-    def call(self, *arguments: str, **variables: str) -> Said:
+    def call(self, *arguments: str, within_s: float = CALL_WITHIN_S, **variables: str) -> Said:
         """Run a command to its end."""
         done = subprocess.run(
             self._argv(arguments), env=self._environment(variables), capture_output=True, text=True,
-            timeout=CALL_WITHIN_S, check=False, stdin=subprocess.DEVNULL,
+            timeout=within_s, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         return Said(done.returncode, done.stdout, done.stderr)
 
