@@ -16,6 +16,7 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
@@ -37,11 +38,11 @@ from workflows.domain.approvals import VerdictNotice
 from workflows.domain.errors import Unavailable
 from workflows.domain.models import TrainingRequest
 from workflows.domain.needs import ClockMode, NeedBatch
-from workflows.domain.orders import OrderRef
+from workflows.domain.orders import OrderRef, PlacementResult
 from workflows.domain.ports import ReplenishmentRef
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import PurchasingWorkflow
-from workflows.replenishment import ReplenishmentWorkflow
+from workflows.replenishment import ReplenishmentClosed, ReplenishmentWorkflow
 from workflows.retraining import RetrainingClosed, RetrainingWorkflow
 
 log = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ class TemporalVerdicts:
 
     async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
         """Tell the waiting workflow. False for anything but its yes: the relay tells it again."""
-        handle = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(decision_id))
+        handle = _replenishment(self._client, decision_id)
         try:
             return await handle.execute_update(
                 ReplenishmentWorkflow.submit_verdict, notice, id=notice.approval_id, rpc_timeout=RPC_TIMEOUT
@@ -217,24 +218,24 @@ class Messenger:
     async def tick(self, subject: str, subject_id: str, watermark: datetime) -> bool:
         """The business clock passed an instant that this workflow waits for."""
         if subject == "order":
-            order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(subject_id))
+            order = _purchasing(self._client, subject_id)
             return await self._tell(order.signal(PurchasingWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
-        waiting = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(subject_id))
+        waiting = _replenishment(self._client, subject_id)
         return await self._tell(waiting.signal(ReplenishmentWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
 
     async def order_settled(self, order_id: str) -> bool:
         """Nothing more is outstanding on this order."""
-        order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(order_id))
+        order = _purchasing(self._client, order_id)
         return await self._tell(order.signal(PurchasingWorkflow.settled, rpc_timeout=RPC_TIMEOUT))
 
     async def world_moved(self, decision_id: str) -> bool:
         """Stock moved past tolerance while this task waits."""
-        waiting = self._client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(decision_id))
+        waiting = _replenishment(self._client, decision_id)
         return await self._tell(waiting.signal(ReplenishmentWorkflow.world_moved, rpc_timeout=RPC_TIMEOUT))
 
     async def try_order_again(self, order_id: str) -> bool:
         """An operator has looked at an order that could not be placed."""
-        order = self._client.get_workflow_handle_for(PurchasingWorkflow.run, naming.purchasing_id(order_id))
+        order = _purchasing(self._client, order_id)
         return await self._tell(order.signal(PurchasingWorkflow.try_again, rpc_timeout=RPC_TIMEOUT))
 
     async def _tell(self, signal: Any) -> bool:
@@ -245,6 +246,14 @@ class Messenger:
                 return False
             raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
         return True
+
+
+def _replenishment(client: Client, decision_id: str) -> WorkflowHandle[ReplenishmentWorkflow, ReplenishmentClosed]:
+    return client.get_workflow_handle(naming.replenishment_id(decision_id))
+
+
+def _purchasing(client: Client, order_id: str) -> WorkflowHandle[PurchasingWorkflow, PlacementResult]:
+    return client.get_workflow_handle(naming.purchasing_id(order_id))
 
 
 async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
