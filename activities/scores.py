@@ -1,7 +1,8 @@
 """Does an assessment: loads a batch's facts, scores them in one pass, decides each and records all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from temporalio import activity
 
@@ -14,6 +15,8 @@ from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
 from workflows.domain.scores import Scores, Scoring
+
+HEARTBEAT_SECONDS = 5.0
 
 
 class AssessmentActivities:
@@ -31,10 +34,11 @@ class AssessmentActivities:
     @activity.defn
     async def assess(self, batch: NeedBatch) -> AssessmentSummary:
         """Decide every need of the batch that is not decided yet."""
-        found = await self._assessments.load(batch.batch_id)
-        champion = await self._champion()
-        decided = await self._decide(found, champion)
-        return await self._assessments.record(batch.batch_id, champion.digest, decided)
+        async with _heartbeats():
+            found = await self._assessments.load(batch.batch_id)
+            champion = await self._champion()
+            decided = await self._decide(found, champion)
+            return await self._assessments.record(batch.batch_id, champion.digest, decided)
 
     @activity.defn
     async def launch(self, batch: NeedBatch) -> int:
@@ -44,11 +48,12 @@ class AssessmentActivities:
     @activity.defn
     async def rescore(self, decision_id: str) -> RescoreResult:
         """Decide a waiting need again from today's facts; its next revision replaces the proposal."""
-        found = await self._assessments.load_waiting(decision_id)
-        if found is None:
-            return RescoreResult(ref=None, changed=False)
-        decided = await self._decide(found, await self._champion())
-        return await self._assessments.record_rescore(decided[0])
+        async with _heartbeats():
+            found = await self._assessments.load_waiting(decision_id)
+            if found is None:
+                return RescoreResult(ref=None, changed=False)
+            decided = await self._decide(found, await self._champion())
+            return await self._assessments.record_rescore(decided[0])
 
     async def _champion(self) -> ModelVersion:
         champion = await self._models.champion()
@@ -73,6 +78,23 @@ class AssessmentActivities:
             return []
         rows = [fact.row for fact in facts]
         return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain)
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    """Tell Temporal that we live for as long as this lasts, so that a dead worker's batch is given to another soon."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    beating = asyncio.ensure_future(beat()) if activity.in_activity() else None
+    try:
+        yield
+    finally:
+        if beating:
+            beating.cancel()
 
 
 def _needs_a_person(decided: Decided) -> bool:

@@ -35,7 +35,8 @@ from workflows.domain.models import ModelStatus, ModelVersion, TrainingRequest
 log = logging.getLogger(__name__)
 
 OUTCOMES_EVERY_S = 5
-OUTCOMES_WITHIN_S = 60.0
+OUTCOMES_WITHIN_S = 180.0
+"""A round that a killed worker began is noticed by its silence, after two minutes."""
 RETRAIN_AFTER = 0.75
 """Share of the stretch after which the demo retrains; the newest days of it stay unseen."""
 UNSEEN_DAYS = 7

@@ -18,9 +18,11 @@ DATABASE: Final = ActivityConfig(
 SCORING: Final = ActivityConfig(
     task_queue=LEARNING_QUEUE,
     start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
 )
-"""One batch: loaded, scored in one pass, decided and recorded."""
+"""One batch: loaded, scored in one pass, decided and recorded. Its needs wait for it, so a worker that died is noticed
+by its silence and not at the deadline."""
 
 TRAINING: Final = ActivityConfig(
     task_queue=LEARNING_QUEUE,
