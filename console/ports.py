@@ -15,6 +15,15 @@ async def no_clocks() -> Mapping[str, datetime]:
     return {}
 
 
+Origin = Callable[[], Awaitable[str]]
+"""What of the data on show is invented, in words; empty when nothing is."""
+
+
+async def all_real() -> str:
+    """Nothing is invented."""
+    return ""
+
+
 @dataclass(frozen=True)
 class ConsolePorts:
     """Everything behind the console's pages and its REST API."""
@@ -31,3 +40,5 @@ class ConsolePorts:
     passive: bool = False
     """Proposals are recorded and nothing is sent: said on every page."""
     clocks: Clocks = no_clocks
+    invented: Origin = all_real
+    """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

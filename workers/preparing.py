@@ -7,6 +7,7 @@ from connectors.feeds.dataco import DataCo
 from connectors.feeds.online_retail import OnlineRetail
 from connectors.feeds.world import DemoWorld
 from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
+from connectors.postgres.policies import note_invented
 from connectors.postgres.pool import connect, migrate
 from workers.progress import Say
 from workers.settings import Settings
@@ -50,6 +51,7 @@ def load_world(settings: Settings, source: FeedSource, say: Say) -> None:
     """Load the feed's catalog and its recorded past; loading again changes nothing."""
     with connect(required(settings, "postgres_dsn"), name="quartermaster-prepare") as connection:
         load_catalog(connection, source.catalog, actor=f"feed {source.name}")
+        note_invented(connection, "; ".join(source.report().invented))
         rows, receipts = load_history(
             connection, source.recorded_demand(), source.recorded_receipts(), actor=f"feed {source.name}"
         )

@@ -15,7 +15,7 @@ from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
-from connectors.postgres.policies import read_clocks
+from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
 from console.desk import AnswerDesk
@@ -120,6 +120,9 @@ def console_of(parts: Engine) -> ConsolePorts:
     async def clocks() -> Mapping[str, datetime]:
         return await read_clocks(parts.database)
 
+    async def invented() -> str:
+        return await read_invented(parts.database)
+
     return ConsolePorts(
         desk=PostgresDesk(parts.database),
         approvals=parts.approvals,
@@ -130,6 +133,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         temporal_ui=parts.settings.temporal_ui_address,
         passive=parts.settings.mode == "passive",
         clocks=clocks,
+        invented=invented,
     )
 
 

@@ -1,9 +1,9 @@
-"""Reads the policy in force and the business clocks."""
+"""Reads what is in force: the policy, the business clocks, and what of the data is invented."""
 
 from datetime import datetime
 
 from connectors.postgres import facts
-from connectors.postgres.pool import Database
+from connectors.postgres.pool import Connection, Database, transaction
 from workflows.domain.policies import Policy
 
 
@@ -18,3 +18,21 @@ async def read_clocks(database: Database) -> dict[str, datetime]:
     async with database.transaction() as cursor:
         await cursor.execute("SELECT location, watermark FROM business_clock ORDER BY location")
         return {row["location"]: row["watermark"] for row in await cursor.fetchall()}
+
+
+INVENTED = "invented"
+
+
+async def read_invented(database: Database) -> str:
+    """What of the data a feed generated, in words; empty when nothing is."""
+    async with database.transaction() as cursor:
+        return await facts.setting(cursor, INVENTED, "")
+
+
+def note_invented(connection: Connection, words: str) -> None:
+    """Remember what a feed generated, so that it can be said wherever figures are shown."""
+    with transaction(connection) as cursor:
+        cursor.execute(
+            "INSERT INTO setting (key, value) VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [INVENTED, words],
+        )

@@ -26,6 +26,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "waiting": len(tasks),
             "more": len(tasks) == PAGE,
             "first": tasks[0] if tasks else None,
+            "invented": await ports.invented(),
             "clocks": sorted((await ports.clocks()).items()),
         }
         return pages.show(request, "home.html", session, context)

@@ -29,6 +29,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     ) -> Response:
         tasks = await ports.desk.tasks(state=state, limit=PAGE, after=after)
         context = {
+            "invented": await ports.invented(),
             "tasks": tasks,
             "state": state,
             "states": list(TaskState),

@@ -35,6 +35,7 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
         clocks = await ports.clocks()
         inputs = DecisionInputs.model_validate(view.inputs)
         context = {
+            "invented": await ports.invented(),
             **_facts(view, inputs),
             "clock": clocks.get(inputs.position.location),
             "command_ids": {meaning.value: secrets.token_urlsafe(16) for meaning in Meaning},
