@@ -1,18 +1,25 @@
 """A short demo that is killed three times on its way and resumed, once for all tests that look at what it left."""
 
+import asyncio
 import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.command_line import CommandLine, Said, eventually
 from workers.servers.process import ProcessIdentity
 from workers.session import running
+from workflows import naming
 
 DAYS = 4
 FIRST_DAY, SECOND_DAY = "2025-03-03", "2025-03-04"
@@ -59,6 +66,7 @@ class _Play:
         self.process = commands.begin("demo", "--days", str(DAYS), "--json", out=folder / "out", err=self.err)
 
     def said(self, words: str) -> bool:
+        """Whether it said this; fails when it says nothing more."""
         assert self.process.poll() is None, f"the demo ended early:\n{self.err.read_text()}"
         return words in self.err.read_text()
 
@@ -77,10 +85,28 @@ class _Play:
         eventually(lambda: self.pid(name) not in (None, victim), what=f"a new {name}")
         return victim, self.pid(name) or 0
 
+    def assesses(self) -> bool:
+        """Whether the worker is in the middle of assessing a batch of needs."""
+        run = self._commands.run_of("demo")
+        assert run is not None
+        assert run.addresses is not None
+        with psycopg.connect(run.addresses.postgres_dsn) as database:
+            found = database.execute("SELECT batch_id FROM need_batch WHERE finished_at IS NULL").fetchall()
+        return any(asyncio.run(_assessed_now(run.addresses.temporal_address, batch_id)) for (batch_id,) in found)
+
     def day(self) -> str | None:
         """The day that the feed is in."""
+        self.said("")
         note = self._commands.home / "demo" / "feed.json"
         return str(json.loads(note.read_text())["day"]) if note.exists() else None
+
+
+async def _assessed_now(temporal: str, batch_id: str) -> bool:
+    client = await Client.connect(temporal)
+    with suppress(RPCError):
+        told = (await client.get_workflow_handle(naming.assessment_id(batch_id)).describe()).raw_description
+        return any(one.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED for one in told.pending_activities)
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +117,8 @@ def killed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledDemo
     play = _Play(commands, tmp_path_factory.mktemp("said"))
     try:
         eventually(lambda: play.said("is the champion"), PLAYS_WITHIN_S, what="a first model")
-        killed = {"worker": play.kill("worker")}  # the opening is being assessed
+        eventually(play.assesses, what="an assessment under way")
+        killed = {"worker": play.kill("worker")}
         eventually(lambda: play.day() == FIRST_DAY, PLAYS_WITHIN_S, what="the end of the opening")
         killed["intake"] = play.kill("intake")
         eventually(lambda: play.day() == SECOND_DAY, PLAYS_WITHIN_S, what="the end of the first day")
@@ -101,7 +128,7 @@ def killed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledDemo
         os.kill(run.pid, signal.SIGKILL)
         play.process.wait()
         orphans = [one for child in run.children.values() if (one := ProcessIdentity(child.pid, child.created)).alive()]
-        mid_demo = play.day() or ""
+        mid_demo = str(json.loads((home / "demo" / "feed.json").read_text())["day"])
         resumed = commands.call("demo", "--resume", "--json", within_s=PLAYS_WITHIN_S)
         again = commands.call("demo", "--resume", "--json", within_s=PLAYS_WITHIN_S)
         yield KilledDemo(commands, killed, orphans, mid_demo, resumed, again)
