@@ -147,13 +147,15 @@ def sign_in(
 ) -> None:
     """Print a link that signs somebody in to the console of the running stack, or a token for its REST API."""
     with errors_explained():
-        state_dir = state_directory(settings(), state)
+        known = settings()
+        state_dir = state_directory(known, state)
         alive = running(state_dir)
-        key = console_key(settings().model_copy(update={"console_key_file": state_dir / "console.key"}))
+        kept = known.console_key_file or state_dir / "console.key"
+        key = console_key(known.model_copy(update={"console_key_file": kept}))
         if api:
             document = {"name": name, "token": api_token(key, name)}
         else:
-            address = alive.console if alive and alive.console else f"http://127.0.0.1:{settings().console_port}"
+            address = alive.console if alive and alive.console else f"http://127.0.0.1:{known.console_port}"
             document = {"name": name, "link": f"{address}/sign-in?token={sign_in_token(key, name)}"}
         if json:
             print_json(document)

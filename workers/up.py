@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from workers.progress import Say
 from workers.settings import Settings
 from workers.stack import EngineStack
 from workers.wiring import console_key, required
+from workflows.domain.feeds import FeedSource
 from workflows.domain.needs import ClockMode
 
 CHECK_SECONDS = 0.5
@@ -50,21 +52,32 @@ def run_up(state_dir: Path, settings: Settings, plan: Plan, say: Say) -> None:
         }
     )
     with EngineStack(state_dir, asked, say) as stack:
-        stack.start()
-        prepare_schema(stack.settings, say)
-        ensure_topics(required(stack.settings, "kafka_bootstrap"))
-        stack.start_supplier(source.behaviours)
-        for name in ("intake", "worker"):
-            stack.start_process(name)
-        address = stack.start_console()
-        if not plan.empty:
-            arguments = ["demo", "--days", str(plan.days), "--speed", str(plan.speed), "--seed", str(plan.seed)]
-            stack.start_process("feed", *arguments, ends=True)
-        _welcome(stack, address, plan, say)
+        for _ in _steps(stack, source, plan, say):
+            if stop.is_set():
+                break
         while not stop.wait(CHECK_SECONDS):
             stack.check()
         say("Stopping")
     say("Everything has stopped; the state stays. `quartermaster up` goes on from here.")
+
+
+def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iterator[None]:
+    """Starts everything, one thing at a time, so that Ctrl-C need not wait for all of it."""
+    stack.start()
+    yield
+    prepare_schema(stack.settings, say)
+    ensure_topics(required(stack.settings, "kafka_bootstrap"))
+    yield
+    stack.start_supplier(source.behaviours)
+    yield
+    for name in ("intake", "worker"):
+        stack.start_process(name)
+    address = stack.start_console()
+    yield
+    if not plan.empty:
+        arguments = ["demo", "--days", str(plan.days), "--speed", str(plan.speed), "--seed", str(plan.seed)]
+        stack.start_process("feed", *arguments, ends=True)
+    _welcome(stack, address, plan, say)
 
 
 def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import csv
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -141,16 +142,36 @@ def _read_catalog(path: Path) -> Catalog:
 def _read_history(path: Path) -> Iterator[RecordedDemand]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        missing = {"location", "item", "day", "units"} - set(reader.fieldnames or ())
+        missing = {"location", "item", "day", "units"} - set(_header(reader, path))
         if missing:
             raise InvalidInput(f"{path}: the header lacks {', '.join(sorted(missing))}")
-        for row in reader:
+        for row in _rows(reader, path):
             given: dict[str, Any] = {name: value for name, value in row.items() if name and value not in (None, "")}
             try:
                 yield RecordedDemand.model_validate(given)
             except ValidationError as error:
                 first = error.errors()[0]
                 raise InvalidInput(f"{path} line {reader.line_num}: {first['loc'][-1]}: {first['msg']}") from None
+
+
+def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, Any]]:
+    with _readable(reader, path):
+        yield from reader
+
+
+def _header(reader: "csv.DictReader[str]", path: Path) -> Sequence[str]:
+    with _readable(reader, path):
+        return reader.fieldnames or ()
+
+
+@contextmanager
+def _readable(reader: "csv.DictReader[str]", path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is not UTF-8") from None
+    except csv.Error as error:
+        raise InvalidInput(f"{path} line {reader.line_num + 1}: {error}") from None
 
 
 @letters.command("list")
