@@ -104,6 +104,8 @@ class Projection:
     """The same with one day of review: what is missing if we wait until tomorrow."""
     short_before: Flags
     """Whether stock runs out before an order placed now could arrive."""
+    lost_before: Ints
+    """Units that no order placed now can save."""
 
 
 def project(demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_days: Ints) -> Projection:
@@ -114,20 +116,22 @@ def project(demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_d
     """
     inventory = np.repeat(stock[:, None], demand.shape[2], axis=1)
     short = np.zeros(inventory.shape, dtype=np.bool_)
-    running = np.zeros_like(inventory)
+    lost, running = np.zeros_like(inventory), np.zeros_like(inventory)
     highest = np.full_like(inventory, np.iinfo(np.int64).min)
     first = np.zeros_like(inventory)
     for day in range(demand.shape[1]):
         wanted, arrived = demand[:, day], arrivals[:, day]
         before = day < lead_days
         present = inventory + arrived
-        short |= before & (wanted > np.maximum(present, 0))
+        missed = np.where(before, np.maximum(wanted - np.maximum(present, 0), 0), 0)
+        lost += missed
+        short |= missed > 0
         inventory = np.where(before, np.maximum(present - wanted, np.minimum(present, 0)), inventory)
         within = ~before & (day < lead_days + review_days[:, None])
         running = np.where(within, running + wanted - arrived, running)
         highest = np.where(within, np.maximum(highest, running), highest)
         first = np.where(day == lead_days, wanted - arrived, first)
-    return Projection(highest - inventory, first - inventory, short)
+    return Projection(highest - inventory, first - inventory, short, lost)
 
 
 def cumulated(demand: Ints, days: Ints) -> Ints:

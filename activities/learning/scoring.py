@@ -78,9 +78,13 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     demand = _demand(said, tables)
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
     arrivals = np.stack([_arrivals(*each, demand.shape[1]) for each in zip(rows, laws, tables, strict=True)])
-    projected = risk.project(demand, arrivals, stock, lead, review)
+    # What today sold already is out of the stock; only the rest of today's demand is still to come.
+    to_come = demand.copy()
+    sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)
+    to_come[:, 0] = np.maximum(demand[:, 0] - sold[:, None], 0)
+    projected = risk.project(to_come, arrivals, stock, lead, review)
     protected = risk.cumulated(demand, protection)
-    until_tomorrow = risk.cumulated(demand, lead + 1)
+    until_tomorrow = risk.cumulated(to_come, lead + 1)
     explained = _explained(model, windows, said, protection) if explain else [()] * len(rows)
 
     results = []
@@ -99,7 +103,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 demand_p90=units(risk.order_statistic(protected[i], NINETY)),
                 stockout_risk=probability(risk.mean(waiting > 0)),
                 stockout_risk_soon=probability(risk.mean(projected.short_before[i])),
-                expected_lost_units=units(risk.mean(np.maximum(waiting, 0))),
+                expected_lost_units=units(risk.mean(projected.lost_before[i] + np.maximum(waiting, 0))),
                 watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
                 novelty=said.forecaster[i] == COLD_START, drivers=explained[i],
             )

@@ -63,6 +63,7 @@ async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holdi
     options = await _options(cursor, keys)
     histories, promotions = await _histories(cursor, keys)
     receipts = await _open_receipts(cursor, keys)
+    sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
     lead_times = await _lead_times(cursor, options, keys["today"])
     gathered = []
@@ -83,6 +84,7 @@ async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holdi
             promotions=promotions.get(key, ()),
             on_hand_units=position.on_hand_units,
             reserved_units=position.reserved_units,
+            sold_today_units=sold_today.get(key, 0),
             open_receipts=receipts.get(key, ()),
             lead_times=lead_times[first.sourcing.supplier, row["location"]].model_copy(
                 update={"promised_days": first.sourcing.lead_time_days}
@@ -194,10 +196,19 @@ async def _open_receipts(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tupl
     )
     found: dict[Key, list[OpenReceipt]] = defaultdict(list)
     for row in await cursor.fetchall():
-        expected = None if row["expected"] is None else max(0, row["expected"])
-        receipt = OpenReceipt(units=row["units"], ordered_days_ago=row["age"], expected_in_days=expected)
+        # A day that has passed stays negative: to call it today would promise the same goods anew every morning.
+        receipt = OpenReceipt(units=row["units"], ordered_days_ago=row["age"], expected_in_days=row["expected"])
         found[row["location"], row["item"]].append(receipt)
     return {key: tuple(receipts) for key, receipts in found.items()}
+
+
+async def _sold_today(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, int]:
+    """Demand of the day that is not over yet: the stock is net of it, the forecast of the day is not."""
+    await cursor.execute(
+        f"SELECT location, item, greatest(0, units) AS units FROM daily_demand {_KEYS} WHERE day = %(today)s",  # noqa: S608
+        keys,
+    )
+    return {(row["location"], row["item"]): int(row["units"]) for row in await cursor.fetchall()}
 
 
 async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[bool, int | None]]:

@@ -160,6 +160,16 @@ def test_more_stock_never_means_more_risk_or_more_to_order(model: bytes, scoring
     )  # fmt: skip
 
 
+def test_what_today_sold_already_is_not_expected_a_second_time(model: bytes, scoring: Scoring) -> None:
+    morning = row(STEADY[5], on_hand=40)
+    evening = row(STEADY[5], on_hand=38, sold_today_units=2)
+    counted_twice = row(STEADY[5], on_hand=38)
+    before, after, twice = (
+        sum(one.requirement_units) for one in scoring.score([morning, evening, counted_twice], model)
+    )
+    assert before <= after < twice, "two units sold are two units less to come; a slow day may still catch up"
+
+
 def test_the_watch_level_is_where_need_begins(model: bytes, scoring: Scoring) -> None:
     probe = scoring.score([row(STEADY[5])], model)[0]
     at, below = scoring.score(

@@ -7,16 +7,18 @@ from decimal import Decimal
 import pytest
 
 from connectors.postgres.catalog import load_history
+from connectors.postgres.decisions import PostgresAssessments
+from connectors.postgres.pool import Database
 from tests.storeroom import LOCATION, MODEL, MORNING, Storeroom, catalog, clock, counted, event, received, sold
 from workflows.domain.catalog import Catalog, Sourcing, Supplier
 from workflows.domain.deciding import decide
-from workflows.domain.decisions import Decision, DecisionInputs
+from workflows.domain.decisions import Decided, Decision, DecisionInputs
 from workflows.domain.errors import NotFound
 from workflows.domain.events import SaleRecorded, SupplierUpdated
 from workflows.domain.feeds import RecordedDemand, RecordedReceipt
 from workflows.domain.identity import digest
 from workflows.domain.policies import Policy, RiskTier
-from workflows.domain.ports import BatchFacts, ReplenishmentRef
+from workflows.domain.ports import BatchFacts, ReplenishmentRef, RescoreResult
 
 DECISION = "LEEDS:ITEM-001:1"
 EASY = Policy(version=2, auto_value_limit=Decimal(10_000), costly_if_wrong_limit=Decimal(10_000))
@@ -75,6 +77,7 @@ async def test_facts_are_those_of_the_decisions_instant(storeroom: Storeroom) ->
     assert fact.data_through == MORNING - timedelta(hours=1)
     assert row.shortage_per_unit == Decimal("5.7000")
     assert row.holding_per_unit_day == Decimal("0.002877")
+    assert row.sold_today_units == 5, "the stock is net of them already"
 
 
 async def test_the_conditions_that_are_scored_are_those_of_whom_the_decision_orders_from(storeroom: Storeroom) -> None:
@@ -202,6 +205,37 @@ async def test_a_waiting_proposal_is_scored_again_when_the_world_moved_past_tole
     storeroom.take(clock(MORNING + timedelta(hours=3)))
     assert storeroom.relay.moved_tasks() == []
     assert storeroom.verified().ok
+
+
+async def test_of_two_attempts_from_one_revision_the_first_counts_and_the_second_hears_of_it(
+    storeroom: Storeroom,
+) -> None:
+    await waiting(storeroom)
+    storeroom.take(sold(20), clock(MORNING + timedelta(hours=1)))
+    late = LateAssessments(storeroom.database)
+    storeroom.assessments = late
+    await storeroom.rescore(DECISION)
+    (slow,) = late.kept
+    storeroom.assessments = PostgresAssessments(storeroom.database)
+    storeroom.take(sold(60), clock(MORNING + timedelta(hours=2)))
+    first = await storeroom.rescore(DECISION)
+    assert first.changed
+    second = await storeroom.assessments.record_rescore(slow)
+    assert (second.changed, second.ref) == (False, first.ref)
+    stored = storeroom.one("SELECT count(*) AS n, max(proposal_hash) AS hash FROM decision WHERE revision = 2")
+    assert stored == {"n": 1, "hash": storeroom.hash_of(DECISION)}
+
+
+class LateAssessments(PostgresAssessments):
+    """Keeps what it is asked to record: a worker that stopped before its transaction."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.kept: list[Decided] = []
+
+    async def record_rescore(self, decided: Decided) -> RescoreResult:
+        self.kept.append(decided)
+        return RescoreResult(ref=None, changed=False)
 
 
 async def test_a_task_whose_need_went_away_is_voided(storeroom: Storeroom) -> None:

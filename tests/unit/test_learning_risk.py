@@ -136,6 +136,13 @@ def test_unserved_demand_is_lost_and_owed_to_nobody() -> None:
     assert set(found.requirement[0].tolist()) == {3}
 
 
+def test_what_no_order_can_save_is_all_that_is_missed_before_the_lead_time() -> None:
+    projected = project(constant(5, 5, 5, 5, 5), constant(0, 4, 0, 0, 0), stock=3, lead=4)
+    assert set(projected.lost_before[0].tolist()) == {2 + 1 + 5 + 5}, (
+        "three from stock, four that arrive, the rest lost"
+    )
+
+
 def test_units_promised_beyond_stock_are_served_by_arrivals_first() -> None:
     found = project(constant(5, 5, 3), constant(0, 6, 0), stock=-4, lead=2)
     # 6 arrive, 4 were promised, 2 are left for the 5 that are wanted.

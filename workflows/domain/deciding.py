@@ -22,7 +22,7 @@ from workflows.domain.quantities import (
 
 def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
     """Order what tau of the futures need, rounded to what the supplier sells, unless waiting is cheaper."""
-    scores, shortage, holding = inputs.scores, inputs.shortage_per_unit, inputs.holding_per_unit_day
+    scores, shortage, holding = inputs.scores, inputs.shortage_per_unit, _holding_per_review(inputs)
     needed = order_statistic(scores.requirement_units, scores.target)
     steps = _need_steps(inputs, needed)
     allowed_risk = 1 - scores.target
@@ -67,6 +67,12 @@ def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
     )
 
 
+def _holding_per_review(inputs: DecisionInputs) -> Decimal:
+    """What keeping one unit costs until the next order of its kind: the period that tau is computed for too."""
+    first = first_choice(inputs.options)
+    return inputs.holding_per_unit_day * (first.sourcing.review_days if first else 1)
+
+
 def _need_steps(inputs: DecisionInputs, needed: int) -> tuple[WaterfallStep, ...]:
     """From demand to the net requirement: the five numbers that a planner checks first."""
     scores, position = inputs.scores, inputs.position
@@ -109,7 +115,7 @@ def _blocked(inputs: DecisionInputs, needed: int, steps: tuple[WaterfallStep, ..
     requirement, shortage, holding = (
         inputs.scores.requirement_units,
         inputs.shortage_per_unit,
-        inputs.holding_per_unit_day,
+        _holding_per_review(inputs),
     )
     return Proposal(
         supplier=supplier, units=needed, unit_cost=unit_cost, value=(needed * unit_cost).quantize(CENT),
@@ -138,7 +144,7 @@ def _rules(
     scores, currency = inputs.scores, inputs.currency
     lost = (scores.expected_lost_units * inputs.shortage_per_unit).quantize(Decimal("0.01"))
     unavoidable = expected_cost(
-        [min(0, n) for n in scores.requirement_units], 0, Decimal(0), inputs.holding_per_unit_day
+        [min(0, n) for n in scores.requirement_units], 0, Decimal(0), _holding_per_review(inputs)
     )
     avoidable = cost - unavoidable
     usual = inputs.largest_receipt_units

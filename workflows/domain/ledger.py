@@ -1,7 +1,7 @@
 """The ledger is the append-only record of everything above: one hash chain per stream, canonical bytes only."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -100,8 +100,8 @@ class Verification(Payload):
         return not self.breaks
 
 
-def verify_stream(entries: Sequence[Entry]) -> list[Break]:
-    """Check one stream's entries, given in order: numbering, body digests, links and hashes."""
+def verify_stream(entries: Iterable[Entry]) -> list[Break]:
+    """Check one stream's entries, given in order, once: numbering, body digests, links and hashes."""
     breaks, previous, expected = [], GENESIS, 1
     for entry in entries:
         if entry.seq != expected:

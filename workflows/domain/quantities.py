@@ -28,7 +28,10 @@ class WaterfallStep(Payload):
 
 
 def expected_cost(requirement: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:
-    """EC(q) = p mean[(N-q)+] + h mean[(q-N)+], in money; piecewise linear and convex in q (science 2.2, rule 6)."""
+    """EC(q) = p mean[(N-q)+] + h mean[(q-N)+], in money; piecewise linear and convex in q (science 2.2, rule 6).
+
+    `holding` is that of one review period. The fixed cost of an order is not in it yet.
+    """
     short = sum(n - units for n in requirement if n > units)
     over = sum(units - n for n in requirement if n < units)
     cost = (shortage * short + holding * over) / len(requirement)

@@ -70,6 +70,8 @@ class ScoringRow(Payload):
     promotions: tuple[Promotion, ...] = ()
     on_hand_units: int
     reserved_units: int = 0
+    sold_today_units: int = Field(default=0, ge=0)
+    """Demand of day 0 that was served already: `on_hand_units` is net of it, so only the rest of the day is to come."""
     open_receipts: tuple[OpenReceipt, ...] = ()
     lead_times: LeadTimes
     review_days: int = Field(ge=1)
@@ -124,7 +126,7 @@ class Scores(Payload):
     stockout_risk_soon: Probability
     """Pi_soon: probability of running out before anything ordered now could arrive."""
     expected_lost_units: Decimal
-    """If nothing is ordered now: mean of max(N, 0) with R = 1."""
+    """If nothing is ordered now, until an order of tomorrow could arrive: lost in the lead time + max(N, 0), R = 1."""
     watch_level_units: int
     """Available stock below which an event must make a need: the tau-quantile of demand over lead time + 1 day."""
     novelty: bool = False
