@@ -22,6 +22,11 @@ LEFT_BEHIND_SECONDS = 30.0
 UNHEARD_SECONDS = 2.0
 LIVE_CLOCK_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 15.0
+LOST_LOOK_SECONDS = 30.0
+"""Between two looks for workflows that Temporal has lost (terminated, failed, or gone with its database)."""
+UNSEEN_SECONDS = 300.0
+"""After this, what is not over is looked for again: most of it hears nothing for days, and nobody would miss it."""
+LOOKS = 200
 
 
 class Relay:
@@ -52,6 +57,7 @@ class Relay:
         self._lateness = lateness
         self._has_model = has_model
         self._clocks_moved = datetime.min.replace(tzinfo=UTC)
+        self._looked = datetime.min.replace(tzinfo=UTC)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go round until told to stop. An outage of Postgres or Temporal makes it wait, never end."""
@@ -75,6 +81,7 @@ class Relay:
         carried = 0
         for step in (
             self._move_live_clocks,
+            self._look_for_lost,
             self._start_batches,
             self._start_replenishments,
             self._start_orders,
@@ -93,6 +100,29 @@ class Relay:
         self._clocks_moved = now
         return await asyncio.to_thread(self._store.advance_live_clocks, now, self._lateness)
 
+    async def _look_for_lost(self) -> int:
+        """Postgres says what is not over; whatever of it runs nowhere is started again."""
+        now = datetime.now(UTC)
+        if now - self._looked < timedelta(seconds=LOST_LOOK_SECONDS):
+            return 0
+        unseen = await asyncio.to_thread(self._store.unseen, UNSEEN_SECONDS, LOOKS)
+        for subject, subject_id in unseen:
+            if await self._messenger.runs(subject, subject_id):
+                seen = self._store.order_started if subject == "order" else self._store.replenishment_started
+                await asyncio.to_thread(seen, subject_id)
+            else:
+                await self._lost(subject, subject_id)
+        if len(unseen) < LOOKS:
+            self._looked = now
+        return 0
+
+    async def _lost(self, subject: str, subject_id: str) -> bool:
+        """Have it started again. False when it is over, and nothing is owed."""
+        lost = await asyncio.to_thread(self._store.lost, subject, subject_id)
+        if lost:
+            log.warning("the workflow of %s %s is not there; it is started again", subject, subject_id)
+        return lost
+
     async def _start_batches(self) -> int:
         if not await self._has_model():
             return 0  # needs wait in Postgres until there is somebody to assess them
@@ -106,14 +136,14 @@ class Relay:
         """What an assessment that died left; a living one starts its proposals itself."""
         found = await asyncio.to_thread(self._store.replenishments, LEFT_BEHIND_SECONDS)
         for ref, traceparent in found:
-            await self._starter.replenishment(ref, traceparent)
+            await self._starter.replenishment(ref, traceparent, again=True)
             await asyncio.to_thread(self._store.replenishment_started, ref.decision_id)
         return len(found)
 
     async def _start_orders(self) -> int:
         found = await asyncio.to_thread(self._store.orders)
         for ref, traceparent in found:
-            await self._starter.purchasing(ref, traceparent)
+            await self._starter.purchasing(ref, traceparent, again=True)
             await asyncio.to_thread(self._store.order_started, ref.order_id)
         return len(found)
 
@@ -124,18 +154,17 @@ class Relay:
             if await self._verdicts.tell(decision_id, notice):
                 await self._approvals.heard(notice.approval_id)
                 told += 1
+            elif not await self._messenger.runs("replenishment", decision_id):
+                await self._lost("replenishment", decision_id)
         return told
 
     async def _tick(self) -> int:
         due = await asyncio.to_thread(self._store.due_ticks)
         for subject, subject_id, instant, watermark in due:
-            # Nobody to tell means that the workflow is over; one that is only late to start is told at its start.
-            if await self._messenger.tick(subject, subject_id, watermark) or await self._is_over(subject, subject_id):
+            # Nobody to tell: it is over, or it is yet to be started (again), and is told then.
+            if await self._messenger.tick(subject, subject_id, watermark) or not await self._lost(subject, subject_id):
                 await asyncio.to_thread(self._store.ticked, subject, subject_id, instant)
         return 0
-
-    async def _is_over(self, subject: str, subject_id: str) -> bool:
-        return await asyncio.to_thread(self._store.is_over, subject, subject_id)
 
     async def _ask_rescores(self) -> int:
         for decision_id in await asyncio.to_thread(self._store.moved_tasks):
@@ -144,6 +173,7 @@ class Relay:
 
     async def _tell_settled_orders(self) -> int:
         for order_id in await asyncio.to_thread(self._store.settled_orders):
+            # Nobody to tell is as good: a workflow that starts from now on reads the order's end from Postgres.
             await self._messenger.order_settled(order_id)
             await asyncio.to_thread(self._store.order_told, order_id)
         return 0

@@ -16,6 +16,7 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -102,8 +103,8 @@ class Starter:
             [SearchAttributePair(naming.LOCATION, batch.location)], again=True,
         )  # fmt: skip
 
-    async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None) -> None:
-        """Carry a proposal."""
+    async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None, *, again: bool = False) -> None:
+        """Carry a proposal. `again`: even after a workflow that ended in order, for Postgres says that it is open."""
         attributes = [
             SearchAttributePair(naming.DECISION_STATE, "proposed"),
             SearchAttributePair(naming.RISK_TIER, str(ref.tier)),
@@ -112,17 +113,18 @@ class Starter:
         ]
         timed = ref.model_copy(update=self._timing)
         identity = naming.replenishment_id(ref.decision_id)
-        await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes)
+        await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes, again=again)
 
-    async def purchasing(self, ref: OrderRef, traceparent: str | None) -> None:
-        """Carry an order."""
+    async def purchasing(self, ref: OrderRef, traceparent: str | None, *, again: bool = False) -> None:
+        """Carry an order. `again`: as for a proposal; an order that may have left is looked for before it is sent."""
         attributes = [
             SearchAttributePair(naming.DECISION_STATE, "collecting"),
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
         timed = ref.model_copy(update=self._timing)
-        await self._start(PurchasingWorkflow.run, timed, naming.purchasing_id(ref.order_id), traceparent, attributes)
+        identity = naming.purchasing_id(ref.order_id)
+        await self._start(PurchasingWorkflow.run, timed, identity, traceparent, attributes, again=again)
 
     async def retraining(self, request: TrainingRequest, day: str) -> RetrainingClosed:
         """Run a round of training to its end; the round of one day and seed runs once at a time."""
@@ -160,7 +162,8 @@ class Starter:
         *,
         again: bool = False,
     ) -> None:
-        reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
+        # One that was terminated or failed has left its work undone, and may always be followed by another.
+        reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
         with _translated(), _gone_on(traceparent, identity), suppress(WorkflowAlreadyStartedError):
             await self._client.start_workflow(
                 workflow,
@@ -222,6 +225,17 @@ class Messenger:
             return await self._tell(order.signal(PurchasingWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
         waiting = _replenishment(self._client, subject_id)
         return await self._tell(waiting.signal(ReplenishmentWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
+
+    async def runs(self, subject: str, subject_id: str) -> bool:
+        """Whether the workflow of this order or proposal is there and has not ended in any way."""
+        name = naming.purchasing_id if subject == "order" else naming.replenishment_id
+        try:
+            found = await self._client.get_workflow_handle(name(subject_id)).describe(rpc_timeout=RPC_TIMEOUT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
+        return found.status is WorkflowExecutionStatus.RUNNING
 
     async def order_settled(self, order_id: str) -> bool:
         """Nothing more is outstanding on this order."""

@@ -21,6 +21,14 @@ SELECT r.decision_id, r.revision, r.proposal_hash, r.location, r.supplier, r.tie
 FROM replenishment r LEFT JOIN task t USING (decision_id)
 """
 
+_LOST_ORDER = b"""
+UPDATE purchase_order SET workflow_started_at = NULL
+WHERE order_id = %s AND state IN ('collecting', 'sending', 'in_doubt', 'placed')
+"""
+_LOST_REPLENISHMENT = b"""
+UPDATE replenishment SET workflow_started_at = NULL WHERE decision_id = %s AND state = 'proposed'
+"""
+
 
 class RelayStore:
     """What the relay reads and notes, on one connection of its own."""
@@ -39,7 +47,7 @@ class RelayStore:
         self._run("UPDATE need_batch SET started_at = clock_timestamp() WHERE batch_id = %s", [batch_id])
 
     def replenishments(self, older_than_s: float) -> list[tuple[ReplenishmentRef, str | None]]:
-        """Proposals whose workflow was never noted as started, with their trace context."""
+        """Proposals whose workflow is not noted as running, with their trace context."""
         rows = self._rows(
             _REF
             + """WHERE r.workflow_started_at IS NULL AND r.state = 'proposed'
@@ -55,18 +63,39 @@ class RelayStore:
             "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = %s", [decision_id]
         )
 
-    def is_over(self, subject: str, subject_id: str) -> bool:
-        """Whether a subject that cannot be told needs telling no more: it is closed."""
-        query = (
-            "SELECT state <> 'collecting' AS over FROM purchase_order WHERE order_id = %s"
-            if subject == "order"
-            else "SELECT state <> 'proposed' AS over FROM replenishment WHERE decision_id = %s"
+    def lost(self, subject: str, subject_id: str) -> bool:
+        """Offer a subject for another start: its workflow runs no more. Whatever it was told is told to the next one.
+
+        False when nothing is owed any more: the subject is over.
+        """
+        with transaction(self._connection) as cursor:
+            cursor.execute(_LOST_ORDER if subject == "order" else _LOST_REPLENISHMENT, [subject_id])
+            if cursor.rowcount == 0:
+                return False
+            cursor.execute(
+                "UPDATE clock_wait SET ticked_at = NULL WHERE subject = %s AND subject_id = %s", [subject, subject_id]
+            )
+            if subject != "order":
+                cursor.execute(
+                    "UPDATE approval SET heard_at = NULL WHERE decision_id = %s AND voided_at IS NULL", [subject_id]
+                )
+            return True
+
+    def unseen(self, older_than_s: float, limit: int) -> list[tuple[str, str]]:
+        """(subject, id) of what is not over and whose workflow nobody has seen running for so long."""
+        rows = self._rows(
+            """SELECT * FROM (
+                   SELECT 'order' AS subject, order_id AS id, workflow_started_at AS seen_at FROM purchase_order
+                   WHERE state IN ('collecting', 'sending', 'in_doubt', 'placed')
+                   UNION ALL
+                   SELECT 'replenishment', decision_id, workflow_started_at FROM replenishment WHERE state = 'proposed'
+               ) AS open WHERE seen_at < clock_timestamp() - make_interval(secs => %s) ORDER BY seen_at LIMIT %s""",
+            [older_than_s, limit],
         )
-        rows = self._rows(query, [subject_id])
-        return bool(rows and rows[0]["over"])
+        return [(row["subject"], row["id"]) for row in rows]
 
     def orders(self) -> list[tuple[OrderRef, str | None]]:
-        """Orders whose workflow was never noted as started."""
+        """Orders whose workflow is not noted as running."""
         rows = self._rows(
             """SELECT order_id, location, supplier, cutoff_at, traceparent FROM purchase_order
                WHERE workflow_started_at IS NULL ORDER BY created_at LIMIT 200""",

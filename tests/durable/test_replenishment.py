@@ -18,7 +18,7 @@ from workflows.domain.errors import ModelUnusable, Unavailable
 from workflows.domain.needs import ClockMode
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
-from workflows.replenishment import ReplenishmentWorkflow
+from workflows.replenishment import ReplenishmentState, ReplenishmentWorkflow
 
 FORGED = "nobody-stored-this"
 LARGER = decided(revision=2, daily=24)
@@ -450,3 +450,25 @@ async def test_starting_a_decision_twice_is_starting_it_once(engine: Engine) -> 
 
 def accepted_updates(history: WorkflowHistory) -> int:
     return sum(event.HasField("workflow_execution_update_accepted_event_attributes") for event in history.events)
+
+
+@pytest.mark.parametrize("ending", ["terminated", "forged"])
+async def test_a_proposal_that_temporal_lost_is_carried_by_another_run(engine: Engine, ending: str) -> None:
+    """Terminated, or started by somebody else as low risk and ended at once: Postgres says that it is open."""
+    ref = engine.task()
+    if ending == "forged":
+        handle = await engine.replenish(ref.model_copy(update={"tier": RiskTier.AUTO}))
+        assert (await engine.result(handle)).state is ReplenishmentState.REFUSED_BY_GATE
+    else:
+        handle = await engine.replenish(ref)
+        assert await engine.messenger.runs("replenishment", ref.decision_id)
+        await handle.terminate()
+    notice = engine.records.answer(ref.decision_id, Meaning.APPROVE)
+    assert not await engine.verdicts.tell(ref.decision_id, notice)
+    assert not await engine.messenger.runs("replenishment", ref.decision_id)
+
+    await engine.starter(ref.clock).replenishment(ref, None, again=True)
+    assert await engine.verdicts.tell(ref.decision_id, notice)
+
+    again = engine.client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(ref.decision_id))
+    assert (await engine.result(again)).state is ReplenishmentState.RELEASED

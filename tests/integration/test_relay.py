@@ -64,3 +64,41 @@ async def test_live_clocks_follow_the_wall_clock_less_the_lateness(storeroom: St
     assert storeroom.relay.advance_live_clocks(MORNING, timedelta(hours=1)) == 2
     assert storeroom.relay.advance_live_clocks(MORNING, timedelta(hours=1)) == 0
     assert storeroom.one("SELECT watermark FROM business_clock") == {"watermark": MORNING - timedelta(hours=1)}
+
+
+async def test_a_proposal_whose_workflow_was_lost_is_offered_again_with_all_that_was_told(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    relay = storeroom.relay
+    relay.replenishment_started(DECISION)
+    await storeroom.answer(DECISION)
+    ((_, notice),) = await storeroom.approvals.unheard(0)
+    await storeroom.approvals.heard(notice.approval_id)
+    storeroom.take(clock(MORNING + timedelta(hours=25)))
+    relay.ticked("replenishment", DECISION, MORNING + timedelta(hours=25))
+    assert (relay.unseen(60, 10), relay.unseen(0, 10)) == ([], [("replenishment", DECISION)])
+
+    assert relay.lost("replenishment", DECISION)
+
+    assert [ref.decision_id for ref, _ in relay.replenishments(0)] == [DECISION]
+    assert await storeroom.approvals.unheard(0) == [(DECISION, notice)]
+    assert len(relay.due_ticks()) == 1
+    await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))
+    assert not relay.lost("replenishment", DECISION), "over: nothing is owed"
+
+
+async def test_an_order_whose_workflow_was_lost_is_offered_again_until_it_is_over(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    await storeroom.answer(DECISION)
+    order = (await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))).order_id or ""
+    storeroom.relay.order_started(order)
+    await storeroom.orders.prepare(order, passive=False)
+    assert storeroom.relay.unseen(0, 10) == [("order", order)]
+
+    assert storeroom.relay.lost("order", order)
+
+    assert [ref.order_id for ref, _ in storeroom.relay.orders()] == [order]
+    storeroom.relay.order_started(order)
+    await storeroom.orders.begin_attempt(order, "a", 60)
+    await storeroom.orders.record_refused(order, "a", "no")
+    assert not storeroom.relay.lost("order", order)
+    assert storeroom.relay.unseen(0, 10) == []

@@ -33,6 +33,7 @@ class World:
         self.happened: list[str] = []
         self.owed: dict[str, list[Any]] = {}
         self.listening = True
+        self.running = True
         self.over = False
         self.model = True
         self.fails: dict[str, Exception] = {}
@@ -82,8 +83,13 @@ class World:
     def ticked(self, subject: str, subject_id: str, instant: datetime) -> None:
         self.note(f"ticked {subject} {subject_id}")
 
-    def is_over(self, subject: str, subject_id: str) -> bool:
-        return self.over
+    def lost(self, subject: str, subject_id: str) -> bool:
+        if not self.over:
+            self.note(f"lost {subject} {subject_id}")
+        return not self.over
+
+    def unseen(self, older_than_s: float, limit: int) -> list[Any]:
+        return self.take("unseen")
 
     def moved_tasks(self) -> list[str]:
         return self.take("moved")
@@ -109,16 +115,21 @@ class World:
     async def assessment(self, batch: NeedBatch) -> None:
         self.note(f"start {batch.batch_id}")
 
-    async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None) -> None:
+    async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None, *, again: bool) -> None:
+        assert again
         self.note(f"start {ref.decision_id} {traceparent}")
 
-    async def purchasing(self, ref: OrderRef, traceparent: str | None) -> None:
+    async def purchasing(self, ref: OrderRef, traceparent: str | None, *, again: bool) -> None:
+        assert again
         self.note(f"start {ref.order_id} {traceparent}")
 
     # the messenger and the verdict channel
     async def tick(self, subject: str, subject_id: str, watermark: datetime) -> bool:
         self.note(f"tick {subject} {subject_id} {watermark:%H}")
         return self.listening
+
+    async def runs(self, subject: str, subject_id: str) -> bool:
+        return self.running
 
     async def world_moved(self, decision_id: str) -> bool:
         self.note(f"moved {decision_id}")
@@ -199,7 +210,25 @@ async def test_a_verdict_that_was_not_heard_is_told_again(world: World) -> None:
     assert await once(world) == ["verdict LEEDS:A:1"]
 
 
-@pytest.mark.parametrize(("over", "noted"), [(False, []), (True, ["ticked task LEEDS:A:1"])])
+async def test_a_verdict_whose_workflow_was_lost_has_it_started_again(world: World) -> None:
+    world.owed["verdicts"], world.listening, world.running = [("LEEDS:A:1", NOTICE)], False, False
+
+    assert await once(world) == ["verdict LEEDS:A:1", "lost replenishment LEEDS:A:1"]
+
+
+@pytest.mark.parametrize(("running", "noted"), [(True, "noted acme:LEEDS:1"), (False, "lost order acme:LEEDS:1")])
+async def test_what_is_not_over_is_looked_for_now_and_then(world: World, running: bool, noted: str) -> None:
+    world.owed["unseen"], world.running = [("order", "acme:LEEDS:1")], running
+    told = relay(world)
+    _, told._store = world.connect()
+    world.happened.clear()
+    await told._round()
+    await told._round()
+
+    assert world.happened == [noted]
+
+
+@pytest.mark.parametrize(("over", "noted"), [(False, ["lost task LEEDS:A:1"]), (True, ["ticked task LEEDS:A:1"])])
 async def test_a_tick_that_nobody_hears_is_kept_unless_its_subject_is_over(
     world: World, over: bool, noted: list[str]
 ) -> None:
