@@ -100,6 +100,9 @@ class PostgresAssessments:
                 raise NotFound(f"there is no task {decision.decision_id}")
             if row["task_state"] != "open":
                 return RescoreResult(ref=_ref(row), changed=False)
+            if row["revision"] != decision.revision - 1:
+                # Another attempt that read the same revision was first: what it stored stands.
+                return RescoreResult(ref=_ref(row), changed=False)
             if _same(row, result):
                 await cursor.execute(
                     "UPDATE task SET available_units = %s WHERE decision_id = %s",
