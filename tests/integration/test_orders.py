@@ -165,6 +165,32 @@ async def test_a_supplier_that_was_blocked_meanwhile_gets_nothing(storeroom: Sto
     assert storeroom.relay.settled_orders() == [ORDER]
 
 
+async def test_the_gate_is_asked_again_before_each_send(storeroom: Storeroom) -> None:
+    orders = storeroom.orders
+    await proposals(storeroom)
+    await released(storeroom, 1)
+    await released(storeroom, 2)
+    prepared = await orders.prepare(ORDER, passive=False)
+    assert prepared is not None
+    await orders.begin_attempt(ORDER, "a", 60)
+    assert await orders.about_to_send(ORDER, "a", passive=False) == prepared
+    await orders.end_attempt(ORDER, "a")
+    storeroom.connection.execute("UPDATE approval SET voided_at = now() WHERE decision_id = %s", [need(1)])
+    await orders.begin_attempt(ORDER, "b", 60)
+    again = await orders.about_to_send(ORDER, "b", passive=False)
+    assert again is not None
+    assert (again.key, [line.need_id for line in again.lines]) == (prepared.key, [need(2)])
+    assert await orders.prepare(ORDER, passive=False) == again, "the payload is fixed anew"
+    assert storeroom.position()["on_order_units"] == 0
+    await orders.end_attempt(ORDER, "b")
+    storeroom.take(event(SupplierUpdated(supplier="acme", blocked=True)))
+    await orders.begin_attempt(ORDER, "c", 60)
+    assert await orders.about_to_send(ORDER, "c", passive=False) is None
+    assert await orders.state(ORDER) is OrderState.EMPTY
+    kinds = [row["type"] for row in storeroom.rows("SELECT type FROM ledger_entry WHERE stream = %s", f"order:{ORDER}")]
+    assert kinds == ["order.prepared", "order.sent", "order.prepared", "order.sent", "order.closed"]
+
+
 async def test_passive_mode_prepares_and_withholds(storeroom: Storeroom) -> None:
     await proposals(storeroom)
     await released(storeroom, 1)
@@ -185,12 +211,12 @@ async def test_one_attempt_at_a_time_and_a_zombie_sends_nothing(storeroom: Store
     assert await orders.seconds_since_last_send(ORDER) is None
     assert await orders.begin_attempt(ORDER, "a", 60) == 1
     assert await orders.begin_attempt(ORDER, "b", 60) is None
-    assert not await orders.about_to_send(ORDER, "b")
+    assert not await orders.about_to_send(ORDER, "b", passive=False)
     storeroom.connection.execute("UPDATE purchase_order SET lease_until = now() - interval '1 s'")
-    assert not await orders.about_to_send(ORDER, "a"), "its lease ran out"
+    assert not await orders.about_to_send(ORDER, "a", passive=False), "its lease ran out"
     assert await orders.begin_attempt(ORDER, "b", 60) == 2
-    assert not await orders.about_to_send(ORDER, "a")
-    assert await orders.about_to_send(ORDER, "b")
+    assert not await orders.about_to_send(ORDER, "a", passive=False)
+    assert await orders.about_to_send(ORDER, "b", passive=False)
     since = await orders.seconds_since_last_send(ORDER)
     assert since is not None
     assert 0 <= since < 30
@@ -210,12 +236,12 @@ async def test_in_doubt_is_visible_and_left_only_by_another_attempt(storeroom: S
     await released(storeroom, 1)
     await orders.prepare(ORDER, passive=False)
     await orders.begin_attempt(ORDER, "a", 60)
-    await orders.about_to_send(ORDER, "a")
+    await orders.about_to_send(ORDER, "a", passive=False)
     await orders.record_in_doubt(ORDER, "a", "timed out")
     assert await orders.state(ORDER) is OrderState.IN_DOUBT
     assert (await storeroom.desk.counts())["orders_in_doubt"] == 1
     assert storeroom.position()["on_order_units"] > 0
-    assert not await orders.about_to_send(ORDER, "a")
+    assert not await orders.about_to_send(ORDER, "a", passive=False)
     assert await orders.prepare(ORDER, passive=False) is not None
     assert await orders.begin_attempt(ORDER, "b", 60) == 2
     await orders.end_attempt(ORDER, "b")
@@ -229,7 +255,7 @@ async def test_a_refused_order_leaves_the_position_and_may_be_needed_again(store
     await released(storeroom, 1)
     await storeroom.orders.prepare(ORDER, passive=False)
     await storeroom.orders.begin_attempt(ORDER, "a", 60)
-    await storeroom.orders.about_to_send(ORDER, "a")
+    await storeroom.orders.about_to_send(ORDER, "a", passive=False)
     result = await storeroom.orders.record_refused(ORDER, "a", "discontinued")
     assert (result.state, result.reason) == (OrderState.REFUSED, "discontinued")
     assert storeroom.position()["on_order_units"] == 0
@@ -246,7 +272,7 @@ async def test_parts_arrive_early_late_twice_and_short(storeroom: Storeroom) -> 
     orders = storeroom.orders
     await orders.prepare(ORDER, passive=False)
     await orders.begin_attempt(ORDER, "a", 60)
-    await orders.about_to_send(ORDER, "a")
+    await orders.about_to_send(ORDER, "a", passive=False)
     early = received(10, ORDER, at=MORNING + timedelta(days=1))
     storeroom.take(early, received(12, ORDER, item="ITEM-002", at=MORNING + timedelta(days=1)))
     assert await orders.state(ORDER) is OrderState.SENDING, "goods came before the answer was noted"
@@ -277,7 +303,7 @@ async def test_everything_arrived_before_the_answer_was_noted(storeroom: Storero
     await released(storeroom, 1, Meaning.APPROVE_EDITED, units=12)
     await storeroom.orders.prepare(ORDER, passive=False)
     await storeroom.orders.begin_attempt(ORDER, "a", 60)
-    await storeroom.orders.about_to_send(ORDER, "a")
+    await storeroom.orders.about_to_send(ORDER, "a", passive=False)
     storeroom.take(received(12, ORDER))
     assert (await storeroom.orders.record_placed(ORDER, "a", "A-1", None)).state is OrderState.RECEIVED
     assert storeroom.relay.settled_orders() == [ORDER]
@@ -342,10 +368,19 @@ async def test_what_the_supplier_says_counts_by_when_it_said_it(storeroom: Store
     assert batch_receipt.expected_in_days == 7 - 1
 
 
-async def _open_receipts(storeroom: Storeroom) -> Any:
-    """What scoring hears of the open order a day later."""
+async def test_an_overdue_order_is_not_expected_today_for_ever(storeroom: Storeroom) -> None:
+    await proposals(storeroom)
+    await released(storeroom, 1)
+    await storeroom.place(ORDER)
+    storeroom.take(news(ShipmentStatus.ACKNOWLEDGED, hour=1, expected_at=MORNING + timedelta(days=2)))
+    (receipt,) = await _open_receipts(storeroom, days=5)
+    assert (receipt.ordered_days_ago, receipt.expected_in_days) == (5, 2 - 5)
+
+
+async def _open_receipts(storeroom: Storeroom, days: int = 1) -> Any:
+    """What scoring hears of the open order this many days later."""
     storeroom.scoring.daily = 50
-    storeroom.take(sold(200), clock(MORNING + timedelta(days=1)))
+    storeroom.take(sold(200), clock(MORNING + timedelta(days=days)))
     (batch,) = [b for b in storeroom.relay.batches(0) if b.clock > MORNING]
     found = await storeroom.assessments.load(batch.batch_id)
     return [receipt for fact in found.facts for receipt in fact.row.open_receipts]
@@ -364,7 +399,7 @@ async def _step(storeroom: Storeroom, step: str, number: int) -> None:
         case ["begin"]:
             await orders.begin_attempt(ORDER, lease, 60)
         case ["send"]:
-            await orders.about_to_send(ORDER, lease)
+            await orders.about_to_send(ORDER, lease, passive=False)
         case ["place"]:
             await orders.record_placed(ORDER, lease, "A-1", None)
         case ["refuse"]:
