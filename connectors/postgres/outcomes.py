@@ -1,4 +1,4 @@
-"""Finds decisions whose horizon has passed on their location's clock, and stores what came of them."""
+"""Finds decisions that have their end and whose horizon has passed, and stores what came of them."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 
+# What still waits for an answer has come to nothing yet: it is measured once it was ordered or closed.
 _DUE = """
 SELECT d.decision_id, d.location, d.item, d.kind, d.horizon_end, c.watermark, e.body AS inputs,
        (d.decided_at AT TIME ZONE 'UTC')::date AS first_day,
@@ -27,6 +28,7 @@ LEFT JOIN order_line l ON l.need_id = d.decision_id AND l.refused_reason IS NULL
 WHERE d.horizon_end <= (c.watermark AT TIME ZONE 'UTC')::date
   AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.decision_id = d.decision_id)
   AND NOT EXISTS (SELECT 1 FROM decision n WHERE n.decision_id = d.decision_id AND n.revision > d.revision)
+  AND NOT EXISTS (SELECT 1 FROM replenishment r WHERE r.decision_id = d.decision_id AND r.state = 'proposed')
 ORDER BY d.horizon_end, d.decision_id LIMIT %s
 """
 

@@ -25,6 +25,7 @@ SELECT count(DISTINCT d.decision_id) AS n FROM decision d JOIN business_clock c 
 WHERE d.horizon_end <= (c.watermark AT TIME ZONE 'UTC')::date
   AND NOT EXISTS (SELECT 1 FROM outcome o WHERE o.decision_id = d.decision_id)
   AND NOT EXISTS (SELECT 1 FROM decision later WHERE later.decision_id = d.decision_id AND later.revision > d.revision)
+  AND NOT EXISTS (SELECT 1 FROM replenishment r WHERE r.decision_id = d.decision_id AND r.state = 'proposed')
 """
 
 
@@ -42,7 +43,7 @@ class Settling:
         return {kind: count for kind, count in row.items() if count}
 
     def outcomes_due(self) -> int:
-        """Decisions whose horizon has passed and that are not measured yet."""
+        """Decisions with an end whose horizon has passed and that are not measured yet: those of `Outcomes.due`."""
         with transaction(self._connection) as cursor:
             cursor.execute(_OUTCOMES_DUE)
             row = cursor.fetchone()

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+from connectors.postgres.settling import Settling
 from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, received, sold
+from workflows.domain.approvals import Meaning
 from workflows.domain.outcomes import measure
 
 DECISION = "LEEDS:ITEM-001:1"
@@ -57,8 +59,26 @@ async def test_the_newest_revision_is_measured(storeroom: Storeroom) -> None:
     storeroom.take(clock(MORNING + timedelta(days=5)))
     assert [facts for facts in await storeroom.outcomes.due(9) if facts.decision_id == DECISION] == []
     storeroom.take(clock(MORNING + timedelta(days=6)))
+    await close(storeroom)
     (facts,) = await storeroom.outcomes.due(9)
     assert facts.horizon_days == 4
+
+
+async def test_what_waits_for_an_answer_is_not_measured(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(1))
+    storeroom.take(counted(9), clock())
+    await storeroom.assess()
+    storeroom.take(clock(MORNING + timedelta(days=9)))
+    settling = Settling(storeroom.connection)
+    assert (await storeroom.outcomes.due(9), settling.outcomes_due()) == ([], 0)
+    await close(storeroom)
+    assert (len(await storeroom.outcomes.due(9)), settling.outcomes_due()) == (1, 1)
+
+
+async def close(storeroom: Storeroom) -> None:
+    """A person says no."""
+    await storeroom.answer(DECISION, Meaning.REJECT)
+    await storeroom.orders.close_rejected(DECISION)
 
 
 async def test_goods_of_a_refused_line_were_never_ordered(storeroom: Storeroom) -> None:
