@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from activities.models import FIRST_MODEL
 from activities.scores import AssessmentActivities
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.catalog import adopt_policy, load_catalog
@@ -26,7 +27,7 @@ from workflows.domain.errors import MalformedEvent
 from workflows.domain.events import AnyData, ClockAdvanced, Event, SaleRecorded, StockCounted, StockReceived, parse
 from workflows.domain.identity import digest
 from workflows.domain.ledger import Verification
-from workflows.domain.models import TrainedModel, TrainingSet
+from workflows.domain.models import ModelStatus, TrainedModel, TrainingSet
 from workflows.domain.needs import AssessmentSummary
 from workflows.domain.orders import PurchaseOrder
 from workflows.domain.policies import Policy
@@ -164,6 +165,7 @@ class Storeroom:
         key, day = digest(body), date(2025, 3, 1)
         facts = TrainedModel(digest=key, trained_through=day, rows=1, rounds=1, seconds=Decimal(1))
         await self.models.register(facts, TrainingSet(sha256=key, series=1, last_day=day, known_at=MORNING))
+        await self.models.judge(key, ModelStatus.CANDIDATE, None, FIRST_MODEL)
         await self.models.promote(key, "test")
         return key
 
@@ -224,7 +226,7 @@ class Storeroom:
         order = await self.orders.prepare(order_id, passive=False)
         if order is not None:
             assert await self.orders.begin_attempt(order_id, "lease-1", 60) is not None
-            assert await self.orders.about_to_send(order_id, "lease-1")
+            assert await self.orders.about_to_send(order_id, "lease-1", passive=False)
             await self.orders.record_placed(order_id, "lease-1", number, None)
         return order
 

@@ -133,6 +133,9 @@ class PostgresModels:
                 return version
             if version.status is ModelStatus.REFUSED:
                 raise Conflict(f"model {digest[:12]} was refused by the gate and cannot be promoted")
+            # A retired one was champion before: whatever let it in then lets it in again.
+            if version.status is not ModelStatus.RETIRED and not (version.gate and version.gate.passed):
+                raise Conflict(f"model {digest[:12]} has not passed the gate yet")
             await _flip(cursor, digest)
             await _record(cursor, EntryType.MODEL_PROMOTED, digest, actor, {"model": digest})
             return await _get(cursor, digest)

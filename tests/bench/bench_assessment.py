@@ -16,6 +16,7 @@ from typing import Any
 
 from activities.learning.learner import XgboostLearner
 from activities.learning.scoring import XgboostScoring
+from activities.models import FIRST_MODEL
 from activities.scores import AssessmentActivities
 from connectors.feeds.world import DemoWorld
 from connectors.model_store import DirectoryModelStore
@@ -29,7 +30,7 @@ from tests.bench.measuring import machine, options, progress, publish, rounds, s
 from workflows.domain.decisions import Decided
 from workflows.domain.events import ClockAdvanced, Event, Topic
 from workflows.domain.identity import digest
-from workflows.domain.models import TrainingSet
+from workflows.domain.models import ModelStatus, TrainingSet
 from workflows.domain.needs import AssessmentSummary, NeedBatch, NeedCause
 from workflows.domain.policies import Policy
 from workflows.domain.ports import BatchFacts
@@ -135,6 +136,7 @@ class Scene:
         key = self._store.put(model)
         data = TrainingSet(sha256=digest(key), series=len(series), last_day=self._last_day, known_at=known_at)
         await self._models.register(learner.describe(model), data)
+        await self._models.judge(key, ModelStatus.CANDIDATE, None, FIRST_MODEL)
         await self._models.promote(key, "bench")
 
     def needs(self) -> list[NeedBatch]:

@@ -13,6 +13,7 @@ from workflows.domain.models import GateResult, ModelStatus, TrainedModel, Train
 from workflows.domain.ports import Models
 
 DAY = date(2025, 3, 1)
+PASSED = GateResult(passed=True, reasons=("ok: better",))
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -43,6 +44,8 @@ async def test_registering_twice_is_registering_once(models: Models) -> None:
 
 async def test_there_is_one_champion(models: Models) -> None:
     first, second = await registered(models, "a"), await registered(models, "b")
+    for key in (first, second):
+        await models.judge(key, ModelStatus.CANDIDATE, None, PASSED)
     await models.promote(first, "test")
     assert (await models.promote(first, "test")).status is ModelStatus.CHAMPION
     await models.promote(second, "test")
@@ -74,10 +77,25 @@ async def test_what_the_gate_refused_is_not_promoted(models: Models) -> None:
         await models.promote(digest("nothing"), "pat")
 
 
+async def test_what_no_gate_has_let_through_is_not_promoted(models: Models) -> None:
+    key = await registered(models, "a")
+    with pytest.raises(Conflict):
+        await models.promote(key, "pat")
+    assert await models.champion() is None
+    await models.judge(key, ModelStatus.AWAITING_APPROVAL, None, PASSED)
+    assert (await models.promote(key, "pat")).status is ModelStatus.CHAMPION
+    other = await registered(models, "b")
+    await models.judge(other, ModelStatus.CANDIDATE, None, PASSED)
+    await models.promote(other, "pat")
+    assert (await models.promote(key, "pat")).status is ModelStatus.CHAMPION, "a champion of before may come back"
+
+
 async def test_a_rollback_goes_back_to_the_champion_before(models: Models) -> None:
     with pytest.raises(Conflict):
         await models.rollback("pat")
     first, second = await registered(models, "a"), await registered(models, "b")
+    for key in (first, second):
+        await models.judge(key, ModelStatus.CANDIDATE, None, PASSED)
     await models.promote(first, "test")
     await models.promote(second, "test")
     assert (await models.rollback("pat")).digest == first

@@ -242,6 +242,11 @@ class MemoryModels:
             raise NotFound(f"There is no model {digest}.")
         if self._versions[digest].status is ModelStatus.REFUSED:
             raise Conflict("The gate refused this model.")
+        version = self._versions[digest]
+        if version.status in (ModelStatus.CANDIDATE, ModelStatus.AWAITING_APPROVAL) and not (
+            version.gate and version.gate.passed
+        ):
+            raise Conflict("The model has not passed the gate yet.")
         before = await self.champion()
         if before is not None and before.digest != digest:
             self._update(before.digest, {"status": ModelStatus.RETIRED})
