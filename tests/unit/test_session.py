@@ -84,6 +84,13 @@ def test_what_runs_is_meant_first_then_the_demo_then_what_up_left(home: Settings
     assert state_directory(home, str(demo)) == demo
 
 
+def test_what_runs_is_told_to_its_owner_alone(tmp_path: Path) -> None:
+    run_file = RunFile(tmp_path)
+    run_file.open()
+    run_file.announce(ADDRESSES)
+    assert (tmp_path / "run.json").stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_running_state_is_used_as_it_is(home: Settings) -> None:
     state(home, "up", runs=True)
 

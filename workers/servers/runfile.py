@@ -113,6 +113,9 @@ class RunFile:
     def _write(self, record: RunRecord) -> None:
         self._record = record
         draft = self._path.with_suffix(".tmp")
+        # For its owner alone: it says how to reach the database. (The directory is shared with PostgreSQL's own user.)
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
         draft.write_text(record.model_dump_json(indent=2))
         draft.replace(self._path)
 
