@@ -23,6 +23,8 @@ CREATE TABLE supplier (
     supplier text PRIMARY KEY,
     name text NOT NULL,
     blocked boolean NOT NULL DEFAULT false,
+    -- What the catalog document said last, and when an event last said otherwise or the same.
+    blocked_in_catalog boolean NOT NULL DEFAULT false,
     cost_per_order numeric(16, 4) NOT NULL DEFAULT 0,
     blocked_at timestamptz
 );
@@ -73,4 +75,4 @@ CREATE TABLE observed_lead_time (
     received_on date NOT NULL,
     units integer NOT NULL
 );
-CREATE INDEX observed_lead_time_by_lane ON observed_lead_time (supplier, location, item);
+CREATE INDEX observed_lead_time_by_lane ON observed_lead_time (supplier, location, received_on DESC, ordered_on DESC);

@@ -46,6 +46,22 @@ async def test_another_catalog_counts_and_so_does_the_first_one_after_it(storero
     assert recorded(storeroom) == ["catalog.changed"] * 3
 
 
+def blocked(storeroom: Storeroom) -> bool:
+    return bool(storeroom.one("SELECT blocked FROM supplier")["blocked"])
+
+
+async def test_a_document_that_blocks_or_unblocks_a_known_supplier_counts(storeroom: Storeroom) -> None:
+    for says in (False, True, False):
+        load_catalog(storeroom.connection, catalog(blocked=says), actor="test")
+        assert blocked(storeroom) is says
+    storeroom.take(event(SupplierUpdated(supplier=SUPPLIER, blocked=True), at=MORNING))
+    load_catalog(storeroom.connection, catalog(lead_time_days=5), actor="test")
+    assert blocked(storeroom), "the document only says again what it said before the news"
+    load_catalog(storeroom.connection, catalog(blocked=True), actor="test")
+    load_catalog(storeroom.connection, catalog(), actor="test")
+    assert not blocked(storeroom)
+
+
 async def test_a_past_that_is_there_already_is_not_recorded_again(storeroom: Storeroom) -> None:
     load_catalog(storeroom.connection, catalog(), actor="test")
 
