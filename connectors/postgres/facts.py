@@ -222,14 +222,15 @@ async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[
 
 
 async def _lead_times(cursor: Cursor, options: dict[Key, list[SupplyOption]], today: date) -> dict[Key, LeadTimes]:
-    """Lane = supplier and location; keyed (supplier, location)."""
+    """Lane = supplier and location; keyed (supplier, location). A delivery counts once, however many lines it had."""
     lanes = sorted({(o.sourcing.supplier, location) for (location, _), listed in options.items() for o in listed})
     await cursor.execute(
-        """SELECT supplier, location, days FROM (
-               SELECT supplier, location, received_on - ordered_on AS days,
-                      row_number() OVER (PARTITION BY supplier, location ORDER BY received_on DESC, reference) AS n
-               FROM observed_lead_time WHERE supplier = ANY(%s) AND received_on <= %s
-           ) t WHERE n <= 60 ORDER BY supplier, location, n""",
+        """SELECT s.supplier, l.location, t.received_on - t.ordered_on AS days
+           FROM unnest(%s::text[]) AS s (supplier) CROSS JOIN location l CROSS JOIN LATERAL (
+               SELECT DISTINCT o.received_on, o.ordered_on FROM observed_lead_time o
+               WHERE o.supplier = s.supplier AND o.location = l.location AND o.received_on <= %s
+               ORDER BY o.received_on DESC, o.ordered_on DESC LIMIT 60
+           ) t ORDER BY s.supplier, l.location, t.received_on DESC, t.ordered_on DESC""",
         [sorted({supplier for supplier, _ in lanes}), today],
     )
     lane: dict[Key, list[int]] = defaultdict(list)

@@ -80,6 +80,25 @@ async def test_facts_are_those_of_the_decisions_instant(storeroom: Storeroom) ->
     assert row.sold_today_units == 5, "the stock is net of them already"
 
 
+async def test_a_delivery_is_one_observation_however_many_lines_it_had(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(2))
+    day = MORNING.date() - timedelta(days=100)
+    trips = [(day + timedelta(days=n), day + timedelta(days=n + 2 + n % 3)) for n in range(65)]
+    receipts = [
+        RecordedReceipt(
+            supplier="acme", location=LOCATION, item=item, ordered_on=ordered, received_on=arrived, units=6
+        )
+        for ordered, arrived in trips
+        for item in ("ITEM-001", "ITEM-002")
+    ]  # fmt: skip
+    load_history(storeroom.connection, [], receipts, actor="test")
+    storeroom.take(counted(9), clock())
+    (fact,) = (await loaded(storeroom)).facts
+    newest = sorted(trips, key=lambda trip: (trip[1], trip[0]), reverse=True)[:60]
+    expected = tuple((arrived - ordered).days for ordered, arrived in newest)
+    assert fact.row.lead_times.lane_days == expected == fact.row.lead_times.supplier_days
+
+
 async def test_the_conditions_that_are_scored_are_those_of_whom_the_decision_orders_from(storeroom: Storeroom) -> None:
     document = catalog(1)
     dear = document.sourcing[0].model_copy(update={"unit_cost": Decimal("6"), "lead_time_days": 1, "supplier": "aaa"})
