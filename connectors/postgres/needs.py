@@ -109,6 +109,8 @@ def advance_clock(
                WHERE p.location = %(location)s AND p.counted_at < e.midnight
                  AND p.on_hand_units <= (SELECT coalesce(sum(m.on_hand_delta), 0) FROM movement m
                      WHERE m.location = p.location AND m.item = p.item AND m.occurred_at >= e.midnight)
+                 -- What was never counted is not known to be out: every day of a till without counts would be missing.
+                 AND p.counted_at > '-infinity'
                  AND EXISTS (SELECT 1 FROM movement m
                      WHERE m.location = p.location AND m.item = p.item AND m.occurred_at < e.midnight)
                ON CONFLICT DO NOTHING

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from activities.models import FIRST_MODEL
 from connectors.postgres.catalog import load_history
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted, event, sold
 from workflows.domain.errors import Conflict, NotFound
@@ -25,6 +26,11 @@ async def register(storeroom: Storeroom, name: str) -> str:
     return key
 
 
+async def passed(storeroom: Storeroom, key: str) -> None:
+    """The gate lets it through."""
+    await storeroom.models.judge(key, ModelStatus.CANDIDATE, None, FIRST_MODEL)
+
+
 def comparison(ratio: str = "0.9") -> Comparison:
     """A candidate that is better by this ratio."""
     return Comparison(
@@ -39,6 +45,7 @@ async def test_a_candidate_becomes_champion_and_the_one_before_is_kept(storeroom
     assert await models.champion() is None
     first, second = await register(storeroom, "a"), await register(storeroom, "b")
     assert await register(storeroom, "a") == first
+    await passed(storeroom, first)
     await models.promote(first, "test")
     judged = await models.judge(second, ModelStatus.CANDIDATE, comparison(), promotion_gate(comparison()))
     assert judged.gate is not None
@@ -72,6 +79,7 @@ async def test_rolling_back_twice_goes_back_two_steps(storeroom: Storeroom) -> N
     with pytest.raises(Conflict):
         await storeroom.models.rollback("pat")
     for key in keys:
+        await passed(storeroom, key)
         await storeroom.models.promote(key, "test")
     assert (await storeroom.models.rollback("pat")).digest == keys[1]
     assert (await storeroom.models.rollback("pat")).digest == keys[0]
@@ -83,6 +91,8 @@ async def test_rolling_back_twice_goes_back_two_steps(storeroom: Storeroom) -> N
 
 async def test_promotions_at_once_leave_one_champion(storeroom: Storeroom) -> None:
     keys = [await register(storeroom, name) for name in "abcdef"]
+    for key in keys:
+        await passed(storeroom, key)
     await asyncio.gather(*[storeroom.models.promote(key, "test") for key in keys])
     champions = [v for v in await storeroom.models.versions() if v.status is ModelStatus.CHAMPION]
     assert len(champions) == 1
@@ -96,6 +106,7 @@ async def test_a_training_set_holds_what_was_known_and_nothing_later(storeroom: 
     out = RecordedDemand(location=LOCATION, item="ITEM-001", day=DAY + timedelta(days=2), units=0, in_stock=False)
     load_history(storeroom.connection, [*demand[:2], out, *demand[3:]], [], actor="test")
     storeroom.take(
+        counted(0, at=datetime(2025, 3, 1, 8, tzinfo=UTC)),
         sold(7, at=datetime(2025, 3, 1, 9, tzinfo=UTC)),
         sold(2, item="ITEM-002", at=datetime(2025, 3, 1, 9, tzinfo=UTC)),
         sold(1, item="NOT-IN-THE-CATALOG"),

@@ -127,6 +127,13 @@ async def test_days_that_close_without_stock_are_noted_even_when_several_close_a
     ]  # fmt: skip
 
 
+async def test_what_was_never_counted_is_not_known_to_be_out_of_stock(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(2))
+    storeroom.take(counted(1), sold(1), sold(3, item="ITEM-002"), clock())
+    storeroom.take(clock(MORNING + timedelta(days=1)))
+    assert storeroom.rows("SELECT DISTINCT item FROM stockout_day") == [{"item": "ITEM-001"}]
+
+
 async def test_batches_are_offered_until_their_workflow_is_noted(storeroom: Storeroom) -> None:
     await storeroom.stock()
     storeroom.take(counted(5), counted(5, item="ITEM-002"), clock())
