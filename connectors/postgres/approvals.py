@@ -43,7 +43,8 @@ class PostgresApprovals:
             refusal = _refusal(task, command)
             if refusal is None:
                 return await self._store(cursor, task, command, actor)
-            body = {**_command_body(command), "refused": type(refusal).__name__, "reason": str(refusal)}
+            # Not the refusal's words: they name whoever answered first.
+            body = {**_command_body(command), "refused": type(refusal).__name__, "state": str(task["state"])}
             await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_REFUSED, actor.name, body)])
         raise refusal
 

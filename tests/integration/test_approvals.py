@@ -152,6 +152,18 @@ async def test_the_relay_hears_of_a_verdict_until_its_workflow_did(storeroom: St
     assert await storeroom.approvals.unheard(0) == []
 
 
+async def test_a_refused_attempt_names_nobody_but_who_made_it(storeroom: Storeroom) -> None:
+    await waiting(storeroom)
+    await storeroom.answer(DECISION, actor=Actor(name="Alice Smith"))
+    with pytest.raises(AlreadyAnswered, match="Alice Smith"):
+        await storeroom.answer(DECISION)
+    row = storeroom.one(
+        "SELECT convert_from(body, 'UTF8')::jsonb AS body FROM ledger_entry WHERE type = 'verdict.refused'"
+    )
+    assert (row["body"]["refused"], row["body"]["state"]) == ("AlreadyAnswered", "approved")
+    assert "Smith" not in str(row["body"])
+
+
 async def test_comments_stay_out_of_the_ledger(storeroom: Storeroom) -> None:
     await waiting(storeroom)
     await storeroom.answer(DECISION, comment="Mrs Smith in room 4 says no more")
