@@ -1,8 +1,10 @@
 """The ledger only grows, Postgres and Python compute the same hashes, and whatever is altered is named."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 import pytest
@@ -12,7 +14,7 @@ from connectors.postgres import ledger
 from connectors.postgres.pool import Database, connect, transaction
 from tests.databases import DatabaseServer
 from tests.storeroom import Storeroom
-from workflows.domain.ledger import EntryType, NewEntry, Verification, chain_hash
+from workflows.domain.ledger import Entry, EntryType, NewEntry, Verification, chain_hash
 
 
 def entry(stream: str = "LEEDS:ITEM:1", note: str = "a", **more: Any) -> NewEntry:
@@ -43,6 +45,19 @@ async def test_entries_of_one_call_keep_their_order_per_stream(storeroom: Storer
     ]  # fmt: skip
     assert [one.seq for one in await ledger.timeline(storeroom.database, "b")] == [1, 2]
     assert [one.stream for one in ledger.read_entries(storeroom.connection, "a")] == ["a", "a"]
+
+
+async def test_no_chain_is_held_as_a_whole_while_it_is_verified(storeroom: Storeroom) -> None:
+    await append(storeroom.database, *[entry(note=str(n)) for n in range(50)], entry("other"))
+    alive: WeakSet[Entry] = WeakSet()
+
+    def watched() -> Iterator[Entry]:
+        for one in ledger.read_entries(storeroom.connection):
+            alive.add(one)
+            assert len(alive) < 5
+            yield one
+
+    assert ledger.verify(watched()) == Verification(entries=51, streams=2, breaks=())
 
 
 @pytest.mark.parametrize(
