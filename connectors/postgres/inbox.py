@@ -50,7 +50,7 @@ class Accepted:
     duplicates: int = 0
     opened: list[OpenedNeed] = field(default_factory=list)
     dead: list[Received] = field(default_factory=list)
-    """Newly dead letters, with code and detail; they are stored, and published from there."""
+    """This batch's dead letters, with code and detail, also those that were stored before; published from storage."""
 
     @property
     def needs(self) -> int:

@@ -28,7 +28,8 @@ CREATE FUNCTION ledger_part(p bytea) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
     SELECT convert_to(length(p)::text || ':', 'UTF8') || p
 $$;
 
--- The only way in. Entries of one stream are appended in the order given; streams are locked in name order, so that
+-- The way in that the engine takes, and for a role without rights on the table the only one; the table's owner is not
+-- held back by it (separate roles follow), but whatever bypasses the chain is found when it is verified. Entries of one stream are appended in the order given; streams are locked in name order, so that
 -- two callers can never wait for each other.
 CREATE FUNCTION ledger_append(
     p_streams text[], p_types text[], p_actors text[], p_occurred text[], p_bodies bytea[]
