@@ -72,10 +72,15 @@ class OrderActivities:
         return found
 
     async def _send(self, order: PurchaseOrder, lease: str) -> PlacementResult:
-        if not await self._orders.about_to_send(order.order_id, lease):
+        # Hours may have passed since it was prepared: what may not be ordered any more must not leave.
+        leaving = await self._orders.about_to_send(order.order_id, lease, passive=self._passive)
+        if leaving is None:
+            state = await self._orders.state(order.order_id)
+            if state.is_final:
+                return PlacementResult(order_id=order.order_id, state=state)
             raise Unavailable(f"the lease on order {order.order_id} was lost before sending")
         try:
-            answer = await self._suppliers.place(order)
+            answer = await self._suppliers.place(leaving)
         except SupplierRefused as refused:
             return _ended(await self._orders.record_refused(order.order_id, lease, str(refused)))
         except OutcomeUnknown as unknown:

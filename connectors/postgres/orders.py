@@ -17,6 +17,7 @@ from workflows.domain.ports import ReleaseResult
 
 Cursor = psycopg.AsyncCursor[DictRow]
 _CYCLES_AHEAD = 3
+WITHHELD = "passive mode: nothing is sent"
 
 
 class PostgresOrders:
@@ -78,23 +79,9 @@ class PostgresOrders:
             if not never_sent:
                 resend = state in {OrderState.SENDING, OrderState.IN_DOUBT}
                 return PurchaseOrder.model_validate_json(order["payload"]) if resend else None
-            lines = await _authorised_lines(cursor, order)
-            if not lines:
-                await _settle(cursor, order, OrderState.EMPTY, "no authorised line")
-                return None
-            payload = PurchaseOrder(
-                order_id=order_id, key=order["key"], supplier=order["supplier"], location=order["location"],
-                cycle=order["cycle"], currency=order["currency"], ordered_at=order["cutoff_at"], lines=tuple(lines),
-            )  # fmt: skip
-            await cursor.execute(
-                """UPDATE purchase_order SET state = 'sending', payload = %s, lines_digest = %s, ordered_at = cutoff_at
-                   WHERE order_id = %s""",
-                [canonical(payload), payload.lines_digest, order_id],
-            )
-            body = {"key": payload.key, "lines_digest": payload.lines_digest, "order": payload.model_dump(mode="json")}
-            await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_PREPARED, body)])
-            if passive:
-                await _settle(cursor, order, OrderState.WITHHELD, "passive mode: nothing is sent")
+            payload = await _authorised(cursor, order)
+            if payload is not None and passive:
+                await _settle(cursor, order, OrderState.WITHHELD, WITHHELD)
                 return None
             return payload
 
@@ -115,8 +102,9 @@ class PostgresOrders:
             row = await cursor.fetchone()
             return None if row is None else int(row["attempts"])
 
-    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
+    async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
         async with self._database.transaction() as cursor:
+            order = await _lock(cursor, order_id)
             await cursor.execute(
                 """UPDATE purchase_order SET last_sent_at = clock_timestamp() WHERE order_id = %s AND lease_token = %s
                    AND lease_until > clock_timestamp() AND state = 'sending' RETURNING *""",
@@ -124,9 +112,17 @@ class PostgresOrders:
             )
             row = await cursor.fetchone()
             if row is None:
-                return False
+                return None
+            if passive:
+                await _unsent(cursor, order)
+                await _settle(cursor, order, OrderState.WITHHELD, WITHHELD)
+                return None
+            payload = await _authorised(cursor, order)
+            if payload is None:
+                await _unsent(cursor, order)
+                return None
             await ledger.append(cursor, [_order_entry(row, EntryType.ORDER_SENT, {"attempt": row["attempts"]})])
-            return True
+            return payload
 
     async def end_attempt(self, order_id: str, lease_token: str) -> None:
         async with self._database.transaction() as cursor:
@@ -213,6 +209,38 @@ async def _collecting_order(cursor: Cursor, row: DictRow) -> str:
             return identity
         clock += timedelta(days=1)
     raise NotFound(f"no open order cycle for {supplier} at {location}")
+
+
+async def _authorised(cursor: Cursor, order: DictRow) -> PurchaseOrder | None:
+    """Every line through the send gate, and the payload fixed from those that pass. None: none did; the order is over.
+
+    In the ledger a payload stands once, however often it is authorised.
+    """
+    lines = await _authorised_lines(cursor, order)
+    if not lines:
+        await _settle(cursor, order, OrderState.EMPTY, "no authorised line")
+        return None
+    payload = PurchaseOrder(
+        order_id=order["order_id"], key=order["key"], supplier=order["supplier"], location=order["location"],
+        cycle=order["cycle"], currency=order["currency"], ordered_at=order["cutoff_at"], lines=tuple(lines),
+    )  # fmt: skip
+    body = canonical(payload)
+    if order["payload"] is None or bytes(order["payload"]) != body:
+        await cursor.execute(
+            """UPDATE purchase_order SET state = 'sending', payload = %s, lines_digest = %s, ordered_at = cutoff_at
+               WHERE order_id = %s""",
+            [body, payload.lines_digest, order["order_id"]],
+        )
+        entry = {"key": payload.key, "lines_digest": payload.lines_digest, "order": payload.model_dump(mode="json")}
+        await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_PREPARED, entry)])
+    return payload
+
+
+async def _unsent(cursor: Cursor, order: DictRow) -> None:
+    """No request left after all."""
+    await cursor.execute(
+        "UPDATE purchase_order SET last_sent_at = %s WHERE order_id = %s", [order["last_sent_at"], order["order_id"]]
+    )
 
 
 async def _authorised_lines(cursor: Cursor, order: DictRow) -> list[OrderLine]:

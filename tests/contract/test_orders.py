@@ -134,7 +134,7 @@ async def test_the_payload_is_the_same_until_the_supplier_has_answered(shop: Sho
     assert again is not None
     assert canonical(again) == canonical(order)
     assert await shop.orders.begin_attempt(order.order_id, "a", 60) == 1
-    assert await shop.orders.about_to_send(order.order_id, "a")
+    assert await shop.orders.about_to_send(order.order_id, "a", passive=False)
     await shop.orders.record_in_doubt(order.order_id, "a", "no answer")
     again = await shop.orders.prepare(order.order_id, passive=False)
     assert again is not None
@@ -157,11 +157,11 @@ async def test_one_attempt_at_a_time_and_none_without_its_lease(shop: Shop) -> N
     assert await orders.seconds_since_last_send(order_id) is None
     assert await orders.begin_attempt(order_id, "a", 60) == 1
     assert await orders.begin_attempt(order_id, "b", 60) is None
-    assert not await orders.about_to_send(order_id, "b")
+    assert not await orders.about_to_send(order_id, "b", passive=False)
     shop.lapse()
-    assert not await orders.about_to_send(order_id, "a")
+    assert not await orders.about_to_send(order_id, "a", passive=False)
     assert await orders.begin_attempt(order_id, "b", 60) == 2
-    assert await orders.about_to_send(order_id, "b")
+    assert await orders.about_to_send(order_id, "b", passive=False)
     assert (await orders.seconds_since_last_send(order_id) or 0) < 60
     assert (await orders.record_placed(order_id, "a", "S-9", None)).state is OrderState.SENDING
     assert (await orders.record_refused(order_id, "a", "no")).state is OrderState.SENDING
@@ -178,7 +178,7 @@ async def test_a_lease_that_is_given_back_can_be_taken_at_once(shop: Shop) -> No
     await shop.orders.end_attempt(order_id, "b")
     assert await shop.orders.begin_attempt(order_id, "b", 60) is None
     await shop.orders.end_attempt(order_id, "a")
-    assert not await shop.orders.about_to_send(order_id, "a")
+    assert not await shop.orders.about_to_send(order_id, "a", passive=False)
     assert await shop.orders.begin_attempt(order_id, "b", 60) == 2
 
 
@@ -188,4 +188,12 @@ async def test_a_refusal_is_final(shop: Shop) -> None:
     refused = await shop.orders.record_refused(order_id, "a", "discontinued")
     assert (refused.state, refused.reason) == (OrderState.REFUSED, "discontinued")
     assert (await shop.orders.record_placed(order_id, "a", "S-1", None)).state is OrderState.REFUSED
+    assert await shop.orders.begin_attempt(order_id, "b", 60) is None
+
+
+async def test_passive_mode_withholds_even_what_was_being_sent(shop: Shop) -> None:
+    order_id = (await shop.prepared()).order_id
+    assert await shop.orders.begin_attempt(order_id, "a", 60) == 1
+    assert await shop.orders.about_to_send(order_id, "a", passive=True) is None
+    assert await shop.orders.state(order_id) is OrderState.WITHHELD
     assert await shop.orders.begin_attempt(order_id, "b", 60) is None

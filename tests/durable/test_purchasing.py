@@ -102,6 +102,41 @@ async def test_in_passive_mode_nothing_leaves_the_house(passive_engine: Engine) 
     assert passive_engine.supplier.requests == []
 
 
+@pytest.mark.parametrize("landed", [True, False])
+async def test_passive_mode_looks_for_an_order_in_doubt_and_never_sends_it(
+    passive_engine: Engine, landed: bool
+) -> None:
+    """It was sent before the mode became passive."""
+    ref = passive_engine.order()
+    row = passive_engine.records.orders[ref.order_id]
+    order = await passive_engine.orders.prepare(ref.order_id, passive=False)
+    row.sent_at = passive_engine.records.now()
+    row.become(OrderState.IN_DOUBT)
+    if landed:
+        await passive_engine.supplier.place(order)
+    sent = len(passive_engine.supplier.requests)
+    handle = await at_cutoff(passive_engine, ref)
+    await passive_engine.messenger.order_settled(ref.order_id)
+
+    result = await passive_engine.result(handle, skip=True)
+
+    assert result.state is (OrderState.PLACED if landed else OrderState.WITHHELD)
+    assert len(passive_engine.supplier.requests) == sent
+
+
+async def test_a_line_that_may_not_be_ordered_any_more_is_not_sent_again(engine: Engine) -> None:
+    ref = engine.order()
+    row = engine.records.orders[ref.order_id]
+    engine.supplier.behaviour.append("vanish")
+    handle = await at_cutoff(engine, ref)
+    await until(lambda: row.state is OrderState.IN_DOUBT, "the doubt")
+    row.lines.popitem()
+    await engine.messenger.order_settled(ref.order_id)
+
+    assert (await engine.result(handle, skip=True)).state is OrderState.PLACED
+    assert [len(order.lines) for order in engine.supplier.requests] == [2, 1]
+
+
 async def test_an_order_without_authorised_lines_is_empty(engine: Engine) -> None:
     ref = engine.order(lines=0)
 

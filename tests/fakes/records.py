@@ -204,12 +204,15 @@ class RecordedOrders:
         row.become(OrderState.SENDING)
         return row.attempts
 
-    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
+    async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
         row, now = self._records.order(order_id), self._records.now()
         if row.lease != lease_token or row.lease_until is None or row.lease_until <= now:
-            return False
+            return None
+        if passive or not row.lines:
+            row.become(OrderState.WITHHELD if passive else OrderState.EMPTY)
+            return None
         row.sent_at = now
-        return True
+        return await self.prepare(order_id, passive=False)
 
     async def end_attempt(self, order_id: str, lease_token: str) -> None:
         row = self._records.order(order_id)

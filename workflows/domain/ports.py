@@ -162,8 +162,13 @@ class Orders(Protocol):
         """Take the order's lease. The attempt's number; None while another attempt holds it."""
         ...
 
-    async def about_to_send(self, order_id: str, lease_token: str) -> bool:
-        """Commit that a request leaves now; False when the lease was lost, and then nothing may be sent."""
+    async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
+        """Ask the send gate once more and commit that a request leaves now: what it says. None: nothing may be sent.
+
+        Only when nothing of this order can be at the supplier. Lines that are refused by now leave the payload, under
+        the same key. Nothing may be sent when the lease was lost, or when this ends the order: no line is left, or the
+        mode is passive.
+        """
         ...
 
     async def end_attempt(self, order_id: str, lease_token: str) -> None:
