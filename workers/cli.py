@@ -39,7 +39,7 @@ Days = Annotated[int | None, typer.Option(min=1, help="How many days are played;
 @app.command()
 def up(
     empty: Annotated[
-        bool, typer.Option("--empty", help="No demo world: an empty installation on a live clock.")
+        bool, typer.Option("--empty", help="No demo world: an empty installation, on the clock that QM_CLOCK names.")
     ] = False,
     days: Annotated[int, typer.Option(min=1, help="How many days of the demo world are played.")] = UP_DAYS,
     speed: Annotated[

@@ -92,7 +92,8 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
     record = running(state_dir)
     if record is not None and record.addresses is not None:
         found = settings_on(state_dir, settings, record.addresses)
-        yield found.model_copy(update={"supplier_url": found.supplier_url or record.supplier})
+        told = {"supplier_url": found.supplier_url or record.supplier, "clock": record.clock or found.clock}
+        yield found.model_copy(update=told)
         return
     free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
     with EngineStack(state_dir, settings.model_copy(update=free), Silence()) as stack:

@@ -39,17 +39,22 @@ class EngineStack:
             StackRunning, PortInUse, ServerUnusable, ProcessFailed: as the embedded stack does.
         """
         addresses = self._embedded.start(self._say)
+        self._embedded.run_file.announce(clock=self._given.clock)
         self.settings = settings_on(self.state_dir, self._given, addresses)
         return self.settings
 
     def start_supplier(self, behaviours: Sequence[SupplierBehaviour]) -> Settings:
-        """Start the simulated suppliers unless the settings name real ones. Their journal is their own."""
+        """Start the simulated suppliers unless the settings name real ones. Their journal is their own.
+
+        Without behaviours they go on as they last were: orders that are on their way to them are still theirs.
+        """
         if self._given.supplier_url is not None:
             return self.settings
         folder = self.state_dir / "supplier"
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "behaviours.json"
-        known.write_text(json.dumps([one.model_dump(mode="json") for one in behaviours]))
+        if behaviours or not known.exists():
+            known.write_text(json.dumps([one.model_dump(mode="json") for one in behaviours]))
         port = claim(self._given.supplier_port, "QM_SUPPLIER_PORT")
         self.settings = self.settings.model_copy(update={"supplier_url": f"http://127.0.0.1:{port}"})
         arguments = [

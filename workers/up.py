@@ -80,6 +80,17 @@ def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iter
     _welcome(stack, address, plan, say)
 
 
+def next_on_empty(clock: str) -> str:
+    """What can be done with an empty installation on this clock."""
+    load = "`quartermaster import --catalog FILE --history FILE`"
+    if clock == ClockMode.LIVE:
+        return (
+            f"Next: {load}, then send events to Kafka (docs/events.md). The clock is live; to play a recorded world, "
+            "start with `QM_CLOCK=replayed quartermaster up --empty`."
+        )
+    return f"Next: `quartermaster feed demo`, or {load}. The clock is moved by events alone."
+
+
 def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:
     token = sign_in_token(console_key(stack.settings), plan.user)
     say("")
@@ -89,7 +100,7 @@ def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:
     say(f"Logs          {stack.state_dir / 'logs'}")
     say("")
     if plan.empty:
-        say("Next: `quartermaster feed demo`, or `quartermaster import --catalog FILE --history FILE`.")
+        say(next_on_empty(stack.settings.clock))
     else:
         say("Next: open the console. The demo world (everything in it is invented) trains its first model for about")
         say(f"half a minute, then plays {plan.days} days, one in {86_400 / plan.speed:.0f} s. Tasks appear in the")

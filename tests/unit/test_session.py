@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from workers.commands import feeds
 from workers.embedded import LOCK_FILE, StackRunning
+from workers.preparing import feed_source
 from workers.servers.process import ProcessIdentity
 from workers.servers.runfile import Addresses, Child, RunFile, RunRecord
 from workers.session import Silence, emptied, opened, running, settings_beside, state_directory
 from workers.settings import Settings
-from workers.stack import settings_on, to_its_end
+from workers.stack import EngineStack, settings_on, to_its_end
+from workers.up import next_on_empty
 from workflows.domain.errors import InvalidInput
 
 ADDRESSES = Addresses(
@@ -164,3 +167,41 @@ async def test_a_start_that_is_cancelled_is_waited_for_so_that_it_can_be_stopped
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert done.is_set()
+
+
+def test_suppliers_that_are_started_without_behaviours_stay_as_they_were(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = state(home, "up")
+    stack = EngineStack(folder, home.model_copy(update={"supplier_port": 0}), Silence())
+    monkeypatch.setattr(stack, "_run", lambda *_: None)
+    stack._embedded.run_file.open()
+    known = folder / "supplier" / "behaviours.json"
+    stack.start_supplier(())
+    assert known.read_text() == "[]"
+    known.write_text('[{"supplier": "acme"}]')
+
+    stack.start_supplier(())
+
+    assert known.read_text() == '[{"supplier": "acme"}]'
+
+
+@pytest.mark.parametrize("clock", ["live", "replayed"])
+async def test_a_running_engine_says_which_clock_it_has(home: Settings, clock: str) -> None:
+    run_file = RunFile(state(home, "up", runs=True))
+    run_file.open()
+    run_file.announce(ADDRESSES, clock=clock)
+
+    async with opened(home, None, Silence()) as found:
+        assert found.clock == clock
+    assert ("QM_CLOCK=replayed" in next_on_empty(clock)) == (clock == "live")
+
+
+async def test_a_feed_refuses_a_live_clock_and_says_what_to_do(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_file = RunFile(state(home, "up"))
+    run_file.open()
+    run_file.announce(ADDRESSES, clock="live")
+    monkeypatch.setenv("QM_HOME", str(home.home))
+
+    with pytest.raises(InvalidInput, match="QM_CLOCK=replayed quartermaster up --empty"):
+        await feeds._feed(None, feed_source("demo", None, 3, 7), None)

@@ -29,6 +29,7 @@ from workers.wiring import engine, required
 from workflows.domain.catalog import Catalog
 from workflows.domain.errors import InvalidInput
 from workflows.domain.feeds import FeedSource, RecordedDemand
+from workflows.domain.needs import ClockMode
 
 letters = typer.Typer(no_args_is_help=True, help="Messages that nothing could be made of.")
 
@@ -64,6 +65,11 @@ def feed(
 
 async def _feed(state: str | None, source: FeedSource, speed: float | None) -> None:
     async with addresses(state) as found:
+        if found.clock == ClockMode.LIVE:
+            raise InvalidInput(
+                "the engine runs on a live clock, and a feed plays the past: nothing of it would happen today. "
+                "Stop the engine and start it for feeds: QM_CLOCK=replayed quartermaster up --empty"
+            )
         await play(found, source, speed)
 
 

@@ -47,6 +47,8 @@ class RunRecord(BaseModel):
     addresses: Addresses | None = None
     console: str | None = None
     supplier: str | None = None
+    clock: str | None = None
+    """What moves the business clocks of this run: `live` or `replayed`."""
 
     def running(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
@@ -89,10 +91,15 @@ class RunFile:
             self._update(children={k: v for k, v in self._current().children.items() if k != name})
 
     def announce(
-        self, addresses: Addresses | None = None, console: str | None = None, supplier: str | None = None
+        self,
+        addresses: Addresses | None = None,
+        console: str | None = None,
+        supplier: str | None = None,
+        clock: str | None = None,
     ) -> None:
-        """Say where the servers, the console or the simulated suppliers answer; what is None stays as it was."""
-        told = {"addresses": addresses, "console": console, "supplier": supplier}
+        """Say where the servers, the console or the simulated suppliers answer, and what moves the clocks; what is
+        None stays as it was."""
+        told = {"addresses": addresses, "console": console, "supplier": supplier, "clock": clock}
         with self._lock:
             self._update(**{name: value for name, value in told.items() if value is not None})
 
