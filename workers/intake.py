@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from opentelemetry import trace
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
@@ -23,7 +24,8 @@ from connectors.postgres.pool import Connection
 from connectors.postgres.relay import RelayStore
 from workers.telemetry import Instruments, context_from
 from workflows.domain.errors import MalformedEvent, Unavailable
-from workflows.domain.events import parse
+from workflows.domain.events import ClockAdvanced, parse
+from workflows.domain.needs import ClockMode
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ HIGH_WATER = 20_000
 """Unassessed needs above which intake pauses; it goes on polling, so that it keeps its partitions."""
 LOW_WATER = 5_000
 REPORT_SECONDS = 15.0
+CLOCK_AHEAD = timedelta(minutes=5)
+"""How far a live clock may be told ahead of ours. A clock never goes back, so a wrong year would stay for good."""
 
 Session = tuple[Inbox, DeadLetters, RelayStore]
 
@@ -46,11 +50,14 @@ class IntakeLoop:
         consume: Callable[..., EventConsumer],
         producer: EventProducer,
         instruments: Instruments,
+        *,
+        clock: ClockMode,
     ) -> None:
         self._connect = connect
         self._consume = consume
         self._producer = producer
         self._instruments = instruments
+        self._clock = clock
         self._stop = threading.Event()
         self._tracer = trace.get_tracer(__name__)
         self._reported = 0.0
@@ -97,7 +104,8 @@ class IntakeLoop:
         with self._tracer.start_as_current_span(
             "intake accept", links=_links(batch), attributes={"messages": len(batch)}
         ):
-            accepted = inbox.accept([received(message) for message in batch])
+            latest = datetime.now(UTC) + CLOCK_AHEAD if self._clock is ClockMode.LIVE else None
+            accepted = inbox.accept([received(message, latest) for message in batch])
             self._show(accepted.opened)
         positions: dict[tuple[str, int], int] = {}
         for message in batch:
@@ -145,8 +153,8 @@ class IntakeLoop:
         needs.add(accepted.needs)
 
 
-def received(message: RawMessage) -> Received:
-    """Read one message: an event, or the reason why it is none."""
+def received(message: RawMessage, latest: datetime | None = None) -> Received:
+    """Read one message: an event, or the reason why it is none. No clock is moved past `latest`."""
     key = message.key.decode("utf-8", "replace").replace("\x00", "�")[:500] if message.key else None
     try:
         event = parse(message.value)
@@ -155,11 +163,15 @@ def received(message: RawMessage) -> Received:
             topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
             error_code=malformed.code, error_detail=str(malformed), traceparent=message.traceparent,
         )  # fmt: skip
+    code, detail = "", ""
     if message.topic != event.data.topic:
+        code, detail = "wrong_topic", f"{event.type} belongs on {event.data.topic}"
+    elif latest is not None and isinstance(event.data, ClockAdvanced) and event.data.through > latest:
+        code, detail = "clock_ahead", f"through is {event.data.through.isoformat()}, and the clock is live"
+    if code:
         return Received(
             topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
-            error_code="wrong_topic", error_detail=f"{event.type} belongs on {event.data.topic}",
-            traceparent=message.traceparent,
+            error_code=code, error_detail=detail, traceparent=message.traceparent,
         )  # fmt: skip
     return Received(
         topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, event=event,

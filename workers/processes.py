@@ -57,7 +57,7 @@ async def run_intake(settings: Settings) -> None:
         await asyncio.to_thread(ensure_topics, bootstrap)
         loop = IntakeLoop(
             partial(_intake_session, settings), partial(_consumer, settings), EventProducer(bootstrap),
-            telemetry.instruments,
+            telemetry.instruments, clock=parts.clock,
         )  # fmt: skip
         watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
         watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))

@@ -1,7 +1,7 @@
 """Reading is total: any message is an event, or a dead letter with a code, a reason and its bytes."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connectors.kafka.messages import RawMessage
 from connectors.postgres.dead_letters import StoredLetter
 from workers.intake import _as_message, _links, received
-from workflows.domain.events import MAX_EVENT_BYTES, Event, SaleRecorded, StockCounted, Topic
+from workflows.domain.events import MAX_EVENT_BYTES, ClockAdvanced, Event, SaleRecorded, StockCounted, Topic
 
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -136,3 +136,17 @@ def test_a_count_reads_as_a_count() -> None:
     event = Event.of(body, id="e2", source="s", time=NOON)
 
     assert received(message(event.to_bytes(), Topic.STOCK)).event == event
+
+
+@pytest.mark.parametrize(
+    ("ahead", "latest", "code"),
+    [(1, NOON, "clock_ahead"), (0, NOON, None), (1, None, None)],
+    ids=["live and ahead", "live and in time", "replayed"],
+)
+def test_a_live_clock_is_not_moved_into_the_future(ahead: int, latest: datetime | None, code: str | None) -> None:
+    through = NOON + timedelta(seconds=ahead)
+    told = Event.of(ClockAdvanced(location="LEEDS", through=through), id="c1", source="till/1", time=NOON)
+
+    found = received(message(told.to_bytes(), Topic.CLOCK), latest)
+
+    assert (found.error_code, found.event is None) == (code, code is not None)
