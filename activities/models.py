@@ -52,8 +52,8 @@ class ModelActivities:
         if champion is not None and champion.trained_through >= through:
             return TrainingPlan(reason=f"the champion has seen everything up to {champion.trained_through}")
         known_at = datetime.now(UTC)
-        series = await self._models.training_series(known_at, last_day)
-        body = await asyncio.to_thread(_pack, series)
+        series = await _beating(self._models.training_series(known_at, last_day))
+        body = await _with_heartbeats(lambda _: _pack(series))
         sha256 = await asyncio.to_thread(self._store.put, body)
         return TrainingPlan(
             training_set=TrainingSet(sha256=sha256, series=len(series), last_day=last_day, known_at=known_at),
@@ -130,6 +130,17 @@ def _pack(series: list[TrainingSeries]) -> bytes:
 
 def _unpack(body: bytes) -> list[TrainingSeries]:
     return [TrainingSeries.model_validate(one) for one in json.loads(zlib.decompress(body))]
+
+
+async def _beating(work: Awaitable[T]) -> T:
+    """Await something long (years of history are read in one transaction) and tell Temporal that we live."""
+    running = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({running}, timeout=HEARTBEAT_SECONDS))[0]:
+            activity.heartbeat("reading the history", 0, 1)
+        return running.result()
+    finally:
+        running.cancel()
 
 
 async def _with_heartbeats(work: Callable[[Callable[[str, int, int], None]], T]) -> T:

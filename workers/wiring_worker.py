@@ -66,7 +66,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         workflows=WORKFLOWS,
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
-            orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.plan, models.promote,
+            orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.promote,
         ],
         max_cached_workflows=500,
         max_concurrent_activities=16,
@@ -75,7 +75,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     learning_worker = Worker(
         parts.client,
         task_queue=LEARNING_QUEUE,
-        activities=[assessments.assess, assessments.rescore, models.train, models.judge],
+        activities=[assessments.assess, assessments.rescore, models.plan, models.train, models.judge],
         max_concurrent_activities=2,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )

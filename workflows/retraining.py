@@ -25,7 +25,7 @@ class RetrainingWorkflow:
     @workflow.run
     async def run(self, request: TrainingRequest) -> RetrainingClosed:
         """Build a point-in-time data set, train, compare, and promote only what passes."""
-        plan = await workflow.execute_activity_method(ModelActivities.plan, request, **DATABASE)
+        plan = await workflow.execute_activity_method(ModelActivities.plan, request, **TRAINING)
         if plan.nothing_new:
             return RetrainingClosed(digest=None, status=None, reasons=(plan.reason,))
         trained = await workflow.execute_activity_method(ModelActivities.train, plan, **TRAINING)

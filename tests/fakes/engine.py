@@ -183,10 +183,10 @@ class Engine:
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
-                orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.plan,
+                orders.release, orders.close_rejected, orders.order_state, outcomes.close_due,
                 models.promote,
             ],
-            naming.LEARNING_QUEUE: [assessments.assess, assessments.rescore, models.train, models.judge],
+            naming.LEARNING_QUEUE: [assessments.assess, assessments.rescore, models.plan, models.train, models.judge],
             naming.SUPPLIER_QUEUE: [orders.place],
         }  # fmt: skip
         self._workers = AsyncExitStack()
