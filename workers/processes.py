@@ -19,9 +19,9 @@ from connectors.postgres.relay import RelayStore
 from workers.intake import IntakeLoop, Session
 from workers.logs import configure_logging
 from workers.measuring import watch
+from workers.schedules import ensure_schedules
 from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
-from workers.temporal import ensure_schedules
 from workers.wiring import console_of, engine, required
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Starts workflows, tells them what happened, and keeps schedules: the ports that need a Temporal client."""
+"""Starts workflows, tells them what happened: the ports that need a Temporal client."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,7 @@ from typing import Any
 from opentelemetry import trace
 from temporalio.client import (
     Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -41,16 +35,13 @@ from workflows.domain.models import TrainingRequest
 from workflows.domain.needs import ClockMode, NeedBatch
 from workflows.domain.orders import OrderRef, PlacementResult
 from workflows.domain.ports import ReplenishmentRef
-from workflows.outcomes import OutcomesWorkflow
-from workflows.purchasing import PurchasingWorkflow
+from workflows.purchasing import NEEDS_OPERATOR, PurchasingWorkflow
 from workflows.replenishment import ReplenishmentClosed, ReplenishmentWorkflow
 from workflows.retraining import RetrainingClosed, RetrainingWorkflow
 
 log = logging.getLogger(__name__)
 
 RPC_TIMEOUT = timedelta(seconds=10)
-OUTCOMES_EVERY = timedelta(hours=1)
-RETRAINING_EVERY = timedelta(days=7)
 
 
 async def connect(address: str, namespace: str) -> Client:
@@ -66,7 +57,8 @@ async def connect(address: str, namespace: str) -> Client:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Whatever Temporal refuses or does not answer is Unavailable."""
     try:
         yield
     except RPCError as error:
@@ -128,7 +120,7 @@ class Starter:
 
     async def retraining(self, request: TrainingRequest, day: str) -> RetrainingClosed:
         """Run a round of training to its end; the round of one day and seed runs once at a time."""
-        with _translated():
+        with translated():
             return await self._client.execute_workflow(
                 RetrainingWorkflow.run,
                 request,
@@ -164,7 +156,7 @@ class Starter:
     ) -> None:
         # One that was terminated or failed has left its work undone, and may always be followed by another.
         reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-        with _translated(), _gone_on(traceparent, identity), suppress(WorkflowAlreadyStartedError):
+        with translated(), _gone_on(traceparent, identity), suppress(WorkflowAlreadyStartedError):
             await self._client.start_workflow(
                 workflow,
                 argument,
@@ -229,13 +221,21 @@ class Messenger:
     async def runs(self, subject: str, subject_id: str) -> bool:
         """Whether the workflow of this order or proposal is there and has not ended in any way."""
         name = naming.purchasing_id if subject == "order" else naming.replenishment_id
+        return await self._running(name(subject_id)) is not None
+
+    async def awaits_operator(self, order_id: str) -> bool:
+        """Whether this order could not be placed and waits for `try_order_again`."""
+        found = await self._running(naming.purchasing_id(order_id))
+        return found is not None and found.typed_search_attributes.get(naming.DECISION_STATE) == NEEDS_OPERATOR
+
+    async def _running(self, identity: str) -> WorkflowExecutionDescription | None:
         try:
-            found = await self._client.get_workflow_handle(name(subject_id)).describe(rpc_timeout=RPC_TIMEOUT)
+            found = await self._client.get_workflow_handle(identity).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return False
+                return None
             raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
-        return found.status is WorkflowExecutionStatus.RUNNING
+        return found if found.status is WorkflowExecutionStatus.RUNNING else None
 
     async def order_settled(self, order_id: str) -> bool:
         """Nothing more is outstanding on this order."""
@@ -268,22 +268,3 @@ def _replenishment(client: Client, decision_id: str) -> WorkflowHandle[Replenish
 
 def _purchasing(client: Client, order_id: str) -> WorkflowHandle[PurchasingWorkflow, PlacementResult]:
     return client.get_workflow_handle(naming.purchasing_id(order_id))
-
-
-async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
-    """The two schedules, made once; an existing one keeps what operators changed, except our own interval setting."""
-    outcomes = ScheduleActionStartWorkflow(
-        OutcomesWorkflow.run, id=naming.OUTCOMES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
-    )
-    retraining = ScheduleActionStartWorkflow(
-        RetrainingWorkflow.run, TrainingRequest(), id=naming.RETRAINING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
-    )
-    await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
-    await _ensure(client, naming.RETRAINING_SCHEDULE, retraining, RETRAINING_EVERY)
-
-
-async def _ensure(client: Client, identity: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
-    spec = ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)], jitter=min(every / 10, timedelta(minutes=5)))
-    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1))
-    with _translated(), suppress(ScheduleAlreadyRunningError):
-        await client.create_schedule(identity, Schedule(action=action, spec=spec, policy=policy))

@@ -1,4 +1,4 @@
-"""Signing in: a link opens a session once, and the token leaves the address bar at once."""
+"""Signing in: a link opens a session for as long as it is valid, and the token leaves the address bar at once."""
 
 from http import HTTPStatus
 from typing import Annotated

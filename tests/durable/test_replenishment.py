@@ -470,5 +470,5 @@ async def test_a_proposal_that_temporal_lost_is_carried_by_another_run(engine: E
     await engine.starter(ref.clock).replenishment(ref, None, again=True)
     assert await engine.verdicts.tell(ref.decision_id, notice)
 
-    again = engine.client.get_workflow_handle_for(ReplenishmentWorkflow.run, naming.replenishment_id(ref.decision_id))
+    again = await engine.replenish(ref)
     assert (await engine.result(again)).state is ReplenishmentState.RELEASED

@@ -65,7 +65,7 @@ def feed(
 
 async def _feed(state: str | None, source: FeedSource, speed: float | None) -> None:
     async with addresses(state) as found:
-        if found.clock == ClockMode.LIVE:
+        if ClockMode(found.clock) is ClockMode.LIVE:
             raise InvalidInput(
                 "the engine runs on a live clock, and a feed plays the past: nothing of it would happen today. "
                 "Stop the engine and start it for feeds: QM_CLOCK=replayed quartermaster up --empty"

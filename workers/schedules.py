@@ -1,0 +1,66 @@
+"""Keeps the schedules: outcomes are measured and models retrained without anybody asking."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from workers.temporal import RPC_TIMEOUT, translated
+from workflows import naming
+from workflows.domain.models import TrainingRequest
+from workflows.outcomes import OutcomesWorkflow
+from workflows.retraining import RetrainingWorkflow
+
+OUTCOMES_EVERY = timedelta(hours=1)
+RETRAINING_EVERY = timedelta(days=7)
+
+
+async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
+    """The two schedules, made once; an existing one keeps what operators changed, except our own interval setting."""
+    outcomes = ScheduleActionStartWorkflow(
+        OutcomesWorkflow.run, id=naming.OUTCOMES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    retraining = ScheduleActionStartWorkflow(
+        RetrainingWorkflow.run, TrainingRequest(), id=naming.RETRAINING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
+    if outcome_interval is not None:
+        await _respaced(client, naming.OUTCOMES_SCHEDULE, outcome_interval)
+    await _ensure(client, naming.RETRAINING_SCHEDULE, retraining, RETRAINING_EVERY)
+
+
+async def _ensure(client: Client, identity: str, action: ScheduleActionStartWorkflow, every: timedelta) -> None:
+    spec = _every(every)
+    policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1))
+    with translated(), suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(identity, Schedule(action=action, spec=spec, policy=policy))
+
+
+async def _respaced(client: Client, identity: str, every: timedelta) -> None:
+    """Give an existing schedule this interval. Anything else about it, a pause above all, stays as it is."""
+
+    def changed(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        schedule = found.description.schedule
+        if [interval.every for interval in schedule.spec.intervals] == [every]:
+            return None
+        schedule.spec = _every(every)
+        return ScheduleUpdate(schedule)
+
+    with translated():
+        await client.get_schedule_handle(identity).update(changed, rpc_timeout=RPC_TIMEOUT)
+
+
+def _every(interval: timedelta) -> ScheduleSpec:
+    jitter = min(interval / 10, timedelta(minutes=5))
+    return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)], jitter=jitter)
