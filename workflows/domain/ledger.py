@@ -121,12 +121,6 @@ def verify_stream(entries: Iterable[Entry]) -> list[Break]:
     return breaks
 
 
-def _gap(expected: int, found: int) -> str:
-    if found < expected:
-        return f"entry {found} is there twice"
-    return f"entry {expected} is missing" if found == expected + 1 else f"entries {expected} to {found - 1} are missing"
-
-
 def merkle_root(leaves: Iterable[bytes]) -> str:
     """RFC 9162 root (hex) over the leaves: a batch entry carries it, so each item is provable by inclusion."""
     level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves]
