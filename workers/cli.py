@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, feeds, tasks
+from workers.commands import bench, books, feeds, orders, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Quartermaster: every replenishment need becomes exactly one explained, approvable order decision.",
 )
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(orders.app, name="orders")
 app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")
