@@ -1,22 +1,21 @@
 """Keeps purchase orders: lines join while an order collects, the send gate authorises each, attempts carry a lease."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import approvals, facts, ledger
+from connectors.postgres import approvals, cycles, ledger
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import TaskState
 from workflows.domain.errors import NotFound
-from workflows.domain.identity import canonical, order_id, order_key
+from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder, order_cycle
+from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.ports import ReleaseResult
 
 Cursor = psycopg.AsyncCursor[DictRow]
-_CYCLES_AHEAD = 3
 WITHHELD = "passive mode: nothing is sent"
 
 
@@ -48,7 +47,7 @@ class PostgresOrders:
             if row["tier"] != "auto" and row["meaning"] is None:
                 return ReleaseResult(released=False, reason="no standing approval for this proposal")
             units = row["approved_units"] or row["units"]
-            order = await _collecting_order(cursor, row)
+            order = await cycles.collecting_order(cursor, row)
             await cursor.execute(
                 """INSERT INTO order_line (order_id, need_id, item, location, units, unit_cost, proposal_hash)
                    VALUES (%s, %s, %s, %s, %s, %s, %s)""",
@@ -73,7 +72,7 @@ class PostgresOrders:
 
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
         async with self._database.transaction() as cursor:
-            order = await _lock(cursor, order_id)
+            order = await cycles.lock(cursor, order_id)
             state = OrderState(order["state"])
             never_sent = state is OrderState.COLLECTING or (state is OrderState.SENDING and order["attempts"] == 0)
             if not never_sent:
@@ -87,7 +86,7 @@ class PostgresOrders:
 
     async def state(self, order_id: str) -> OrderState:
         async with self._database.transaction() as cursor:
-            return OrderState((await _lock(cursor, order_id))["state"])
+            return OrderState((await cycles.lock(cursor, order_id))["state"])
 
     async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
         async with self._database.transaction() as cursor:
@@ -104,7 +103,7 @@ class PostgresOrders:
 
     async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
         async with self._database.transaction() as cursor:
-            order = await _lock(cursor, order_id)
+            order = await cycles.lock(cursor, order_id)
             await cursor.execute(
                 """UPDATE purchase_order SET last_sent_at = clock_timestamp() WHERE order_id = %s AND lease_token = %s
                    AND lease_until > clock_timestamp() AND state = 'sending' RETURNING *""",
@@ -145,7 +144,7 @@ class PostgresOrders:
         self, order_id: str, lease_token: str, supplier_number: str, promised_at: datetime | None
     ) -> PlacementResult:
         async with self._database.transaction() as cursor:
-            order = await _lock(cursor, order_id)
+            order = await cycles.lock(cursor, order_id)
             if order["state"] not in ("sending", "in_doubt") or order["lease_token"] != lease_token:
                 return _result(order)
             await cursor.execute(
@@ -166,7 +165,7 @@ class PostgresOrders:
 
     async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
         async with self._database.transaction() as cursor:
-            order = await _lock(cursor, order_id)
+            order = await cycles.lock(cursor, order_id)
             if order["state"] not in ("sending", "in_doubt") or order["lease_token"] != lease_token:
                 return _result(order)
             await _settle(cursor, order, OrderState.REFUSED, reason[:500])
@@ -183,32 +182,6 @@ class PostgresOrders:
             if row is not None:
                 body = {"answer": "unknown", "reason": reason[:500]}
                 await ledger.append(cursor, [_order_entry(row, EntryType.ORDER_ANSWERED, body)])
-
-
-async def _collecting_order(cursor: Cursor, row: DictRow) -> str:
-    """The order that takes this line: its cycle's, or the next one's when that cycle is closed already."""
-    supplier, location, clock = row["supplier"], row["location"], row["watermark"]
-    await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))", [f"{supplier}/{location}"])
-    currency = await facts.setting(cursor, "currency", "EUR")
-    for _ in range(_CYCLES_AHEAD):
-        cycle, cutoff = order_cycle(clock)
-        identity = order_id(supplier, location, cycle, 1)
-        await cursor.execute(
-            """INSERT INTO purchase_order (order_id, key, supplier, location, cycle, part, currency, cutoff_at,
-                                           traceparent)
-               VALUES (%s, %s, %s, %s, %s, 1, %s, %s, %s) ON CONFLICT DO NOTHING""",
-            [identity, order_key(supplier, location, cycle, 1), supplier, location, cycle, currency, cutoff,
-             row["traceparent"]],
-        )  # fmt: skip
-        if cursor.rowcount == 1:
-            await cursor.execute(
-                "INSERT INTO clock_wait (subject, subject_id, instant, location) VALUES ('order', %s, %s, %s)",
-                [identity, cutoff, location],
-            )
-        if (await _lock(cursor, identity))["state"] == "collecting":
-            return identity
-        clock += timedelta(days=1)
-    raise NotFound(f"no open order cycle for {supplier} at {location}")
 
 
 async def _authorised(cursor: Cursor, order: DictRow) -> PurchaseOrder | None:
@@ -279,14 +252,6 @@ async def _settle(cursor: Cursor, order: DictRow, state: OrderState, reason: str
     )
     await cursor.execute("SELECT refresh_on_order(%s)", [order["order_id"]])
     await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_CLOSED, {"state": str(state), "reason": reason})])
-
-
-async def _lock(cursor: Cursor, order_id: str) -> DictRow:
-    await cursor.execute("SELECT * FROM purchase_order WHERE order_id = %s FOR UPDATE", [order_id])
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"there is no order {order_id}")
-    return row
 
 
 def _result(order: DictRow) -> PlacementResult:

@@ -82,8 +82,8 @@ def commands() -> list[tuple[str, ...]]:
 
 def test_all_commands_that_users_were_promised_are_there() -> None:
     promised = """up demo intake worker console migrate feed import tasks/list tasks/show tasks/approve tasks/reject
-        decision/show audit/verify model/list model/train model/promote model/rollback doctor sign-in
-        dead-letters/list dead-letters/redrive"""
+        orders/list orders/retry decision/show audit/verify model/list model/train model/promote model/rollback
+        doctor sign-in dead-letters/list dead-letters/redrive"""
 
     assert set(promised.split()) <= {"/".join(path) for path in commands()}
 
@@ -284,6 +284,12 @@ def test_an_answered_task_is_not_answered_again(on_demo: Quartermaster) -> None:
     refused(on_demo("tasks", "approve", "NOWHERE:NOTHING:1"), "there is no decision NOWHERE:NOTHING:1")
     refused(on_demo("decision", "show", "NOWHERE:NOTHING:1"), "there is no decision")
     assert on_demo("tasks", "reject", identity, "--reason", "boredom").code == 2
+
+
+def test_orders_are_listed_and_one_that_waits_for_nobody_is_not_retried(on_demo: Quartermaster) -> None:
+    (first, *_) = on_demo("orders", "list", "--json").json["orders"]
+    refused(on_demo("orders", "retry", first["order_id"]), "nothing waits for an operator", first["state"])
+    refused(on_demo("orders", "retry", "acme:NOWHERE:2025-01-01:1"), "there is no order")
 
 
 def test_an_automatic_decision_never_was_a_task(on_demo: Quartermaster, killed_demo: KilledDemo) -> None:
