@@ -9,11 +9,6 @@ def dice(*words: object) -> random.Random:
     return random.Random("/".join(str(word) for word in words))  # noqa: S311 - a generated world, no secret
 
 
-def happens(probability: float, *words: object) -> bool:
-    """Whether something of this probability is true of the words."""
-    return dice(*words).random() < probability
-
-
 def poisson(mean: float, roll: random.Random) -> int:
     """A Poisson number; above a mean of 30 its normal approximation, which costs one draw instead of thirty."""
     if mean <= 0:

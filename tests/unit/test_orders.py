@@ -14,7 +14,6 @@ from workflows.domain.orders import (
     PurchaseOrder,
     lines_digest,
     order_cycle,
-    overdue_after,
 )
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - zoned
@@ -68,7 +67,3 @@ def test_a_state_is_final_or_on_order_or_neither_but_never_both() -> None:
     assert {state for state in OrderState if not state.is_final} == {
         state for state in OrderState if state.counts_as_on_order
     }
-
-
-def test_an_order_is_late_after_its_ninety_fifth_percentile() -> None:
-    assert overdue_after(datetime(2025, 3, 3, tzinfo=UTC).date(), 5).isoformat() == "2025-03-09"

@@ -2,8 +2,7 @@
 
 QuartermasterError
 ├── InvalidInput              the caller sent something that can never be accepted
-│   ├── MalformedEvent        an event that goes to the dead letters
-│   └── BadPolicy             a policy document that does not make sense
+│   └── MalformedEvent        an event that goes to the dead letters
 ├── Conflict                  the world moved; read again, then decide again
 │   ├── StaleProposal         the answer was given for another revision of the proposal
 │   ├── AlreadyAnswered       somebody's valid verdict came first
@@ -47,10 +46,6 @@ class MalformedEvent(InvalidInput):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-class BadPolicy(InvalidInput):
-    """A policy document that contradicts itself."""
 
 
 class Conflict(QuartermasterError):

@@ -17,7 +17,6 @@ class NeedCause(StrEnum):
     BELOW_WATCH_LEVEL = "below_watch_level"
     FIRST_SIGHT = "first_sight"
     SWEEP = "sweep"
-    SUPPLIER_REFUSED = "supplier_refused"
 
 
 class ClockMode(StrEnum):

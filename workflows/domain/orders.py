@@ -7,7 +7,7 @@ collecting ──cutoff──> sending ──> placed ──> received
                          └─> refused
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -144,8 +144,3 @@ def order_cycle(clock: datetime) -> tuple[str, datetime]:
     if clock >= cutoff:
         cutoff += timedelta(days=1)
     return cutoff.date().isoformat(), cutoff
-
-
-def overdue_after(ordered_on: date, lead_time_p95_days: int) -> date:
-    """The day after which an order that is not fully received is shown as late."""
-    return ordered_on + timedelta(days=lead_time_p95_days + 1)

@@ -1,6 +1,5 @@
 """A policy is data: versioned, validated, content-addressed. It says what may be ordered without a person."""
 
-from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -71,8 +70,3 @@ class Policy(Payload):
     def digest(self) -> str:
         """The policy's address: SHA-256 of its canonical form."""
         return digest(self)
-
-    @property
-    def expires_after(self) -> timedelta:
-        """How long a task waits for a person."""
-        return timedelta(hours=self.expire_after_hours)
