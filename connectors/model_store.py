@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from connectors.folders import sync_folder
 from workflows.domain.errors import ModelUnusable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -39,7 +40,7 @@ class DirectoryModelStore:
             with suppress(FileNotFoundError):
                 os.unlink(name)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -67,7 +68,7 @@ class DirectoryModelStore:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
             # A folder's name is durable only once its parent is: else a power loss takes the blob with it.
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
 
 def _intact(path: Path, sha256: str) -> bool:
@@ -75,11 +76,3 @@ def _intact(path: Path, sha256: str) -> bool:
         return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from connectors.folders import sync_folder
+
 
 class JournalDamaged(Exception):
     """What is in the file is not what was written: the ground truth is gone, so nobody may go on from it."""
@@ -42,7 +44,7 @@ class Journal:
             os.ftruncate(self._file, whole)
         # Also makes the file's name durable, and whatever a writer that was killed had not synced yet.
         os.fsync(self._file)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         self.entries = [_entry(path, number, line) for number, line in enumerate(body[:whole].splitlines(), 1)]
         """What was in it when it was opened, in order."""
         self._end = whole
@@ -82,11 +84,3 @@ def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise JournalDamaged(f"{path}, line {number}: not an entry")
     return entry
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

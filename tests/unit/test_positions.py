@@ -22,7 +22,7 @@ from workflows.domain.events import (
     StockReserved,
     SupplierUpdated,
 )
-from workflows.domain.positions import Movement, MovementKind, Position, is_due, movement_of, on_hand_after
+from workflows.domain.positions import Movement, MovementKind, Position, movement_of, on_hand_after
 
 AT = datetime(2025, 3, 3, 23, 30, tzinfo=UTC)
 PLACE: dict[str, Any] = {"item": "A", "location": "B"}
@@ -106,10 +106,6 @@ def test_nothing_before_a_count_matters_after_it(movements: list[Movement], unit
     assert on_hand_after([*movements, count]) == on_hand_after([count, *later])
 
 
-def test_an_item_is_due_when_never_assessed_or_below_its_level() -> None:
+def test_available_stock_counts_what_is_on_order_and_not_what_is_promised() -> None:
     position = Position(item="A", location="B", on_hand_units=5, on_order_units=4, reserved_units=2)
     assert position.available_units == 7
-    assert is_due(position, None)
-    assert is_due(position, AT)
-    assert not is_due(position.model_copy(update={"watch_level_units": 7}), AT)
-    assert is_due(position.model_copy(update={"watch_level_units": 8}), AT)

@@ -5,7 +5,7 @@ count are already in it, whenever they arrive.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -111,10 +111,3 @@ def on_hand_after(movements: Iterable[Movement]) -> int:
     newest = max(counts, key=lambda m: (m.occurred_at, m.source, m.event_id), default=None)
     base, since = (newest.counted_units or 0, newest.occurred_at) if newest else (0, None)
     return base + sum(m.on_hand_delta for m in movements if since is None or m.occurred_at > since)
-
-
-def is_due(position: Position, last_assessed: datetime | None) -> bool:
-    """Whether an event that touched this position makes a need: never assessed, or below its watch level."""
-    if last_assessed is None or position.watch_level_units is None:
-        return True
-    return position.available_units < position.watch_level_units
