@@ -5,10 +5,10 @@ rule is FP3 (projected requirement, order statistic of integers) with the cost c
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from workflows.domain.decisions import DecisionInputs, Hold, HoldReason, Proposal, SupplyOption
+from workflows.domain.gate import gate, percent, service_target
 from workflows.domain.policies import Policy, RiskTier, RuleCode, RuleFired
 from workflows.domain.quantities import (
     CENT,
@@ -23,9 +23,10 @@ from workflows.domain.quantities import (
 def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
     """Order what tau of the futures need, rounded to what the supplier sells, unless waiting is cheaper."""
     scores, shortage, holding = inputs.scores, inputs.shortage_per_unit, _holding_per_review(inputs)
-    needed = order_statistic(scores.requirement_units, scores.target)
-    steps = _need_steps(inputs, needed)
-    allowed_risk = 1 - scores.target
+    target = service_target(inputs, policy)
+    needed = order_statistic(scores.requirement_units, target)
+    steps = _need_steps(inputs, needed, target)
+    allowed_risk = 1 - target
     if scores.demand_p90 == 0 and needed <= 0:
         return Hold(
             reason=HoldReason.NO_DEMAND, sentence="No demand is expected, so nothing is ordered.", waterfall=steps
@@ -33,8 +34,8 @@ def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
     if needed <= 0 or scores.stockout_risk <= allowed_risk:
         sentence = (
             f"Stock suffices: the risk of running out before the next chance to order is "
-            f"{_percent(scores.stockout_risk)}, "
-            f"at most {_percent(allowed_risk)} is accepted."
+            f"{percent(scores.stockout_risk)}, "
+            f"at most {percent(allowed_risk)} is accepted."
         )
         return Hold(reason=HoldReason.COVERED, sentence=sentence, waterfall=steps)
     option = preferred(inputs.options)
@@ -50,15 +51,15 @@ def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
         )
         return Hold(reason=HoldReason.CHEAPER_TO_WAIT, sentence=sentence, waterfall=(*steps, *rounding))
     value = (units * sourcing.unit_cost).quantize(CENT)
-    rules = _rules(inputs, policy, option, units, value, cost)
+    gated = gate(inputs, policy, option, units=units, value=value, cost=cost, holding=holding)
     return Proposal(
         supplier=sourcing.supplier,
         units=units,
         unit_cost=sourcing.unit_cost,
         value=value,
         currency=inputs.currency,
-        tier=RiskTier.REVIEW if rules else RiskTier.AUTO,
-        rules=rules,
+        tier=gated.tier,
+        rules=gated.rules,
         waterfall=(*steps, *rounding),
         sentence=_sentence(inputs, option, units, value),
         expected_cost=cost,
@@ -73,7 +74,7 @@ def _holding_per_review(inputs: DecisionInputs) -> Decimal:
     return inputs.holding_per_unit_day * (first.sourcing.review_days if first else 1)
 
 
-def _need_steps(inputs: DecisionInputs, needed: int) -> tuple[WaterfallStep, ...]:
+def _need_steps(inputs: DecisionInputs, needed: int, target: Decimal) -> tuple[WaterfallStep, ...]:
     """From demand to the net requirement: the five numbers that a planner checks first."""
     scores, position = inputs.scores, inputs.position
     median = order_statistic(scores.requirement_units, Decimal("0.5"))
@@ -89,7 +90,7 @@ def _need_steps(inputs: DecisionInputs, needed: int) -> tuple[WaterfallStep, ...
         ),
         WaterfallStep(
             step="safety", units=needed,
-            rule=f"enough in {_percent(scores.target)} of the futures instead of half of them"
+            rule=f"enough in {percent(target)} of the futures instead of half of them"
         ),
     )  # fmt: skip
 
@@ -133,69 +134,5 @@ def _sentence(inputs: DecisionInputs, option: SupplyOption, units: int, value: D
     return (
         f"Order {units} of {inputs.item.item} for {inputs.position.location} from {option.supplier.supplier} "
         f"for {value:.2f} {inputs.currency}, expected in {scores.lead_time_p50_days} days; without it there is a "
-        f"{_percent(scores.stockout_risk)} chance of running out before the next chance to order."
+        f"{percent(scores.stockout_risk)} chance of running out before the next chance to order."
     )
-
-
-def _rules(
-    inputs: DecisionInputs, policy: Policy, option: SupplyOption, units: int, value: Decimal, cost: Decimal
-) -> tuple[RuleFired, ...]:
-    """The gate: which rules ask for a person (science 3.3: hard rules, then the economic one)."""
-    scores, currency = inputs.scores, inputs.currency
-    lost = (scores.expected_lost_units * inputs.shortage_per_unit).quantize(Decimal("0.01"))
-    unavoidable = expected_cost(
-        [min(0, n) for n in scores.requirement_units], 0, Decimal(0), _holding_per_review(inputs)
-    )
-    avoidable = cost - unavoidable
-    usual = inputs.largest_receipt_units
-    stale_hours = (inputs.clock - inputs.data_through).total_seconds() / 3600
-    refused_days = _days_since(option.refused_at, inputs.clock)
-    checks: tuple[tuple[bool, RuleCode, str], ...] = (
-        (
-            value > policy.auto_value_limit,
-            RuleCode.VALUE_ABOVE_LIMIT,
-            f"{value:.2f} {currency} is above the limit of {policy.auto_value_limit:.2f}",
-        ),
-        (
-            scores.stockout_risk_soon > policy.soon_risk_limit and lost > policy.soon_lost_value_limit,
-            RuleCode.SOON_OUT_OF_STOCK,
-            f"{_percent(scores.stockout_risk_soon)} chance of running out before anything ordered now arrives; "
-            f"{lost} {currency} of margin at stake",
-        ),
-        (not inputs.ordered_before, RuleCode.FIRST_ORDER_OF_ITEM, "this item was never ordered for this location"),
-        (
-            not option.ordered_before,
-            RuleCode.FIRST_ORDER_AT_SUPPLIER,
-            f"nothing was ever ordered from {option.supplier.supplier}",
-        ),
-        (
-            usual is not None and units > policy.usual_quantity_factor * usual,
-            RuleCode.MORE_THAN_USUAL,
-            f"{units} units; the largest receipt of the last 13 weeks was {usual}",
-        ),
-        (scores.novelty, RuleCode.LITTLE_HISTORY, "too little history: the forecast rests on similar items"),
-        (
-            stale_hours > policy.stale_after_hours,
-            RuleCode.STALE_INPUTS,
-            f"the newest fact is {stale_hours:.0f} hours old; {policy.stale_after_hours} are accepted",
-        ),
-        (
-            refused_days is not None and refused_days <= policy.refused_memory_days,
-            RuleCode.SUPPLIER_REFUSED_LATELY,
-            f"{option.supplier.supplier} refused an order {refused_days} days ago",
-        ),
-        (
-            avoidable > policy.costly_if_wrong_limit,
-            RuleCode.COSTLY_IF_WRONG,
-            f"expected shortage and surplus still cost {avoidable:.2f} {currency} with this order",
-        ),
-    )
-    return tuple(RuleFired(code=code, detail=detail) for fired, code, detail in checks if fired)
-
-
-def _days_since(moment: datetime | None, clock: datetime) -> int | None:
-    return None if moment is None else (clock - moment).days
-
-
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).quantize(Decimal('0.1'), rounding=ROUND_HALF_EVEN).normalize():f} %"
