@@ -46,13 +46,17 @@ def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> boo
         )
         cursor.executemany(
             # A document that blocks or unblocks counts; one that only repeats itself undoes no event's word since.
-            """INSERT INTO supplier AS s (supplier, name, blocked, blocked_in_catalog, cost_per_order)
-               VALUES (%s, %s, %s, %s, %s)
+            """INSERT INTO supplier AS s (supplier, name, blocked, blocked_in_catalog, cost_per_order,
+                                          minimum_order_value) VALUES (%s, %s, %s, %s, %s, %s)
                ON CONFLICT (supplier) DO UPDATE SET name = excluded.name, cost_per_order = excluded.cost_per_order,
+                   minimum_order_value = excluded.minimum_order_value,
                    blocked_in_catalog = excluded.blocked_in_catalog,
                    blocked = CASE WHEN s.blocked_at IS NULL OR s.blocked_in_catalog <> excluded.blocked_in_catalog
                                   THEN excluded.blocked ELSE s.blocked END""",
-            [(s.supplier, s.name, s.blocked, s.blocked, s.cost_per_order) for s in catalog.suppliers],
+            [
+                (s.supplier, s.name, s.blocked, s.blocked, s.cost_per_order, s.minimum_order_value)
+                for s in catalog.suppliers
+            ],
         )
         cursor.executemany(
             """INSERT INTO sourcing (item, location, supplier, rank, unit_cost, pack_units, minimum_order_units,

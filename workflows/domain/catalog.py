@@ -37,6 +37,9 @@ class Supplier(Payload):
     name: Name
     blocked: bool = False
     cost_per_order: Money = Field(default=Decimal(0), ge=0)
+    """What one purchase order costs whatever is on it: handling, freight, goods-in."""
+    minimum_order_value: Money = Field(default=Decimal(0), ge=0)
+    """Orders below this value are not taken; lines are topped up to reach it, or wait for company."""
 
 
 class Sourcing(Payload):

@@ -129,6 +129,14 @@ class Scores(Payload):
     """If nothing is ordered now, until an order of tomorrow could arrive: lost in the lead time + max(N, 0), R = 1."""
     watch_level_units: int
     """Available stock below which an event must make a need: the tau-quantile of demand over lead time + 1 day."""
+    lost_before_units: Decimal = Decimal(0)
+    """Units expected to be lost before anything ordered now can arrive: no quantity saves them, a faster supplier may.
+    """
+    waiting_risk: tuple[Probability, ...] = ()
+    """Probability of running out before help comes if the next order leaves 1, 2, ... days from now; the last one is
+    the first above 1 - tau, or that of the last day looked at."""
+    cover_days: int = Field(default=0, ge=0)
+    """R, the days beyond its lead time that one order must last, as the requirement was computed; 0: not recorded."""
     novelty: bool = False
     """Too little history for the model to speak from experience."""
     drivers: tuple[Driver, ...] = ()
