@@ -15,6 +15,7 @@ from activities.learning.drivers import drivers_of
 from activities.learning.forecasting import COLD_START, Forecast, forecast
 from activities.learning.lead_time import LeadTimeLaw, arrival_days, lead_time_law
 from activities.learning.model_file import Model, unpack
+from activities.learning.waiting import waiting_risk
 from activities.learning.windows import AHEAD_DAYS, Ints, Windows, windows_of
 from workflows.domain.scores import DayForecast, Driver, Scores, ScoringRow, probability, units
 
@@ -87,9 +88,10 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     until_tomorrow = risk.cumulated(to_come, lead + 1)
     explained = _explained(model, windows, said, protection) if explain else [()] * len(rows)
 
+    targets = [risk.target(row.shortage_per_unit, row.holding_per_unit_day, row.review_days) for row in rows]
+    waits = waiting_risk(to_come, arrivals, projected.waiting, lead, horizon, [1 - tau for tau in targets])
     results = []
-    for i, row in enumerate(rows):
-        tau = risk.target(row.shortage_per_unit, row.holding_per_unit_day, row.review_days)
+    for i, (row, tau) in enumerate(zip(rows, targets, strict=True)):
         requirement, waiting = projected.requirement[i], projected.waiting[i]
         results.append(
             Scores(
@@ -105,6 +107,8 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 stockout_risk_soon=probability(risk.mean(projected.short_before[i])),
                 expected_lost_units=units(risk.mean(projected.lost_before[i] + np.maximum(waiting, 0))),
                 watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
+                lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
+                cover_days=int(review[i]),
                 novelty=said.forecaster[i] == COLD_START, drivers=explained[i],
             )
         )  # fmt: skip
