@@ -28,6 +28,13 @@ RULES: dict[str, Word] = {
     RuleCode.STALE_INPUTS: Word("Old figures", "clock", "warn"),
     RuleCode.SUPPLIER_REFUSED_LATELY: Word("Supplier refused lately", "cross", "bad"),
     RuleCode.COSTLY_IF_WRONG: Word("Costly if wrong", "scales", "warn"),
+    RuleCode.VALUE_ABOVE_ANY_LIMIT: Word("Above every limit", "coin", "bad"),
+    RuleCode.MORE_THAN_LAST_ORDER: Word("More than last time", "up", "warn"),
+    RuleCode.COVER_TOO_LONG: Word("Lasts too long", "clock", "warn"),
+    RuleCode.PRICE_DEVIATES: Word("Price changed", "coin", "warn"),
+    RuleCode.EVERY_ORDER_REVIEWED: Word("Every order is reviewed", "check"),
+    RuleCode.AUDIT_SAMPLE: Word("Audit sample", "star"),
+    RuleCode.SUGGESTION_ONLY: Word("Suggestion only", "dash"),
     RuleCode.NO_SUPPLIER: Word("No supplier", "cross", "bad"),
 }
 

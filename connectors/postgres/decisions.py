@@ -145,11 +145,12 @@ def _same(row: DictRow, result: Hold | Proposal) -> bool:
 
 async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]) -> BatchFacts:
     rate = Decimal(await facts.setting(cursor, "holding_rate_per_year", str(HOLDING_RATE_PER_YEAR)))
-    gathered = await facts.gather(cursor, rows, batch.clock, rate) if rows else []
+    policy = await facts.current_policy(cursor)
+    gathered = await facts.gather(cursor, rows, batch.clock, rate, policy) if rows else []
     return BatchFacts(
         batch=batch,
         facts=tuple(gathered),
-        policy=await facts.current_policy(cursor),
+        policy=policy,
         currency=await facts.setting(cursor, "currency", "EUR"),
         holding_rate_per_year=rate,
     )

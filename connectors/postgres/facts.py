@@ -13,6 +13,7 @@ from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
 from workflows.domain.identity import canonical
+from workflows.domain.limits import Limits, Place
 from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
@@ -49,8 +50,10 @@ async def setting(cursor: Cursor, key: str, default: str) -> str:
     return str(row["value"]) if row else default
 
 
-async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holding_rate: Decimal) -> list[NeedFacts]:
-    """The facts of these needs (rows of `need`) as of `clock`."""
+async def gather(
+    cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holding_rate: Decimal, policy: Policy
+) -> list[NeedFacts]:
+    """The facts of these needs (rows of `need`) as of `clock`; the policy may set how long an order should last."""
     keys: dict[str, Any] = {
         "locations": [row["location"] for row in rows],
         "items": [row["item"] for row in rows],
@@ -70,7 +73,8 @@ async def gather(cursor: Cursor, rows: Sequence[DictRow], clock: datetime, holdi
     for row in rows:
         key = row["location"], row["item"]
         position, through = positions[key]
-        item, offered = items[row["item"]], options.get(key, [])
+        item = items[row["item"]]
+        offered = _lasting(options.get(key, []), policy.limits_for(Place(item.item, item.category, "", key[0])))
         ordered_before, largest = past.get(key, (False, None))
         first = preferred(offered) or first_choice(offered)
         cost = first.sourcing.unit_cost if first else Decimal(0)
@@ -135,8 +139,15 @@ async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[Suppl
                    OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = s.supplier
                               AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,
                    (SELECT max(o.ordered_at) FROM purchase_order o
-                    WHERE o.supplier = s.supplier AND o.state = 'refused' AND o.ordered_at <= %(clock)s) AS refused_at
-            FROM sourcing s {_KEYS} JOIN supplier u USING (supplier) ORDER BY s.rank, s.supplier""",  # noqa: S608
+                    WHERE o.supplier = s.supplier AND o.state = 'refused' AND o.ordered_at <= %(clock)s) AS refused_at,
+                   newest.units AS last_units, newest.unit_cost AS last_unit_cost
+            FROM sourcing s {_KEYS} JOIN supplier u USING (supplier) LEFT JOIN LATERAL (
+                SELECT l.units, l.unit_cost FROM order_line l JOIN purchase_order o USING (order_id)
+                WHERE l.location = s.location AND l.item = s.item AND o.supplier = s.supplier
+                  AND l.refused_reason IS NULL AND o.state IN ('placed', 'received', 'closed')
+                  AND o.ordered_at <= %(clock)s
+                ORDER BY o.ordered_at DESC, o.order_id DESC LIMIT 1
+            ) newest ON true ORDER BY s.rank, s.supplier""",  # noqa: S608
         keys,
     )
     found: dict[Key, list[SupplyOption]] = defaultdict(list)
@@ -144,9 +155,18 @@ async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[Suppl
         option = SupplyOption(
             sourcing=Sourcing.model_validate(row), supplier=Supplier.model_validate(row),
             ordered_before=row["ordered_before"], refused_at=row["refused_at"],
+            last_units=row["last_units"], last_unit_cost=row["last_unit_cost"],
         )  # fmt: skip
         found[row["location"], row["item"]].append(option)
     return found
+
+
+def _lasting(offered: Sequence[SupplyOption], limits: Limits) -> list[SupplyOption]:
+    """The options, with the policy's review period where it sets one."""
+    if limits.review_days is None:
+        return list(offered)
+    period = {"review_days": limits.review_days}
+    return [o.model_copy(update={"sourcing": o.sourcing.model_copy(update=period)}) for o in offered]
 
 
 async def _histories(

@@ -5,9 +5,9 @@ How it is reached is in `deciding`; here is what is recorded, and the hash that 
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from workflows.domain.catalog import Item, Money, Sourcing, Supplier
 from workflows.domain.identity import Digest, Instant, Payload, digest
@@ -33,6 +33,15 @@ class SupplyOption(Payload):
     supplier: Supplier
     ordered_before: bool = True
     refused_at: Instant | None = None
+    last_units: int | None = None
+    last_unit_cost: Money | None = None
+    """Of the newest order of this item for this location that this supplier took; None when there is none."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_nothing_is_known(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Evidence from before these two were recorded keeps its bytes, and so its digest."""
+        absent = {name for name in ("last_units", "last_unit_cost") if getattr(self, name) is None}
+        return {name: value for name, value in handler(self).items() if name not in absent}
 
 
 class DecisionInputs(Payload):
