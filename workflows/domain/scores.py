@@ -72,6 +72,10 @@ class ScoringRow(Payload):
     reserved_units: int = 0
     sold_today_units: int = Field(default=0, ge=0)
     """Demand of day 0 that was served already: `on_hand_units` is net of it, so only the rest of the day is to come."""
+    day_elapsed_permille: int | None = Field(default=None, ge=0, le=1000)
+    """The share of a usual day's sales that is done by now at this location; None where nobody knows."""
+    day_clump_permille: int | None = Field(default=None, ge=0, le=1000)
+    """How sales clump there: the chance that two units of one item and day left in one sale."""
     open_receipts: tuple[OpenReceipt, ...] = ()
     lead_times: LeadTimes
     review_days: int = Field(ge=1)
