@@ -13,12 +13,12 @@ worker that does not know a limit must not decide without it.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise, product
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     Field,
-    PrivateAttr,
     SerializerFunctionWrapHandler,
     field_validator,
     model_serializer,
@@ -129,8 +129,6 @@ class Policy(Document):
     """Days that one order should last beyond its lead time. None: what the catalog says for each sourcing."""
     overrides: tuple[Override, ...] = ()
 
-    _indexed: tuple[tuple[Override, ...], Mapping[Place, Override]] | None = PrivateAttr(default=None)
-
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({
         "version", "auto_value_limit", "soon_risk_limit", "soon_lost_value_limit", "usual_quantity_factor",
         "costly_if_wrong_limit", "stale_after_hours", "refused_memory_days", "tolerance_share", "remind_after_hours",
@@ -194,16 +192,23 @@ class Policy(Document):
                 chosen[name], scopes[name] = getattr(winner, name), winner.words
         return Limits.of(chosen, scopes)
 
+    @cached_property
+    def _index(self) -> tuple[tuple[Override, ...], Mapping[Place, Override]]:
+        return self.overrides, _by_scope(self.overrides)
+
     def _matching(self, place: Place) -> Sequence[Override]:
         """The overrides whose scope holds this place: looked up, because there may be thousands of them."""
         if not self.overrides:
             return ()
-        # A changed copy of a policy takes this attribute along, so it is believed only for the very same overrides.
-        if self._indexed is None or self._indexed[0] is not self.overrides:
-            self._indexed = self.overrides, {override.scope: override for override in self.overrides}
-        index = self._indexed[1]
+        known, index = self._index
+        if known is not self.overrides:  # a changed copy of a policy takes the index of its original along
+            index = _by_scope(self.overrides)
         scopes = (Place(*names) for names in product(*((name, "") if name else ("",) for name in place)))
         return [index[scope] for scope in scopes if scope in index]
+
+
+def _by_scope(overrides: Sequence[Override]) -> Mapping[Place, Override]:
+    return {override.scope: override for override in overrides}
 
 
 def _pairs(policy: Policy) -> Sequence[tuple[str, Decimal | None, Decimal | None]]:
