@@ -4,9 +4,12 @@ A day that sold more than its share by now is a bigger day than was forecast, a 
 what was sold, so scoring needs the law of the *rest*: R = D - s, given that s is sold when f of a day usually is.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from activities.learning.windows import Floats, Ints
+from workflows.domain.scores import ScoringRow
 
 PERMILLE = 1_000
 USUAL_CLUMP_PERMILLE = 250
@@ -23,6 +26,13 @@ FINE = 2**30
 """Weights are cut to whole multiples of the largest weight / FINE before anything is compared."""
 EARLIEST_PERMILLE = 10
 """Sales before the day has begun count as if this share of it were over."""
+
+
+def day_so_far(rows: Sequence[ScoringRow]) -> tuple[Ints, Ints]:
+    """What `remaining_today` asks of each row besides its sales: [rows] elapsed (-1: nobody knows) and clumping."""
+    elapsed = [-1 if row.day_elapsed_permille is None else row.day_elapsed_permille for row in rows]
+    clumps = [USUAL_CLUMP_PERMILLE if row.day_clump_permille is None else row.day_clump_permille for row in rows]
+    return np.array(elapsed, dtype=np.int64), np.array(clumps, dtype=np.int64)
 
 
 def remaining_today(

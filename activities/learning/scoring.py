@@ -13,6 +13,7 @@ from activities.learning import risk
 from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.drivers import drivers_of
 from activities.learning.forecasting import COLD_START, Forecast, forecast
+from activities.learning.intraday import day_so_far, remaining_today
 from activities.learning.lead_time import LeadTimeLaw, arrival_days, lead_time_law
 from activities.learning.model_file import Model, unpack
 from activities.learning.waiting import waiting_risk
@@ -82,7 +83,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
     to_come = demand.copy()
     sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)
-    to_come[:, 0] = np.maximum(demand[:, 0] - sold[:, None], 0)
+    to_come[:, 0] = remaining_today(demand[:, 0], sold, *day_so_far(rows))
     projected = risk.project(to_come, arrivals, stock, lead, review)
     protected = risk.cumulated(demand, protection)
     until_tomorrow = risk.cumulated(to_come, lead + 1)

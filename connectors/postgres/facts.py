@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
+from connectors.postgres import rhythm
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
@@ -69,6 +70,8 @@ async def gather(
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
     lead_times = await _lead_times(cursor, options, keys["today"])
+    await cursor.execute(rhythm.SELECT)
+    rhythms = await cursor.fetchall()
     gathered = []
     for row in rows:
         key = row["location"], row["item"]
@@ -89,6 +92,7 @@ async def gather(
             on_hand_units=position.on_hand_units,
             reserved_units=position.reserved_units,
             sold_today_units=sold_today.get(key, 0),
+            **rhythm.so_far(rhythms, key[0], clock, through),
             open_receipts=receipts.get(key, ()),
             lead_times=lead_times[first.sourcing.supplier, row["location"]].model_copy(
                 update={"promised_days": first.sourcing.lead_time_days}

@@ -7,24 +7,26 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import DictRow
 
+from connectors.postgres import rhythm, sweeping
 from workflows.domain.identity import digest
 from workflows.domain.needs import MAX_BATCH, NeedBatch, NeedCause
 
-# A position is due when it was never assessed, is below its watch level, or (in a sweep) was not looked at for a week;
-# never while a need is open, while it rests after a rejection, or twice within an hour of the business clock (a sweep:
-# within one tick), so that a busy till on a live clock does not ask the same question with every sale.
+# A position is due when it was never assessed, is below its watch level (the hourly sweep: the level as today's sales
+# have moved it), or (in a daily sweep) was not looked at for a week; never while a need is open, while it rests after a
+# rejection, or twice within an hour of the business clock (a daily sweep: within one tick), so that a busy till on a
+# live clock does not ask the same question with every sale.
 _OPEN = """
 WITH due AS (
     SELECT p.location, p.item, c.watermark, k.traceparent
     FROM position p
     JOIN business_clock c USING (location)
     JOIN item USING (item)
-    JOIN unnest(%(locations)s::text[], %(items)s::text[], %(traceparents)s::text[])
-        AS k (location, item, traceparent) USING (location, item)
+    JOIN unnest(%(locations)s::text[], %(items)s::text[], %(traceparents)s::text[], %(levels)s::bigint[])
+        AS k (location, item, traceparent, level) USING (location, item)
     WHERE (p.last_assessed_at IS NULL
            OR (p.last_assessed_at < c.watermark
                AND (%(sweep)s OR p.last_assessed_at <= c.watermark - interval '1 hour')
-               AND (p.on_hand_units + p.on_order_units - p.reserved_units < p.watch_level_units
+               AND (p.on_hand_units + p.on_order_units - p.reserved_units < coalesce(k.level, p.watch_level_units)
                     OR (%(sweep)s AND p.last_assessed_at < c.watermark - interval '7 days'))))
       AND (p.quiet_until IS NULL OR p.quiet_until <= c.watermark)
       AND EXISTS (SELECT 1 FROM sourcing s WHERE s.location = p.location AND s.item = p.item)
@@ -59,8 +61,13 @@ def open_needs(
     keys: Sequence[tuple[str, str]],
     cause: NeedCause,
     traceparents: Sequence[str | None] | None = None,
+    *,
+    levels: Sequence[int] | None = None,
 ) -> list[OpenedNeed]:
-    """Open a need for each of these (location, item) that is due; what was opened."""
+    """Open a need for each of these (location, item) that is due; what was opened.
+
+    `levels`: watch levels that stand in for the stored ones; only the hourly sweep has any.
+    """
     if not keys:
         return []
     cursor.execute(
@@ -69,8 +76,9 @@ def open_needs(
             "locations": [location for location, _ in keys],
             "items": [item for _, item in keys],
             "traceparents": list(traceparents) if traceparents else [None] * len(keys),
+            "levels": list(levels) if levels is not None else [None] * len(keys),
             "cause": str(cause),
-            "sweep": cause is NeedCause.SWEEP,
+            "sweep": cause is NeedCause.SWEEP and levels is None,
         },
     )
     return [OpenedNeed(**row) for row in cursor.fetchall()]
@@ -80,17 +88,21 @@ def advance_clock(
     cursor: psycopg.Cursor[DictRow], location: str, through: datetime, traceparent: str | None = None
 ) -> list[OpenedNeed]:
     """Move a location's business clock forward (never back). When a day has closed: note which items ended it without
-    stock, and sweep the location for needs. Returns the needs that the sweep opened."""
+    stock, learn at which hours it sold, and sweep the location for needs; when only an hour has: sweep what moved in
+    it. Returns the needs that the sweep opened."""
     cursor.execute(
         """INSERT INTO business_clock AS c (location, watermark) VALUES (%(location)s, %(through)s)
            ON CONFLICT (location) DO UPDATE SET watermark = %(through)s, moved_at = clock_timestamp()
            WHERE c.watermark < %(through)s
-           RETURNING swept_through""",
+           RETURNING swept_hour, date_trunc('hour', watermark, 'UTC') AS hour""",
         {"location": location, "through": through},
     )
     moved = cursor.fetchone()
     if moved is None:
         return []
+    hour_closed = moved["swept_hour"] is None or moved["swept_hour"] < moved["hour"]
+    if hour_closed:
+        cursor.execute("UPDATE business_clock SET swept_hour = %s WHERE location = %s", [moved["hour"], location])
     cursor.execute(
         """WITH before AS (
                SELECT location, swept_through, (watermark AT TIME ZONE 'UTC')::date - 1 AS day FROM business_clock
@@ -115,11 +127,17 @@ def advance_clock(
                      WHERE m.location = p.location AND m.item = p.item AND m.occurred_at < e.midnight)
                ON CONFLICT DO NOTHING
            )
-           SELECT day FROM closed""",
+           SELECT first, day FROM closed""",
         {"location": location},
     )
-    if cursor.fetchone() is None:
-        return []
+    closed = cursor.fetchone()
+    if closed is None:
+        if not hour_closed or moved["swept_hour"] is None:
+            return []
+        levels = sweeping.moved_levels(cursor, location, moved["swept_hour"], moved["hour"])
+        keys = [(location, item) for item in levels]
+        return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys), levels=list(levels.values()))
+    rhythm.learn(cursor, location, closed["first"], closed["day"])
     cursor.execute("SELECT item FROM position WHERE location = %s", [location])
     keys = [(location, row["item"]) for row in cursor.fetchall()]
     return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys))

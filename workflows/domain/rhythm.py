@@ -24,6 +24,9 @@ CLUMP_PAIRS = 500
 USUAL_CLUMP_PERMILLE = 250
 """Without evidence: of two units sold of one item on one day, this share goes in one basket."""
 
+ENOUGH_SALES = 300
+"""With fewer sales seen anywhere nobody knows when shops are open: better no signal than a wrong one."""
+
 
 class DayRhythm(Payload):
     """What was seen of the day at one location and at all. `*_sales` count sale events by hour of the UTC day."""
@@ -34,6 +37,11 @@ class DayRhythm(Payload):
     """Pairs of units that left in the same sale ..."""
     same_day_pairs: int = Field(default=0, ge=0)
     """... of all pairs of units of one item that were sold on the same day."""
+
+    @property
+    def known(self) -> bool:
+        """Whether enough was seen to speak of a usual day."""
+        return sum(self.all_sales) >= ENOUGH_SALES
 
     def elapsed_permille(self, moment: datetime) -> int:
         """The share of a usual day's sales that is done by this instant, in thousandths, 0 to 1000.
