@@ -23,6 +23,7 @@ MILK = Place(item="MILK", category="dairy", supplier="acme", location="LEEDS")
 CHANGES: dict[str, Any] = {
     "review_value_limit": "5000", "last_order_factor": "2", "cover_cap_days": 90, "price_deviation_limit": "0.05",
     "autonomy": "L4", "service": {"measure": "fill", "target": "0.98"}, "review_days": 7,
+    "attention": {"minutes": 5},
     "overrides": [{"category": "dairy", "auto_value_limit": "10"}],
 }  # fmt: skip
 

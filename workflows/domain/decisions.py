@@ -5,13 +5,14 @@ How it is reached is in `deciding`; here is what is recorded, and the hash that 
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from workflows.domain.catalog import Item, Money, Sourcing, Supplier
 from workflows.domain.identity import Digest, Instant, Payload, digest
 from workflows.domain.needs import Need
+from workflows.domain.offers import JointOrder, Outlook, Stakes, SupplierChoice
 from workflows.domain.policies import RiskTier, RuleFired
 from workflows.domain.positions import Position
 from workflows.domain.quantities import Amount, WaterfallStep
@@ -23,6 +24,7 @@ class HoldReason(StrEnum):
 
     COVERED = "covered"
     CHEAPER_TO_WAIT = "cheaper_to_wait"
+    BELOW_MINIMUM_VALUE = "below_minimum_value"
     NO_DEMAND = "no_demand"
 
 
@@ -36,12 +38,28 @@ class SupplyOption(Payload):
     last_units: int | None = None
     last_unit_cost: Money | None = None
     """Of the newest order of this item for this location that this supplier took; None when there is none."""
+    outlook: Outlook | None = None
+    """What the future looks like if this option delivers; None: the scores of the inputs are the ones for it."""
+    deliveries: int = Field(default=0, ge=0)
+    deliveries_kept: int = Field(default=0, ge=0)
+    """Deliveries of the supplier that are known, and those of them that came on time and in full."""
+    company_lines: int = Field(default=0, ge=0)
+    company_value: Money = Decimal(0)
+    """Lines, and their value, that will go from this supplier to this location whatever is decided here."""
+    lines_expected: int = Field(default=1, ge=1)
+    """Lines of this batch among which the fixed cost of an order might be shared."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({"sourcing", "supplier", "ordered_before", "refused_at"})
 
     @model_serializer(mode="wrap")
     def _as_before_where_nothing_is_known(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Evidence from before these two were recorded keeps its bytes, and so its digest."""
-        absent = {name for name in ("last_units", "last_unit_cost") if getattr(self, name) is None}
-        return {name: value for name, value in handler(self).items() if name not in absent}
+        """Evidence from before a field was recorded keeps its bytes, and so its digest."""
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if name in self.FIRST_FIELDS or getattr(self, name) != fields[name].default
+        }
 
 
 class DecisionInputs(Payload):
@@ -61,6 +79,8 @@ class DecisionInputs(Payload):
     """Newest fact about this location, on the business clock."""
     clock: Instant
     currency: str = "EUR"
+    joint: JointOrder | None = None
+    """The order that this line would join; None: it is decided alone and bears the whole fixed cost."""
 
 
 class NeedFacts(Payload):
@@ -71,6 +91,8 @@ class NeedFacts(Payload):
     position: Position
     options: tuple[SupplyOption, ...]
     row: ScoringRow
+    alternatives: tuple[ScoringRow, ...] = ()
+    """The same need with the lead times and the review period of each other supplier that may be asked."""
     ordered_before: bool
     largest_receipt_units: int | None
     data_through: Instant
@@ -83,6 +105,7 @@ class Hold(Payload):
     reason: HoldReason
     sentence: str
     waterfall: tuple[WaterfallStep, ...] = ()
+    stakes: Stakes | None = None
 
 
 class Proposal(Payload):
@@ -104,6 +127,8 @@ class Proposal(Payload):
     """EC(0): the same if nothing is ordered."""
     safety_units: int
     """q(tau) - q(1/2): what uncertainty adds."""
+    choice: SupplierChoice | None = None
+    stakes: Stakes | None = None
 
 
 Verdictable = Annotated[Hold | Proposal, Field(discriminator="kind")]

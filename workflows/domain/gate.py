@@ -11,6 +11,7 @@ from typing import NamedTuple
 from workflows.domain.decisions import DecisionInputs, SupplyOption
 from workflows.domain.identity import Payload, digest
 from workflows.domain.limits import Autonomy, Limits, Place, ServiceMeasure
+from workflows.domain.offers import Stakes
 from workflows.domain.policies import Policy, RiskTier, RuleCode, RuleFired
 from workflows.domain.quantities import expected_cost
 
@@ -61,13 +62,16 @@ def gate(
     value: Decimal,
     cost: Decimal,
     holding: Decimal,
+    stakes: Stakes | None = None,
 ) -> Gated:
     """Who must agree to `units` bought by `option` for `value`.
 
     `cost` is the expected cost with these units and `holding` what keeping one unit costs until the next order.
+    `stakes` are the order's figures, for the rule that weighs a person's time.
     """
     order = _Order(inputs, policy.limits_for(_place(inputs, option)), option, units, value)
     rules = [*_of_value(order), *_of_economy(order, cost, holding), *_of_history(order), *_of_change(order)]
+    rules += _of_attention(order, policy, stakes)
     rules += _of_autonomy(order, policy, asked=bool(rules))
     # What a rule says keeps its place among the others whatever fires: the order of the codes.
     rules.sort(key=lambda rule: _ORDER[rule.code])
@@ -125,6 +129,18 @@ def _of_economy(order: _Order, cost: Decimal, holding: Decimal) -> Iterator[Rule
             RuleCode.COSTLY_IF_WRONG,
             f"expected shortage and surplus still cost {avoidable:.2f} {inputs.currency} with this order",
         )
+
+
+def _of_attention(order: _Order, policy: Policy, stakes: Stakes | None) -> Iterator[RuleFired]:
+    """Science 3.3, the economic rule: a person is asked when the look is expected to save more than it costs."""
+    attention = policy.attention
+    if attention is None or stakes is None or order.limits.autonomy is Autonomy.L4:
+        return
+    benefit, price = attention.benefit(stakes), attention.price(stakes)
+    if benefit > price:
+        currency = order.inputs.currency
+        detail = f"a look is expected to save {benefit:.2f} {currency} and costs {price:.2f} {currency}"
+        yield _fired(RuleCode.WORTH_A_LOOK, detail)
 
 
 def _of_history(order: _Order) -> Iterator[RuleFired]:

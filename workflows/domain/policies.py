@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from workflows.domain.attention import Attention
 from workflows.domain.identity import Payload, digest
 from workflows.domain.limits import (
     Autonomy,
@@ -68,6 +69,7 @@ class RuleCode(StrEnum):
     STALE_INPUTS = "stale_inputs"
     SUPPLIER_REFUSED_LATELY = "supplier_refused_lately"
     COSTLY_IF_WRONG = "costly_if_wrong"
+    WORTH_A_LOOK = "worth_a_look"
     EVERY_ORDER_REVIEWED = "every_order_reviewed"
     AUDIT_SAMPLE = "audit_sample"
     SUGGESTION_ONLY = "suggestion_only"
@@ -127,6 +129,10 @@ class Policy(Document):
     """What to aim at instead of the economic target. None: what the costs of shortage and holding say."""
     review_days: Annotated[int, Field(ge=1, le=90)] | None = None
     """Days that one order should last beyond its lead time. None: what the catalog says for each sourcing."""
+    suppliers_by_rank: bool = False
+    """Order from the best-ranked supplier that is not blocked, whatever another one would cost."""
+    attention: Attention | None = None
+    """What a person's look is worth and costs: below that price the economic rule does not ask. None: not asked."""
     overrides: tuple[Override, ...] = ()
 
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({

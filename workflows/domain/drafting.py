@@ -1,0 +1,104 @@
+"""A draft is what one need would order by itself: supplier and quantity, before company and consent are asked for.
+
+Nothing is decided here about the fixed cost of an order, because lines share it; see `joining`.
+"""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from workflows.domain.decisions import DecisionInputs, HoldReason, SupplyOption
+from workflows.domain.gate import percent, service_target
+from workflows.domain.offers import SupplierChoice
+from workflows.domain.policies import Policy
+from workflows.domain.quantities import (
+    Economics,
+    Quantity,
+    SupplyTerms,
+    WaterfallStep,
+    choose_quantity,
+    order_statistic,
+    smallest_order,
+)
+from workflows.domain.supplying import choose, first_choice, holding_per_cover
+
+HALF = Decimal("0.5")
+
+
+class Draft(NamedTuple):
+    """One need on its own. `hold` says why nothing is ordered; without it `option` is None if nobody may be asked."""
+
+    inputs: DecisionInputs
+    """As they look from the option."""
+    target: Decimal
+    holding: Decimal
+    """Of one unit until the next order of its kind."""
+    steps: tuple[WaterfallStep, ...]
+    quantity: Quantity
+    option: SupplyOption | None = None
+    choice: SupplierChoice | None = None
+    hold: tuple[HoldReason, str] | None = None
+
+    @property
+    def gain(self) -> Decimal:
+        """EC(0) - EC(q*): what ordering is expected to save."""
+        return self.quantity.expected_cost_without - self.quantity.expected_cost
+
+    @property
+    def orders(self) -> bool:
+        """Whether it would order something from somebody."""
+        return self.hold is None and self.option is not None
+
+
+def draft(inputs: DecisionInputs, policy: Policy, *, shared: bool = False) -> Draft:
+    """What this need would order. Unless the fixed cost of the order is `shared`, it bears all of it."""
+    chosen = choose(inputs, policy)
+    option = chosen.option if chosen else None
+    inputs = chosen.inputs if chosen else inputs
+    order_cost = Decimal(0) if shared or option is None or option.company_lines else option.supplier.cost_per_order
+    scores, target = inputs.scores, service_target(inputs, policy)
+    holding = holding_per_cover(inputs, option or first_choice(inputs.options))
+    economics = Economics(
+        shortage_per_unit=inputs.shortage_per_unit, holding_per_unit=holding, order_cost=order_cost
+    )  # fmt: skip
+    terms = SupplyTerms.of(option.sourcing) if option else SupplyTerms()
+    quantity = choose_quantity(scores.requirement_units, target, terms, economics)
+    needed = order_statistic(scores.requirement_units, target)
+    found = Draft(
+        inputs, target, holding, need_steps(inputs, needed, target), quantity, option,
+        chosen.choice if chosen else None,
+    )  # fmt: skip
+    allowed = 1 - target
+    if scores.demand_p90 == 0 and needed <= 0:
+        return found._replace(hold=(HoldReason.NO_DEMAND, "No demand is expected, so nothing is ordered."))
+    if needed <= 0 or scores.stockout_risk <= allowed:
+        sentence = (
+            f"Stock suffices: the risk of running out before the next chance to order is "
+            f"{percent(scores.stockout_risk)}, at most {percent(allowed)} is accepted."
+        )
+        return found._replace(hold=(HoldReason.COVERED, sentence))
+    if option and quantity.units == 0:
+        sentence = (
+            f"Waiting is cheaper: ordering at least {smallest_order(option.sourcing)} units would cost more than the "
+            f"{quantity.expected_cost_without:.2f} {inputs.currency} expected without an order."
+        )
+        return found._replace(hold=(HoldReason.CHEAPER_TO_WAIT, sentence))
+    return found
+
+
+def need_steps(inputs: DecisionInputs, needed: int, target: Decimal) -> tuple[WaterfallStep, ...]:
+    """From demand to the net requirement: the numbers that a planner checks first."""
+    scores, position = inputs.scores, inputs.position
+    return (
+        WaterfallStep(
+            step="demand", units=int(scores.demand_p50.to_integral_value()),
+            rule=f"median demand over {scores.protection_days} days (lead time + review)",
+        ),
+        WaterfallStep(
+            step="net of stock", units=order_statistic(scores.requirement_units, HALF),
+            rule=f"less {position.on_hand_units} on hand and {position.on_order_units} on order, "
+            f"plus {position.reserved_units} reserved, projected day by day",
+        ),
+        WaterfallStep(
+            step="safety", units=needed, rule=f"enough in {percent(target)} of the futures instead of half of them"
+        ),
+    )  # fmt: skip

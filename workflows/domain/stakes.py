@@ -1,0 +1,68 @@
+"""The figures that say how much hangs on a decision: last safe order time, money at risk, worst futures, surplus."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from workflows.domain.decisions import DecisionInputs
+from workflows.domain.identity import Instant
+from workflows.domain.offers import Stakes
+from workflows.domain.orders import order_cycle
+from workflows.domain.quantities import CENT, Quantity, expected_cost
+
+TAIL = 5, 100
+"""The worst twentieth of the futures."""
+TENTH = Decimal("0.1")
+
+
+def stakes(
+    inputs: DecisionInputs, target: Decimal, holding: Decimal, quantity: Quantity, *, share: Decimal = Decimal(0)
+) -> Stakes:
+    """The figures of `quantity`, an order that bears no fixed cost of its own; `share` is what it bears of the joint
+    one. `holding` is that of one unit until the next order of its kind."""
+    scores, shortage = inputs.scores, inputs.shortage_per_unit
+    sample, units, allowed = scores.requirement_units, quantity.units, 1 - target
+    order_by, open_end = last_safe_order_time(inputs, allowed)
+    surplus = Decimal(sum(units - n for n in sample if n < units)) / len(sample)
+    per_day = scores.demand_p50 / max(1, scores.protection_days)
+    return Stakes(
+        order_by=order_by, order_by_or_later=open_end, late_already=scores.stockout_risk_soon > allowed,
+        expected_lost_value=_money(shortage * scores.expected_lost_units),
+        unavoidable_lost_value=_money(shortage * scores.lost_before_units),
+        cost_without=quantity.expected_cost_without, cost_with=quantity.expected_cost,
+        cost_pack_less=quantity.expected_cost_one_pack_less, cost_pack_more=quantity.expected_cost_one_pack_more,
+        cost_unavoidable=expected_cost([min(0, n) for n in sample], 0, Decimal(0), holding),
+        cvar_95=cvar(sample, units, shortage, holding),
+        overstock_days=(surplus / per_day).quantize(TENTH, rounding=ROUND_HALF_EVEN) if per_day else Decimal(0),
+        order_cost_share=share,
+    )  # fmt: skip
+
+
+def last_safe_order_time(inputs: DecisionInputs, allowed: Decimal) -> tuple[Instant | None, bool]:
+    """The cutoff of the latest order cycle that keeps the risk within `allowed`, and whether it may be later still.
+
+    The risk of ordering d days later is `Scores.waiting_risk`; where already one day is too risky, it is the next
+    cutoff. None when the scores do not say.
+    """
+    risks = inputs.scores.waiting_risk
+    if not risks:
+        return None, False
+    days = next((later for later, risk in enumerate(risks) if risk > allowed), len(risks))
+    return order_cycle(inputs.clock + timedelta(days=days))[1], days == len(risks)
+
+
+def cvar(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:
+    """CVaR_95: the mean loss in the worst 5 % of the futures; where that cuts a future in two, its part counts.
+
+    `sample` holds whole units, `shortage` and `holding` are money per unit; the loss of a future n is
+    shortage (n - q)+ + holding (q - n)+ (Rockafellar and Uryasev 2000, for a finite sample).
+    """
+    losses = sorted((shortage * max(0, n - units) + holding * max(0, units - n) for n in sample), reverse=True)
+    part, whole = TAIL
+    full, rest = divmod(len(losses) * part, whole)
+    worst = sum(losses[:full], Decimal(0)) * whole + (losses[full] * rest if rest else 0)
+    return _money(worst / (len(losses) * part))
+
+
+def _money(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, rounding=ROUND_HALF_EVEN)
