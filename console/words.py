@@ -7,7 +7,8 @@ from workflows.domain.decisions import HoldReason
 from workflows.domain.ledger import EntryType
 from workflows.domain.models import ModelStatus
 from workflows.domain.orders import OrderState
-from workflows.domain.policies import RuleCode
+from workflows.domain.policies import RiskTier, RuleCode
+from workflows.domain.policy_changes import ChangeKind, ChangeState
 
 
 class Word(NamedTuple):
@@ -27,6 +28,7 @@ RULES: dict[str, Word] = {
     RuleCode.LITTLE_HISTORY: Word("Little history", "history"),
     RuleCode.STALE_INPUTS: Word("Old figures", "clock", "warn"),
     RuleCode.SUPPLIER_REFUSED_LATELY: Word("Supplier refused lately", "cross", "bad"),
+    RuleCode.WORTH_A_LOOK: Word("Worth a look", "scales"),
     RuleCode.COSTLY_IF_WRONG: Word("Costly if wrong", "scales", "warn"),
     RuleCode.VALUE_ABOVE_ANY_LIMIT: Word("Above every limit", "coin", "bad"),
     RuleCode.MORE_THAN_LAST_ORDER: Word("More than last time", "up", "warn"),
@@ -66,6 +68,7 @@ REASONS: dict[str, str] = {
 HOLDS: dict[str, str] = {
     HoldReason.COVERED: "Stock suffices",
     HoldReason.CHEAPER_TO_WAIT: "Waiting is cheaper",
+    HoldReason.BELOW_MINIMUM_VALUE: "Below the supplier's minimum order",
     HoldReason.NO_DEMAND: "No demand expected",
 }
 
@@ -89,11 +92,34 @@ MODELS: dict[str, Word] = {
     ModelStatus.REFUSED: Word("Refused by the gate", "cross", "bad"),
 }
 
+CHANGES: dict[str, Word] = {
+    ChangeState.PROPOSED: Word("Waits for a person", "clock", "warn"),
+    ChangeState.ADOPTED: Word("Adopted", "check", "good"),
+    ChangeState.REJECTED: Word("Rejected", "cross", "bad"),
+}
+
+CHANGE_KINDS: dict[str, str] = {
+    ChangeKind.POLICY: "Limits",
+    ChangeKind.SERVICE_TARGET: "Service target and safety stock",
+    ChangeKind.REVIEW_PERIOD: "Review period",
+}
+
+OUTCOMES: dict[str, Word] = {
+    "hold": Word("Nothing ordered", "dash"),
+    RiskTier.AUTO: Word("Released by policy", "check", "good"),
+    RiskTier.REVIEW: Word("A person decides", "clock", "warn"),
+    RiskTier.BLOCKED: Word("Blocked", "cross", "bad"),
+}
+
 ENTRIES: dict[str, str] = {
     EntryType.EVENTS_ACCEPTED: "Events were accepted",
     EntryType.HISTORY_IMPORTED: "Recorded history was imported",
     EntryType.CATALOG_CHANGED: "The catalog changed",
     EntryType.POLICY_ADOPTED: "A policy was adopted",
+    EntryType.POLICY_PROPOSED: "A policy change was proposed",
+    EntryType.POLICY_APPROVED: "A policy change was approved",
+    EntryType.POLICY_REJECTED: "A policy change was rejected",
+    EntryType.POLICY_REFUSED: "An answer to a policy change was refused",
     EntryType.HOLDS_RECORDED: "Recorded as a hold",
     EntryType.DECISION_PROPOSED: "A proposal was made",
     EntryType.DECISION_RELEASED: "The proposal was released to a purchase order",
