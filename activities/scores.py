@@ -1,7 +1,7 @@
 """Does an assessment: loads a batch's facts, scores them in one pass, decides each and records all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from temporalio import activity
@@ -10,11 +10,13 @@ from workflows.domain.deciding import decide
 from workflows.domain.decisions import Decided, Decision, DecisionInputs, NeedFacts, Proposal
 from workflows.domain.errors import Unavailable
 from workflows.domain.identity import digest
+from workflows.domain.joining import join
 from workflows.domain.models import ModelVersion
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
-from workflows.domain.scores import Scores, Scoring
+from workflows.domain.scores import Scores, Scoring, ScoringRow
+from workflows.domain.supplying import outlook_of, spoken_for
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -62,22 +64,22 @@ class AssessmentActivities:
         return champion
 
     async def _decide(self, found: BatchFacts, champion: ModelVersion) -> list[Decided]:
-        """All needs in one vectorised pass; those that a person will look at are explained in a second, small one."""
+        """All needs, each with every supplier that may be asked, in one vectorised pass; those that a person will look
+        at are explained in a second, small one."""
         model = await asyncio.to_thread(self._store.get, champion.digest)
-        scored = await self._score(found.facts, model, explain=False)
+        rows = [row for facts in found.facts for row in _rows(facts)]
+        scored = await self._score(rows, model, explain=False)
         # In a thread: hashing hundreds of inputs would keep the event loop from everybody else's heartbeats.
         decided = await asyncio.to_thread(_decided_all, found, scored, champion)
         gated = [n for n, one in enumerate(decided) if _needs_a_person(one)]
-        explained = await self._score([found.facts[n] for n in gated], model, explain=True)
-        for n, scores in zip(gated, explained, strict=True):
-            decided[n] = _decided(found.facts[n], scores, found, champion)
+        speaking = [_spoken(found.facts[n], decided[n]) for n in gated]
+        for n, scores in zip(gated, await self._score(speaking, model, explain=True), strict=True):
+            inputs = decided[n].inputs.model_copy(update={"scores": scores})
+            decided[n] = _decided(inputs, found, champion)
         return decided
 
-    async def _score(self, facts: Sequence[NeedFacts], model: bytes, *, explain: bool) -> list[Scores]:
-        if not facts:
-            return []
-        rows = [fact.row for fact in facts]
-        return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain)
+    async def _score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool) -> list[Scores]:
+        return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain) if rows else []
 
 
 @asynccontextmanager
@@ -102,17 +104,46 @@ def _needs_a_person(decided: Decided) -> bool:
     return isinstance(result, Proposal) and result.tier is RiskTier.REVIEW
 
 
+def _rows(facts: NeedFacts) -> tuple[ScoringRow, ...]:
+    """What is scored of one need: it, and it as it looks with each other supplier."""
+    return facts.row, *facts.alternatives
+
+
+def _spoken(facts: NeedFacts, decided: Decided) -> ScoringRow:
+    """The row of the supplier that the decision took."""
+    result = decided.decision.result
+    supplier = result.supplier if isinstance(result, Proposal) else facts.row.supplier
+    return next((row for row in facts.alternatives if row.supplier == supplier), facts.row)
+
+
 def _decided_all(found: BatchFacts, scored: Sequence[Scores], champion: ModelVersion) -> list[Decided]:
-    return [_decided(facts, scores, found, champion) for facts, scores in zip(found.facts, scored, strict=True)]
+    """Each need with the supplier that is best for it, then the orders that they share, then the decisions."""
+    told, policy = iter(scored), found.policy
+    inputs = []
+    for facts in found.facts:
+        by_supplier = {row.supplier: scores for row, scores in zip(_rows(facts), told, strict=False)}
+        inputs.append((_inputs(facts, by_supplier, found), by_supplier))
+    joined = join([one for one, _ in inputs], policy)
+    return [
+        _decided(spoken_for(one, by_supplier, policy), found, champion)
+        for one, (_, by_supplier) in zip(joined, inputs, strict=True)
+    ]
 
 
-def _decided(facts: NeedFacts, scores: Scores, found: BatchFacts, champion: ModelVersion) -> Decided:
-    inputs = DecisionInputs(
+def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -> DecisionInputs:
+    own = facts.row.supplier
+    options = tuple(
+        option.model_copy(update={"outlook": outlook_of(scores[option.sourcing.supplier])})
+        if option.sourcing.supplier in scores and option.sourcing.supplier != own
+        else option
+        for option in facts.options
+    )
+    return DecisionInputs(
         need=facts.need,
         item=facts.item,
         position=facts.position,
-        options=facts.options,
-        scores=scores,
+        options=options,
+        scores=scores[own],
         shortage_per_unit=facts.row.shortage_per_unit,
         holding_per_unit_day=facts.row.holding_per_unit_day,
         ordered_before=facts.ordered_before,
@@ -121,8 +152,11 @@ def _decided(facts: NeedFacts, scores: Scores, found: BatchFacts, champion: Mode
         clock=found.batch.clock,
         currency=found.currency,
     )
+
+
+def _decided(inputs: DecisionInputs, found: BatchFacts, champion: ModelVersion) -> Decided:
     decision = Decision(
-        decision_id=facts.need.need_id,
+        decision_id=inputs.need.need_id,
         revision=found.revision + 1,
         decided_at=found.batch.clock,
         result=decide(inputs, found.policy),

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import rhythm
+from connectors.postgres import rhythm, supply
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
@@ -65,6 +65,8 @@ async def gather(
     positions = await _positions(cursor, keys)
     items = await _items(cursor, keys)
     options = await _options(cursor, keys)
+    needs = [row["need_id"] for row in rows]
+    options = await supply.with_history(cursor, options, clock, keys["today"], needs)
     histories, promotions = await _histories(cursor, keys)
     receipts = await _open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
@@ -99,7 +101,7 @@ async def gather(
             )
             if first
             else LeadTimes(promised_days=0),
-            review_days=first.sourcing.review_days if first else 1,
+            review_days=supply.cover_days(first, offered) if first else 1,
             shortage_per_unit=max(Decimal("0.01"), item.price - cost) + item.goodwill_per_unit,
             holding_per_unit_day=(cost * holding_rate / DAYS_PER_YEAR).quantize(Decimal("0.000001")),
         )
@@ -110,6 +112,7 @@ async def gather(
         gathered.append(
             NeedFacts(
                 need=need, item=item, position=position, options=tuple(offered), row=scoring,
+                alternatives=supply.alternatives(scoring, offered, lead_times) if first else (),
                 ordered_before=ordered_before, largest_receipt_units=largest, data_through=through,
             )
         )  # fmt: skip
@@ -138,7 +141,7 @@ async def _items(cursor: Cursor, keys: dict[str, Any]) -> dict[str, Item]:
 
 async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[SupplyOption]]:
     await cursor.execute(
-        f"""SELECT s.*, u.name, u.blocked, u.cost_per_order,
+        f"""SELECT s.*, u.name, u.blocked, u.cost_per_order, u.minimum_order_value,
                    EXISTS (SELECT 1 FROM observed_lead_time t WHERE t.supplier = s.supplier)
                    OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = s.supplier
                               AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,

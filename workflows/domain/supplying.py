@@ -11,7 +11,7 @@ lasts until the cheapest one could have taken over (`bridging_days`); so expedit
 pays when the loss that it avoids exceeds its premium. The same inputs give the same choice in any order of the options.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import cache
 from math import comb
@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, SupplyOption
 from workflows.domain.gate import service_target
-from workflows.domain.offers import Offer, SupplierChoice
+from workflows.domain.offers import Offer, Outlook, SupplierChoice
 from workflows.domain.policies import Policy
 from workflows.domain.quantities import CENT, Economics, SupplyTerms, choose_quantity
-from workflows.domain.scores import Probability
+from workflows.domain.scores import Probability, Scores
 
 RISK_WEIGHT = Decimal("0.05")
 """Gamma: a delivery that is late or short costs this share of the margin of its units, on top of what the lead times
@@ -86,6 +86,28 @@ def as_seen_from(inputs: DecisionInputs, option: SupplyOption) -> DecisionInputs
         return inputs
     own = {name: getattr(option.outlook, name) for name in type(option.outlook).model_fields}
     return inputs.model_copy(update={"scores": inputs.scores.model_copy(update=own)})
+
+
+def outlook_of(scores: Scores) -> Outlook:
+    """The part of the scores that depends on who delivers."""
+    return Outlook(**{name: getattr(scores, name) for name in Outlook.model_fields})
+
+
+def spoken_for(inputs: DecisionInputs, scores: Mapping[str, Scores], policy: Policy) -> DecisionInputs:
+    """The same inputs with the full scores (by supplier) of the one that is chosen, and the outlook of every other."""
+    chosen = choose(inputs, policy)
+    if chosen is None or chosen.option.sourcing.supplier not in scores:
+        return inputs
+    supplier = chosen.option.sourcing.supplier
+
+    def seen(option: SupplyOption) -> SupplyOption:
+        own = scores.get(option.sourcing.supplier)
+        told = None if own is None or option.sourcing.supplier == supplier else outlook_of(own)
+        return option.model_copy(update={"outlook": told})
+
+    return inputs.model_copy(
+        update={"scores": scores[supplier], "options": tuple(map(seen, inputs.options))}
+    )  # fmt: skip
 
 
 def holding_per_cover(inputs: DecisionInputs, option: SupplyOption | None) -> Decimal:
