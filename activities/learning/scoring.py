@@ -10,11 +10,12 @@ from decimal import Decimal
 import numpy as np
 
 from activities.learning import risk
+from activities.learning.arrivals import arrivals_of
 from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.drivers import drivers_of
 from activities.learning.forecasting import COLD_START, Forecast, forecast
 from activities.learning.intraday import day_so_far, remaining_today
-from activities.learning.lead_time import LeadTimeLaw, arrival_days, lead_time_law
+from activities.learning.lead_time import lead_time_law
 from activities.learning.model_file import Model, unpack
 from activities.learning.waiting import waiting_risk
 from activities.learning.windows import AHEAD_DAYS, Ints, Windows, windows_of
@@ -79,7 +80,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     said = forecast(model, windows, horizon)
     demand = _demand(said, tables)
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
-    arrivals = np.stack([_arrivals(*each, demand.shape[1]) for each in zip(rows, laws, tables, strict=True)])
+    arrivals = arrivals_of(rows, tables, demand.shape[1])
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
     to_come = demand.copy()
     sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)
@@ -123,18 +124,6 @@ def _demand(said: Forecast, tables: Ints) -> Ints:
         own = tables[said.cold_rows]
         demand[said.cold_rows] = said.cold.scenarios(own[:, :days], own[:, risk.RATE_COLUMN], days)
     return demand
-
-
-def _arrivals(row: ScoringRow, law: LeadTimeLaw, table: Ints, days: int) -> Ints:
-    """Units that open orders bring, per day and scenario; each receipt has its own permutation."""
-    arrivals = np.zeros((days, risk.SCENARIOS), dtype=np.int64)
-    everywhere = np.arange(risk.SCENARIOS)
-    for number, receipt in enumerate(row.open_receipts):
-        column = risk.RECEIPT_COLUMN + number % risk.RECEIPT_COLUMNS
-        day = arrival_days(receipt, law, risk.SCENARIOS)[table[column]]
-        inside = day < days
-        arrivals[day[inside], everywhere[inside]] += receipt.units
-    return arrivals
 
 
 def _days(knots: Ints, last_day: date) -> tuple[DayForecast, ...]:

@@ -47,14 +47,56 @@ class OpenReceipt(Payload):
     ordered_days_ago: int = Field(ge=0)
     expected_in_days: int | None = None
     """What the supplier last said, counted from the day of scoring; None when it said nothing."""
+    revised: bool = False
+    """The supplier has taken back its first word about the day: it is `expected_in_days` that is judged."""
+    shipped_days_ago: int | None = None
+    """When the supplier said that the goods are on their way; None while it has not."""
+    promised_days: int | None = None
+    """The day that was promised first (by the supplier, else by the catalog), counted from the order."""
+    dated: bool = False
+    """Whether the supplier itself named that day for this order."""
+    order_units: int = Field(default=0, ge=0)
+    order_lines: int = Field(default=0, ge=0)
+    order_value: Decimal = Field(default=Decimal(0), ge=0)
+    """The whole order that the line is on: units, lines and value."""
+    late_risk: Probability | None = None
+    """Probability of coming after `expected_in_days`, when the caller knows it; else it is worked out when scored."""
+
+
+class KeptPromises(Payload):
+    """How often promised days were kept: orders of the last year that were judged by the day, and the late ones."""
+
+    judged: int = Field(default=0, ge=0)
+    late: int = Field(default=0, ge=0)
 
 
 class LeadTimes(Payload):
-    """Observed lead times of a supplier lane and of the supplier, in whole days, and the promised one."""
+    """Observed lead times of a supplier lane and of the supplier, in whole days, and the promised one.
+
+    One observation is one order: the days from ordering to the day on which most of it was sellable. What is still on
+    its way is an observation too: its age says how long the lead time is at least.
+    """
 
     lane_days: tuple[int, ...] = ()
     supplier_days: tuple[int, ...] = ()
     promised_days: int
+    lane_waiting: tuple[int, ...] = ()
+    supplier_waiting: tuple[int, ...] = ()
+    """Ages in days of the orders in flight: right-censored lead times."""
+    everyone_slips: tuple[int, ...] = ()
+    """Days beyond the promised ones (negative: early) over all suppliers: the prior of who has no history."""
+    lane_transport_days: tuple[int, ...] = ()
+    supplier_transport_days: tuple[int, ...] = ()
+    """The transport's share of the lead time: shipped to sellable, where the supplier says when it ships."""
+    slips: tuple[int, ...] = ()
+    """Days by which the supplier's orders missed (positive) the first day that the supplier itself named."""
+    revised_slips: tuple[int, ...] = ()
+    """The same for the last day named, of the orders whose first day was taken back."""
+    delivered_permille: tuple[int, ...] = ()
+    """Per settled order line of the supplier: the share of the units ordered that ever came, in thousandths."""
+    lane_kept: KeptPromises = KeptPromises()
+    supplier_kept: KeptPromises = KeptPromises()
+    everyone_kept: KeptPromises = KeptPromises()
 
 
 class ScoringRow(Payload):
