@@ -1,8 +1,9 @@
 """Plays a world into the engine, day by day, and waits for the engine at each stroke of the business clock.
 
-A day has three strokes: deliveries and 06:00 (orders are cut off and placed), the day's sales, midnight (the day is
-closed and swept for needs). What is published is a function of the world and of the stock that morning, which is noted
-before the day begins: a feed that is killed and started again publishes the same events, and the inbox knows them.
+A day has these strokes: deliveries and 06:00 (orders are cut off and placed), every third hour before which something
+happened (what moved is swept), midnight (the day is closed and swept for needs). What is published is a function of the
+world and of the stock that morning, which is noted before the day begins: a feed that is killed and started again
+publishes the same events, and the inbox knows them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import logging
 import time as wall
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from connectors.erp.supplier_control import SupplierControl
@@ -32,6 +34,9 @@ REPUBLISH_AFTER_SECONDS = 10.0
 """Events that the inbox does not get for so long are published again: the embedded broker forgets when it restarts."""
 GIVE_UP_AFTER_SECONDS = 120.0
 DELIVERIES_DONE = time(5, 45)
+STROKE_HOURS = 3
+"""A played clock strikes when so many hours are over, if anything happened in them. A live one follows the wall clock,
+and each of its hours is swept; to wait for the inbox every hour would make a demo half as slow again."""
 SOURCE = "feed/clock"
 
 Hook = Callable[[date], Awaitable[None]]
@@ -126,7 +131,7 @@ class WorldDriver:
         await self._strike(datetime.combine(day, time(CUTOFF_HOUR), tzinfo=UTC))
         await self.settle()
         events = await asyncio.to_thread(self._source.day, day, morning)
-        await self._tell(events)
+        await self._hours(day, events)
         arrived = await asyncio.to_thread(self._suppliers.emitted, _midnight(day + timedelta(days=1)))
         await self._strike(_midnight(day + timedelta(days=1)))
         await self.settle()
@@ -141,6 +146,20 @@ class WorldDriver:
         self._say(f"{day}: {len(events):,} events, {len(received)} deliveries")
         return on_hand
 
+    async def _hours(self, day: date, events: Sequence[Event]) -> None:
+        """The day's events, some hours at a time. They strike with the events that follow: their own are in by then."""
+        morning, midnight = datetime.combine(day, time(CUTOFF_HOUR), tzinfo=UTC), _midnight(day + timedelta(days=1))
+        hours = timedelta(hours=STROKE_HOURS)
+
+        def ends(event: Event) -> datetime:
+            return min(morning + hours * (max(event.time - morning, timedelta()) // hours + 1), midnight)
+
+        strokes: list[Event] = []
+        for through, happened in groupby(events, key=ends):
+            await self._tell([*strokes, *happened])
+            strokes = self._strokes(through) if through < midnight else []
+        await self._tell(strokes)
+
     async def _deliveries(self, through: datetime) -> None:
         await asyncio.to_thread(self._suppliers.advance, through)
         emitted = await asyncio.to_thread(self._suppliers.emitted, through)
@@ -153,17 +172,18 @@ class WorldDriver:
 
     async def _strike(self, through: datetime) -> None:
         """Every location's clock reaches this instant; all of its earlier events are in the inbox already."""
-        await self._tell(
-            [
-                Event.of(
-                    ClockAdvanced(location=place.location, through=through),
-                    id=f"{self._source.name}:{place.location}:{through.isoformat()}",
-                    source=SOURCE,
-                    time=through,
-                )
-                for place in self._source.catalog.locations
-            ]
-        )
+        await self._tell(self._strokes(through))
+
+    def _strokes(self, through: datetime) -> list[Event]:
+        return [
+            Event.of(
+                ClockAdvanced(location=place.location, through=through),
+                id=f"{self._source.name}:{place.location}:{through.isoformat()}",
+                source=SOURCE,
+                time=through,
+            )
+            for place in self._source.catalog.locations
+        ]
 
     async def _tell(self, events: Sequence[Event]) -> None:
         """Publish what the inbox does not have, and wait until it has all."""

@@ -141,6 +141,30 @@ async def test_a_day_is_deliveries_then_cutoff_then_sales_then_midnight_and_answ
     assert engine.happened == [
         "stock", "clock 03.00", "settled", "answers 02", "settled",
         "deliveries 03.05:45", "clock 03.06", "settled",
+        "sale", "clock 03.15", "clock 04.00", "settled", "answers 03", "settled",
+    ]  # fmt: skip
+
+
+class BusyWorld(SmallWorld):
+    """Its sales begin in the night, and the evening's are cancelled after midnight."""
+
+    def day(self, day: date, on_hand: Mapping[StockKey, int]) -> list[Event]:
+        def sale(hour: int, minute: int) -> Event:
+            moment = at(MONDAY, 0) + timedelta(hours=hour, minutes=minute)
+            body = SaleRecorded(item=ITEM, location=LOCATION, sale_id=f"{day}-{moment:%d.%H:%M}", units=1)
+            return Event.of(body, id=body.sale_id, source=self.name, time=moment)
+
+        return [sale(*moment) for moment in ((0, 1), (8, 59), (9, 0), (9, 59), (10, 0), (14, 30), (23, 10), (24, 1))]
+
+
+async def test_hours_strike_when_all_of_them_is_told_and_only_if_something_happened(journal: Path) -> None:
+    engine = Engine()
+
+    await driver(engine, journal, BusyWorld(days=1)).play()
+
+    begun = engine.happened.index("clock 03.06")
+    assert engine.happened[begun + 2 :] == [
+        "sale", "sale", "clock 03.09", "sale", "sale", "sale", "clock 03.12", "sale", "clock 03.15", "sale",
         "sale", "clock 04.00", "settled", "answers 03", "settled",
     ]  # fmt: skip
 
@@ -166,7 +190,7 @@ async def test_the_morning_is_noted_before_anything_of_the_day_is_published(jour
     assert noted["deliveries 04.05:45"] == "2025-03-04"
 
 
-STROKES = 21
+STROKES = 23
 """How often the engine is told something in two days: the feed is killed at each."""
 
 
