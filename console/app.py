@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console import api
+from console import api, planning
 from console.auth import Gate
 from console.desk import AnswerDesk
 from console.pages import api_docs, home, inbox, lists, models, sign_in, task
@@ -53,6 +53,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         lists.routes(ports, gate, pages),
         models.routes(ports, gate, pages),
         api_docs.routes(gate, pages),
+        planning.routes(ports, gate),
         api.routes(ports, answers, gate),
     ):
         app.include_router(router)

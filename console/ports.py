@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from workflows.domain.planning import Planning
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
@@ -40,5 +41,7 @@ class ConsolePorts:
     passive: bool = False
     """Proposals are recorded and nothing is sent: said on every page."""
     clocks: Clocks = no_clocks
+    planning: Planning | None = None
+    """Budget and stability figures; None shows none."""
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -15,6 +15,7 @@ from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
+from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
@@ -128,6 +129,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         approvals=parts.approvals,
         verdicts=temporal.TemporalVerdicts(parts.client),
         models=parts.models,
+        planning=PostgresPlanning(parts.database),
         key=console_key(parts.settings),
         currency=parts.settings.currency,
         temporal_ui=parts.settings.temporal_ui_address,

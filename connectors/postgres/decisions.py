@@ -103,7 +103,13 @@ class PostgresAssessments:
             if row["revision"] != decision.revision - 1:
                 # Another attempt that read the same revision was first: what it stored stands.
                 return RescoreResult(ref=_ref(row), changed=False)
-            if _same(row, result):
+            same = _same(row, result)
+            await cursor.execute(
+                "UPDATE task SET rescores = rescores + 1, rescores_changed = rescores_changed + %s "
+                "WHERE decision_id = %s",
+                [int(not same), decision.decision_id],
+            )
+            if same:
                 await cursor.execute(
                     "UPDATE task SET available_units = %s WHERE decision_id = %s",
                     [decided.inputs.position.available_units, decision.decision_id],

@@ -11,6 +11,7 @@ from console.pages.inbox import PAGE
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
 from console.totals import in_words
+from workflows.domain.planning import DEFINITIONS
 
 
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
@@ -27,6 +28,8 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "more": len(tasks) == PAGE,
             "first": tasks[0] if tasks else None,
             "invented": await ports.invented(),
+            "stability": await ports.planning.stability() if ports.planning else None,
+            "definitions": DEFINITIONS,
             "clocks": sorted((await ports.clocks()).items()),
         }
         return pages.show(request, "home.html", session, context)
