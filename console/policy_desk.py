@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import Conflict, InvalidInput
+from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.policies import Policy
 from workflows.domain.policy_changes import (
     ChangeKind,
@@ -91,6 +91,20 @@ class PolicyDesk:
         )
         reason, kind = f"Measured over {weeks} weeks: {words}"[:1000], ChangeKind.SERVICE_TARGET
         return await self._propose(base, policy, kind, reason, MEASURED, tuple(found), weeks, limit)
+
+    async def find(self, word: str) -> PolicyChange:
+        """A change by its number, its id or an unambiguous beginning of that.
+
+        Raises:
+            NotFound: none is meant, or more than one.
+        """
+        found = [c for c in await self.policies.changes() if str(c.number) == word or c.change_id.startswith(word)]
+        exact = [c for c in found if word in (str(c.number), c.change_id)]
+        if len(exact or found) != 1:
+            raise NotFound(
+                f"no policy change, or more than one, is {word!r}; `quartermaster policy changes` lists them"
+            )
+        return (exact or found)[0]
 
     async def answer(self, change_id: str, actor: Actor, *, approve: bool, reason: str = "") -> PolicyChange:
         """Adopt or reject a change; the same answer again changes nothing.

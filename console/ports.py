@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from workflows.domain.planning import Planning
+from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
@@ -33,6 +34,7 @@ class ConsolePorts:
     approvals: Approvals
     verdicts: VerdictChannel
     models: Models
+    policies: Policies
     key: bytes = field(repr=False)
     """Signs sign-in links, sessions and API tokens; whoever has it can be anybody. At least 32 random bytes."""
     currency: str = "EUR"

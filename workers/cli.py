@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, feeds, orders, planning, tasks
+from workers.commands import bench, books, feeds, orders, planning, policy, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -27,6 +27,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")
+app.add_typer(policy.app, name="policy")
 app.add_typer(feeds.letters, name="dead-letters")
 app.add_typer(planning.budgets, name="budget")
 app.command("kpi")(planning.kpi)

@@ -17,9 +17,11 @@ from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
+from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
 from console.desk import AnswerDesk
+from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from workers import temporal
 from workers.relay import Relay
@@ -68,6 +70,11 @@ class Engine:
     def answers(self) -> AnswerDesk:
         """The one code path by which console, REST and command line answer a task."""
         return AnswerDesk(self.approvals, temporal.TemporalVerdicts(self.client))
+
+    @property
+    def policy_desk(self) -> PolicyDesk:
+        """The one code path by which console, REST and command line change the policy."""
+        return PolicyDesk(PostgresPolicies(self.database))
 
     async def has_model(self) -> bool:
         """Whether there is a champion to assess with."""
@@ -129,6 +136,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         approvals=parts.approvals,
         verdicts=temporal.TemporalVerdicts(parts.client),
         models=parts.models,
+        policies=parts.policy_desk.policies,
         planning=PostgresPlanning(parts.database),
         key=console_key(parts.settings),
         currency=parts.settings.currency,

@@ -7,8 +7,11 @@ from fastapi import FastAPI
 
 from console.app import create_app
 from console.ports import ConsolePorts
-from tests.fakes.desk import MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
+from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
+from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
+from workflows.domain.approvals import TaskState
+from workflows.domain.policy_trials import Recorded
 
 KEY = b"a key of thirty-two bytes or more"
 
@@ -21,12 +24,17 @@ class ConsoleOverFakes:
         self.approvals = MemoryApprovals(self.shop)
         self.channel = MemoryVerdictChannel()
         self.models = MemoryModels(model_versions())
+        self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
         self.app: FastAPI = create_app(
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
-                key=KEY, clocks=self._clocks, passive=passive,
+                policies=self.policies, key=KEY, clocks=self._clocks, passive=passive,
             )
         )  # fmt: skip
+
+    def _recorded(self, case: Case) -> Recorded:
+        waiting = (case.task or {}).get("state") == TaskState.OPEN
+        return Recorded(decision=case.decided.decision, inputs=case.decided.inputs, waiting=waiting)
 
     async def _clocks(self) -> Mapping[str, datetime]:
         return {"LEEDS": self.shop.clock, "LONDON-WEST": self.shop.clock, "YORK": self.shop.clock}

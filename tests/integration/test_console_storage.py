@@ -8,6 +8,7 @@ from html import unescape
 import httpx
 import pytest
 
+from connectors.postgres.policy_changes import PostgresPolicies
 from console.app import create_app
 from console.auth import api_token, sign_in_token
 from console.ports import ConsolePorts
@@ -34,7 +35,10 @@ async def waiting(storeroom: Storeroom) -> Storeroom:
 @pytest.fixture
 async def browser(waiting: Storeroom) -> AsyncIterator[httpx.AsyncClient]:
     s = waiting
-    ports = ConsolePorts(desk=s.desk, approvals=s.approvals, verdicts=MemoryVerdictChannel(), models=s.models, key=KEY)
+    ports = ConsolePorts(
+        desk=s.desk, approvals=s.approvals, verdicts=MemoryVerdictChannel(), models=s.models,
+        policies=PostgresPolicies(s.database), key=KEY,
+    )  # fmt: skip
     transport = httpx.ASGITransport(app=create_app(ports))
     async with httpx.AsyncClient(transport=transport, base_url="http://console", follow_redirects=True) as client:
         await client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})

@@ -223,7 +223,7 @@ def explained(error: ValidationError) -> str:
 def differences(before: Policy, after: Policy) -> list[Difference]:
     """What the second says otherwise than the first, limit by limit; versions aside."""
     found = []
-    old, new = _settings(before), _settings(after)
+    old, new = limits_of(before), limits_of(after)
     for limit in dict.fromkeys([*old, *new]):
         was, becomes = old.get(limit), new.get(limit)
         if was != becomes:
@@ -231,7 +231,8 @@ def differences(before: Policy, after: Policy) -> list[Difference]:
     return found
 
 
-def _settings(policy: Policy) -> dict[str, str | None]:
+def limits_of(policy: Policy) -> dict[str, str | None]:
+    """Every limit in words, the company's first; None where it is not set."""
     company = {name: getattr(policy, name) for name in Policy.model_fields if name not in ("version", "overrides")}
     settings = {name: _words(value) for name, value in company.items()}
     for override in policy.overrides:
