@@ -128,9 +128,10 @@ def arrivals_of(
         for number, receipt in enumerate(row.open_receipts):
             said = late_ppm[i][number] if late_ppm else None
             column = number % risk.RECEIPT_COLUMNS
-            day = arrival_law(receipt, row.lead_times, said).scenarios(risk.SCENARIOS)
+            seen = receipt.lead_times or row.lead_times
+            day = arrival_law(receipt, seen, said).scenarios(risk.SCENARIOS)
             day = day[tables[i, risk.RECEIPT_COLUMN + column]]
-            units = delivered_scenarios(receipt, row.lead_times, risk.SCENARIOS)
+            units = delivered_scenarios(receipt, seen, risk.SCENARIOS)
             # Short and late are taken as independent: the units follow the next receipt's permutation.
             units = units[tables[i, risk.RECEIPT_COLUMN + (column + 1) % risk.RECEIPT_COLUMNS]]
             inside = day < days

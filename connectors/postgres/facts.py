@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import rhythm, supply
+from connectors.postgres.lead_times import lane_times, open_receipts, owed
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
@@ -18,7 +19,7 @@ from workflows.domain.limits import Limits, Place
 from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
-from workflows.domain.scores import DemandHistory, LeadTimes, OpenReceipt, Promotion, ScoringRow
+from workflows.domain.scores import DemandHistory, LeadTimes, Promotion, ScoringRow
 
 HISTORY_DAYS = 420
 """Days of demand that scoring looks at: a year and its neighbourhood."""
@@ -68,10 +69,12 @@ async def gather(
     needs = [row["need_id"] for row in rows]
     options = await supply.with_history(cursor, options, clock, keys["today"], needs)
     histories, promotions = await _histories(cursor, keys)
-    receipts = await _open_receipts(cursor, keys)
+    receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
-    lead_times = await _lead_times(cursor, options, keys["today"])
+    lanes = {(option.sourcing.supplier, location) for (location, _), listed in options.items() for option in listed}
+    lanes |= {(one.supplier, location) for (location, _), listed in receipts.items() for one in listed if one.supplier}
+    lead_times = await lane_times(cursor, lanes, keys["today"])
     await cursor.execute(rhythm.SELECT)
     rhythms = await cursor.fetchall()
     gathered = []
@@ -95,7 +98,7 @@ async def gather(
             reserved_units=position.reserved_units,
             sold_today_units=sold_today.get(key, 0),
             **rhythm.so_far(rhythms, key[0], clock, through),
-            open_receipts=receipts.get(key, ()),
+            open_receipts=owed(receipts.get(key, ()), lead_times, row["location"]),
             lead_times=lead_times[first.sourcing.supplier, row["location"]].model_copy(
                 update={"promised_days": first.sourcing.lead_time_days}
             )
@@ -210,25 +213,6 @@ def fill(known: Sequence[tuple[date, int | None]], end: date) -> DemandHistory:
     return DemandHistory(first_day=first, daily_units=tuple(units))
 
 
-async def _open_receipts(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[OpenReceipt, ...]]:
-    await cursor.execute(
-        f"""SELECT l.location, l.item, l.units - l.received_units - l.short_units AS units,
-                   greatest(0, %(today)s - (coalesce(o.ordered_at, %(clock)s) AT TIME ZONE 'UTC')::date) AS age,
-                   (o.promised_at AT TIME ZONE 'UTC')::date - %(today)s AS expected
-            FROM order_line l {_KEYS} JOIN purchase_order o USING (order_id)
-            WHERE l.refused_reason IS NULL AND o.state IN ('collecting', 'sending', 'in_doubt', 'placed')
-              AND l.units > l.received_units + l.short_units
-            ORDER BY l.need_id""",  # noqa: S608
-        keys,
-    )
-    found: dict[Key, list[OpenReceipt]] = defaultdict(list)
-    for row in await cursor.fetchall():
-        # A day that has passed stays negative: to call it today would promise the same goods anew every morning.
-        receipt = OpenReceipt(units=row["units"], ordered_days_ago=row["age"], expected_in_days=row["expected"])
-        found[row["location"], row["item"]].append(receipt)
-    return {key: tuple(receipts) for key, receipts in found.items()}
-
-
 async def _sold_today(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, int]:
     """Demand of the day that is not over yet: the stock is net of it, the forecast of the day is not."""
     await cursor.execute(
@@ -246,27 +230,3 @@ async def _past_orders(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[
         keys,
     )
     return {(r["location"], r["item"]): (r["ordered"], r["largest"]) for r in await cursor.fetchall()}
-
-
-async def _lead_times(cursor: Cursor, options: dict[Key, list[SupplyOption]], today: date) -> dict[Key, LeadTimes]:
-    """Lane = supplier and location; keyed (supplier, location). A delivery counts once, however many lines it had."""
-    lanes = sorted({(o.sourcing.supplier, location) for (location, _), listed in options.items() for o in listed})
-    await cursor.execute(
-        """SELECT s.supplier, l.location, t.received_on - t.ordered_on AS days
-           FROM unnest(%s::text[]) AS s (supplier) CROSS JOIN location l CROSS JOIN LATERAL (
-               SELECT DISTINCT o.received_on, o.ordered_on FROM observed_lead_time o
-               WHERE o.supplier = s.supplier AND o.location = l.location AND o.received_on <= %s
-               ORDER BY o.received_on DESC, o.ordered_on DESC LIMIT 60
-           ) t ORDER BY s.supplier, l.location, t.received_on DESC, t.ordered_on DESC""",
-        [sorted({supplier for supplier, _ in lanes}), today],
-    )
-    lane: dict[Key, list[int]] = defaultdict(list)
-    supplier: dict[str, list[int]] = defaultdict(list)
-    for row in await cursor.fetchall():
-        days = max(0, row["days"])
-        lane[row["supplier"], row["location"]].append(days)
-        supplier[row["supplier"]].append(days)
-    return {
-        key: LeadTimes(lane_days=tuple(lane[key]), supplier_days=tuple(supplier[key[0]]), promised_days=0)
-        for key in lanes
-    }

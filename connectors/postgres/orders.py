@@ -149,8 +149,9 @@ class PostgresOrders:
                 return _result(order)
             await cursor.execute(
                 """UPDATE purchase_order SET state = 'placed', supplier_number = %s, lease_until = NULL, reason = '',
-                       promised_at = coalesce(promised_at, %s) WHERE order_id = %s""",
-                [supplier_number, promised_at, order_id],
+                       promised_at = coalesce(promised_at, %s),
+                       first_promised_at = coalesce(first_promised_at, promised_at, %s) WHERE order_id = %s""",
+                [supplier_number, promised_at, promised_at, order_id],
             )
             body = {"answer": "placed", "supplier_number": supplier_number, "lines_digest": order["lines_digest"]}
             await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_ANSWERED, body)])
@@ -223,9 +224,12 @@ async def _authorised_lines(cursor: Cursor, order: DictRow) -> list[OrderLine]:
            WHERE order_id = %s AND refused_reason IS NULL ORDER BY need_id FOR UPDATE""",
         [order["order_id"]],
     )
+    rows = await cursor.fetchall()
+    too_small = await cycles.below_minimum(cursor, order, rows)
     lines: list[OrderLine] = []
-    for row in await cursor.fetchall():
-        if row["refusal"] is None:
+    for row in rows:
+        refusal = row["refusal"] or too_small
+        if refusal is None:
             line = OrderLine(
                 line_no=len(lines) + 1, need_id=row["need_id"], item=row["item"], units=row["units"],
                 unit_cost=row["unit_cost"],
@@ -234,9 +238,9 @@ async def _authorised_lines(cursor: Cursor, order: DictRow) -> list[OrderLine]:
             await cursor.execute("UPDATE order_line SET line_no = %s WHERE need_id = %s", [line.line_no, line.need_id])
         else:
             await cursor.execute(
-                "UPDATE order_line SET refused_reason = %s WHERE need_id = %s", [row["refusal"], row["need_id"]]
+                "UPDATE order_line SET refused_reason = %s WHERE need_id = %s", [refusal, row["need_id"]]
             )
-            body = {"order": order["order_id"], "reason": row["refusal"]}
+            body = {"order": order["order_id"], "reason": refusal}
             await ledger.append(
                 cursor, [_entry(row["need_id"], EntryType.LINE_REFUSED, "send gate", order["cutoff_at"], body)]
             )

@@ -57,6 +57,7 @@ def _shipment(cursor: psycopg.Cursor[DictRow], event: Event, news: ShipmentUpdat
     """The newest word about the expected day counts; each kind of news is noted once, at its own time."""
     cursor.execute(
         """UPDATE purchase_order SET
+               first_promised_at = coalesce(first_promised_at, promised_at, %(expected)s::timestamptz),
                promised_at = CASE WHEN %(expected)s::timestamptz IS NULL OR promised_news_at > %(at)s
                    THEN promised_at ELSE %(expected)s END,
                promised_news_at = CASE WHEN %(expected)s::timestamptz IS NULL OR promised_news_at > %(at)s
@@ -101,11 +102,13 @@ def _supplier(cursor: psycopg.Cursor[DictRow], event: Event, news: SupplierUpdat
 
 
 def _lead_time(cursor: psycopg.Cursor[DictRow], receipt: Movement) -> None:
-    """Ordered to sellable, in calendar days: what the engine learns lead times from."""
+    """Ordered to sellable, in calendar days: what the engine learns lead times from. What was promised and shipped
+    stays with the order, where later news corrects it."""
     cursor.execute(
-        """INSERT INTO observed_lead_time (reference, supplier, location, item, ordered_on, received_on, units)
+        """INSERT INTO observed_lead_time (reference, supplier, location, item, ordered_on, received_on, units,
+               order_id)
            SELECT %(reference)s, o.supplier, %(location)s, %(item)s, (o.ordered_at AT TIME ZONE 'UTC')::date,
-                  (%(at)s AT TIME ZONE 'UTC')::date, %(units)s
+                  (%(at)s AT TIME ZONE 'UTC')::date, %(units)s, o.order_id
            FROM purchase_order o WHERE o.order_id = %(order)s AND o.ordered_at IS NOT NULL
            ON CONFLICT DO NOTHING""",
         {

@@ -40,29 +40,6 @@ class Promotion(Payload):
     last_day: date
 
 
-class OpenReceipt(Payload):
-    """Units still owed by a supplier on one order line, and how many days ago it was ordered."""
-
-    units: int = Field(ge=0)
-    ordered_days_ago: int = Field(ge=0)
-    expected_in_days: int | None = None
-    """What the supplier last said, counted from the day of scoring; None when it said nothing."""
-    revised: bool = False
-    """The supplier has taken back its first word about the day: it is `expected_in_days` that is judged."""
-    shipped_days_ago: int | None = None
-    """When the supplier said that the goods are on their way; None while it has not."""
-    promised_days: int | None = None
-    """The day that was promised first (by the supplier, else by the catalog), counted from the order."""
-    dated: bool = False
-    """Whether the supplier itself named that day for this order."""
-    order_units: int = Field(default=0, ge=0)
-    order_lines: int = Field(default=0, ge=0)
-    order_value: Decimal = Field(default=Decimal(0), ge=0)
-    """The whole order that the line is on: units, lines and value."""
-    late_risk: Probability | None = None
-    """Probability of coming after `expected_in_days`, when the caller knows it; else it is worked out when scored."""
-
-
 class KeptPromises(Payload):
     """How often promised days were kept: orders of the last year that were judged by the day, and the late ones."""
 
@@ -88,6 +65,8 @@ class LeadTimes(Payload):
     lane_transport_days: tuple[int, ...] = ()
     supplier_transport_days: tuple[int, ...] = ()
     """The transport's share of the lead time: shipped to sellable, where the supplier says when it ships."""
+    supplier_handling_days: tuple[int, ...] = ()
+    """The supplier's own share: ordered to shipped."""
     slips: tuple[int, ...] = ()
     """Days by which the supplier's orders missed (positive) the first day that the supplier itself named."""
     revised_slips: tuple[int, ...] = ()
@@ -96,7 +75,32 @@ class LeadTimes(Payload):
     """Per settled order line of the supplier: the share of the units ordered that ever came, in thousandths."""
     lane_kept: KeptPromises = KeptPromises()
     supplier_kept: KeptPromises = KeptPromises()
-    everyone_kept: KeptPromises = KeptPromises()
+
+
+class OpenReceipt(Payload):
+    """Units still owed by a supplier on one order line, and how many days ago it was ordered."""
+
+    units: int = Field(ge=0)
+    ordered_days_ago: int = Field(ge=0)
+    expected_in_days: int | None = None
+    """What the supplier last said, counted from the day of scoring; None when it said nothing."""
+    supplier: Code | None = None
+    lead_times: LeadTimes | None = None
+    """Of the supplier that owes it; None: those of the row."""
+    revised: bool = False
+    """The supplier has taken back its first word about the day: it is `expected_in_days` that is judged."""
+    shipped_days_ago: int | None = None
+    """When the supplier said that the goods are on their way; None while it has not."""
+    promised_days: int | None = None
+    """The day that was promised first (by the supplier, else by the catalog), counted from the order."""
+    dated: bool = False
+    """Whether the supplier itself named that day for this order."""
+    order_units: int = Field(default=0, ge=0)
+    order_lines: int = Field(default=0, ge=0)
+    order_value: Decimal = Field(default=Decimal(0), ge=0)
+    """The whole order that the line is on: units, lines and value."""
+    late_risk: Probability | None = None
+    """Probability of coming after `expected_in_days`, when the caller knows it; else it is worked out when scored."""
 
 
 class ScoringRow(Payload):
