@@ -17,6 +17,7 @@ from console.auth import Gate, Session
 from console.desk import AnswerDesk
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
+from console.stakes import stakes_in_words
 from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, StaleProposal
@@ -126,6 +127,7 @@ def _facts(view: DecisionView, inputs: DecisionInputs) -> dict[str, object]:
         "inputs": inputs,
         "option": _option(inputs, proposal),
         "scores": scores,
+        "stakes": stakes_in_words(result.stakes, inputs.currency) if result.stakes else (),
         "chart": charts.fan(scores.days, markers, title=title),
         "bars": charts.waterfall(result.waterfall),
         "task": task,

@@ -102,10 +102,8 @@ def _trigger(found: Draft, joint: JointOrder | None) -> tuple[WaterfallStep, ...
     currency = found.inputs.currency
     rule = f"ordering saves {found.gain:.2f} {currency}"
     if joint.order_cost:
-        rule += (
-            f"; {'the line' if joint.lines == 1 else f'{joint.lines} lines together'} earn "
-            f"{joint.gain:.2f} {currency}, one order costs {joint.order_cost:.2f} {currency}: this is its share"
-        )
+        together = f"; {joint.lines} lines together save {joint.gain:.2f} {currency}" if joint.lines > 1 else ""
+        rule += f"{together}, one order costs {joint.order_cost:.2f} {currency}, and this is its share"
     else:
         rule += "; no fixed cost is added to an order that goes out anyway"
     return (WaterfallStep(step="economic trigger", units=found.quantity.needed, rule=rule, cost=joint.share),)

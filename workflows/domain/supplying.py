@@ -164,18 +164,18 @@ def kept_at_least(deliveries: int, kept: int) -> Probability:
 def _offer(inputs: DecisionInputs, option: SupplyOption, cheapest: Decimal, policy: Policy) -> Offer:
     scores, sourcing, shortage = inputs.scores, option.sourcing, inputs.shortage_per_unit
     holding = holding_per_cover(inputs, option)
-    share = expected_share(option)
-    economics = Economics(shortage_per_unit=shortage, holding_per_unit=holding, order_cost=share)
+    # What it costs if it is ordered: whether the order pays its fixed cost is asked later, of all its lines together.
+    economics = Economics(shortage_per_unit=shortage, holding_per_unit=holding)
     quantity = choose_quantity(
         scores.requirement_units, service_target(inputs, policy), SupplyTerms.of(sourcing), economics
     )
-    units, borne = quantity.units, share if quantity.units else Decimal(0)
+    units = quantity.units
     broken = 1 - kept_at_least(option.deliveries, option.deliveries_kept)
     parts = {
         "premium": (sourcing.unit_cost - cheapest) * units,
         "lost_before": shortage * scores.lost_before_units,
-        "expected_cost": quantity.expected_cost - borne,
-        "order_cost": borne,
+        "expected_cost": quantity.expected_cost,
+        "order_cost": expected_share(option) if units else Decimal(0),
         "unreliability": RISK_WEIGHT * broken * shortage * units,
     }
     money = {name: part.quantize(CENT, rounding=ROUND_HALF_EVEN) for name, part in parts.items()}
