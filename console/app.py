@@ -9,10 +9,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console import api, planning
+from console import api, api_policies, planning
 from console.auth import Gate
 from console.desk import AnswerDesk
-from console.pages import api_docs, home, inbox, lists, models, sign_in, task
+from console.pages import api_docs, home, inbox, lists, models, policies, sign_in, task
+from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from console.problems import tell_errors
 from console.rendering import Pages
@@ -45,6 +46,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     gate = Gate(ports.key)
     pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
     answers = AnswerDesk(ports.approvals, ports.verdicts)
+    policy_desk = PolicyDesk(ports.policies)
     for router in (
         sign_in.routes(gate, pages),
         home.routes(ports, gate, pages),
@@ -52,8 +54,10 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         task.routes(ports, answers, gate, pages),
         lists.routes(ports, gate, pages),
         models.routes(ports, gate, pages),
+        policies.routes(policy_desk, gate, pages),
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
+        api_policies.routes(policy_desk, gate),
         api.routes(ports, answers, gate),
     ):
         app.include_router(router)
