@@ -41,9 +41,9 @@ def open_rows(path: Path | str, wanted: Sequence[Sequence[str]]) -> RowFile:
         InvalidInput: the file is missing, unreadable, empty, broken, no CSV, or lacks wanted columns (all are named).
             Rows are read lazily: a fault inside the table is raised while iterating.
     """
-    content = _content(Path(path))
+    content = file_content(Path(path))
     # A wrapper decodes as it goes: a StringIO would hold four bytes for every letter of the file.
-    encoding = _encoding(content)
+    encoding = encoding_of(content)
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding, errors="replace", newline=""))
     try:
         header = next(reader, None)
@@ -95,7 +95,8 @@ def words_of(text: str) -> str:
     return (text if text.isprintable() else "".join(letter for letter in text if letter.isprintable()))[:200]
 
 
-def _content(path: Path) -> bytes:
+def file_content(path: Path) -> bytes:
+    """The text of a plain or gzipped file, or a sentence that says why there is none."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -116,7 +117,8 @@ def _content(path: Path) -> bytes:
     return raw
 
 
-def _encoding(content: bytes) -> str:
+def encoding_of(content: bytes) -> str:
+    """UTF-8 with or without a mark, else Windows Latin."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,0 +1,86 @@
+"""Study folders made from public files, as docs/benchmarks.md describes them.
+
+    python -m tests.bench.study_folders carparts PATH/carparts.csv FOLDER
+    python -m tests.bench.study_folders online-retail PATH/online_retail.csv.gz FOLDER
+
+carparts: one row per part and month, NA left empty; demand only, for `evaluate`. The file says neither year nor day;
+its 51 months are counted from January 1998, as in Hyndman et al., Forecasting with Exponential Smoothing (2008).
+
+online-retail: net sales per article and week, all customers together as one location; weeks begin on Monday, and of the
+last the file has Monday to Friday (the shop is closed on Saturdays). Cancellations are taken off the day of the sale
+that they cancel. Articles with at least 26 weeks from their first sale to the start. Invented, as the file has none of
+it: lead time 2 weeks, holding 0.2 and shortage 1 per unit, lost sales. The last 13 weeks are the test.
+"""
+
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from connectors.feeds.online_retail import OnlineRetail
+from workflows.domain.positions import movement_of
+from workflows.domain.studies import Period
+
+FIRST_MONTH = date(1998, 1, 1)
+TEST_WEEKS = 13
+LEAST_WEEKS = 26
+LOCATION = "all"
+INVENTED = {"lead_time_periods": 2, "holding_per_unit_period": 0.2, "shortage_per_unit": 1}
+
+
+def write_folder(folder: Path, demand: Iterable[tuple[str, str, date, object]], rules: dict[str, Any] | None) -> Path:
+    """A folder with demand.csv and, if given, rules.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "demand.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("item", "location", "date", "quantity"))
+        writer.writerows(demand)
+    if rules:
+        (folder / "rules.json").write_text(json.dumps(rules, indent=2))
+    return folder
+
+
+def carparts(source: Path, folder: Path) -> Path:
+    """The folder of carparts.csv."""
+    with source.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    months = [Period.MONTH.after(FIRST_MONTH, number) for number in range(len(rows))]
+    demand = (
+        (part, LOCATION, month, "" if row[column] == "NA" else row[column])
+        for column, part in enumerate(header[1:], start=1)
+        for month, row in zip(months, rows, strict=True)
+    )
+    return write_folder(folder, demand, {"period": "month"})
+
+
+def online_retail(source: Path, folder: Path, test_weeks: int = TEST_WEEKS) -> Path:
+    """The folder of online_retail.csv.gz."""
+    # Its last day comes as events, all days before as history; both take a cancellation off the day of its sale.
+    feed = OnlineRetail(source, days=1)
+    sales = [(row.item, row.day, row.units) for row in feed.recorded_demand()]
+    for movement in filter(None, map(movement_of, feed.day(feed.last_day, {}))):
+        if movement.demand_day:
+            sales.append((movement.item, movement.demand_day, movement.demand_units))
+    sold: Counter[tuple[str, date]] = Counter()
+    for item, day, units in sales:
+        sold[item, day - timedelta(days=day.weekday())] += units
+    last = max(week for _, week in sold)
+    start = last - timedelta(weeks=test_weeks)
+    begun: dict[str, date] = {}
+    for item, week in sorted(sold, key=lambda each: each[1]):
+        begun.setdefault(item, week)
+    kept = {item for item, week in begun.items() if (start - week).days // 7 + 1 >= LEAST_WEEKS}
+    demand = ((item, LOCATION, week, units) for (item, week), units in sorted(sold.items()) if item in kept)
+    rules = {
+        "period": "week", "unmet": "lost", "start": start.isoformat(), "rounds": test_weeks, "defaults": INVENTED,
+    }  # fmt: skip
+    return write_folder(folder, demand, rules)
+
+
+if __name__ == "__main__":
+    which, given, wanted = sys.argv[1:]
+    print({"carparts": carparts, "online-retail": online_retail}[which](Path(given), Path(wanted)))
