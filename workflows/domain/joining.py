@@ -114,17 +114,17 @@ def _top_ups(lines: Sequence[_Line], policy: Policy, supplier: Supplier, waiting
 
 def _want(line: _Line, policy: Policy) -> Want:
     inputs, sourcing, units = line.draft.inputs, line.option.sourcing, _units(line)
-    most = order_statistic(inputs.scores.requirement_units, MOST_FUTURES)
+    # Up to the pack that covers so many futures; a cap on cover is a cap, and is not passed by part of a pack.
+    packs = -(-(order_statistic(inputs.scores.requirement_units, MOST_FUTURES) - units) // sourcing.pack_units)
     place = Place(inputs.item.item, inputs.item.category, sourcing.supplier, inputs.position.location)
     cap = policy.limits_for(place).cover_cap_days
     if cap is not None:
         demand = mean_demand(inputs) * cap / max(1, inputs.scores.protection_days)
-        most = min(most, int(demand) - max(0, inputs.position.available_units))
-    packs = max(0, most - units) // sourcing.pack_units
+        packs = min(packs, (int(demand) - max(0, inputs.position.available_units) - units) // sourcing.pack_units)
     return Want(
         key=_name(line), requirement=inputs.scores.requirement_units, shortage_per_unit=inputs.shortage_per_unit,
         holding_per_unit=line.draft.holding, unit_cost=sourcing.unit_cost, pack_units=sourcing.pack_units,
-        first_units=0, most_units=units + packs * sourcing.pack_units, have_units=units,
+        first_units=0, most_units=units + max(0, packs) * sourcing.pack_units, have_units=units,
     )  # fmt: skip
 
 
