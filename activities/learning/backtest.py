@@ -1,124 +1,222 @@
-"""Prophet earns a segment on days it has not seen: a lower pinball loss than XGBoost's, or it does not speak."""
+"""A forecaster earns a segment on periods it has not seen: a lower loss than the usual one's, or it is silent."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
-import xgboost as xgb
 
-from activities.learning.demand import quantile_ratios, to_milli, train_booster
-from activities.learning.evaluation import pinball
-from activities.learning.features import demand_class, features, sale_days, scale
-from activities.learning.forecasting import PROPHET, XGBOOST
-from activities.learning.sampling import MIN_SALE_DAYS, sample
+from activities.learning.cold_start import cold_forecast
+from activities.learning.demand import MILLI, to_milli
+from activities.learning.evaluation import correlation, mid_pit, pinball
+from activities.learning.forecasting import (
+    COLD_START,
+    EMPIRICAL,
+    PROPHET,
+    RECENT,
+    THIN,
+    XGBOOST,
+    pairs_of,
+    quantiles_by,
+    segments_of,
+)
+from activities.learning.model_file import Model
 from activities.learning.seasonal import SegmentProfile, fit_profile
 from activities.learning.windows import Floats, Ints, Panel
 from workflows.domain.models import SegmentScore
 
-HOLDOUT_DAYS = 42
-HORIZON_DAYS = 28
-MIN_HISTORY_DAYS = 182 + HOLDOUT_DAYS
 MIN_MEMBERS = 8
 """A category needs this many series of one demand class to be a segment of its own."""
 MAX_PROPHET_SEGMENTS = 8
 """The segments with the most demand get a Prophet fit; each costs a few tenths of a second."""
-MAX_JUDGED = 60
+MAX_JUDGED = 200
 """Series of a segment that are judged: enough to see a difference of a few per cent."""
+MAX_ORIGINS = 4
+MIN_OBSERVATIONS = 300
+"""A segment with fewer judged periods follows the choice of its kind as a whole."""
 MARGIN = 0.98
-"""Prophet must be better by two per cent: a smaller difference is noise (science 5)."""
+"""A challenger must be better by two per cent: a smaller difference is noise (science 5)."""
+CORRELATION_STEP, CORRELATION_CAP = 5, 80
 
 Report = Callable[[str, int, int], None]
 
 
-def segment_members(panel: Panel, origin: int) -> dict[str, Ints]:
-    """Rows of each segment as they looked on the origin day; rows too thin for either forecaster are left out."""
-    windows = panel.windows(origin)
-    thick = sale_days(windows) >= MIN_SALE_DAYS
-    kinds = demand_class(windows)
-    full = [f"{kind}/{category}" for kind, category in zip(kinds, windows.category, strict=True)]
-    counts: dict[str, int] = {}
-    for name, is_thick in zip(full, thick, strict=True):
-        counts[name] = counts.get(name, 0) + bool(is_thick)
-    grouped: dict[str, list[int]] = {}
-    for row, name in enumerate(full):
-        if thick[row]:
-            grouped.setdefault(name if counts[name] >= MIN_MEMBERS else kinds[row], []).append(row)
-    return {name: np.array(rows, dtype=np.int64) for name, rows in sorted(grouped.items())}
+def holdout(panel: Panel, horizon: int) -> int:
+    """Periods kept back to judge on: at least the horizon, at most a quarter of what there is."""
+    return max(1, min(max(horizon, panel.cadence.short * 3 // 2), panel.periods // 4))
 
 
-def choose_forecasters(
-    panel: Panel, *, rows: int, rounds: int, seed: int, nthread: int, categories: Mapping[str, int], report: Report
-) -> tuple[tuple[SegmentScore, ...], dict[str, SegmentProfile]]:
-    """Each segment's losses, and the seasons (fitted anew through the last day) of the segments that Prophet won."""
-    cut = panel.last - HOLDOUT_DAYS
-    if panel.days < MIN_HISTORY_DAYS:
-        return _unjudged(segment_members(panel, panel.last)), {}
-    members = segment_members(panel, cut)
-    taught = sample(panel, through=cut, rows=rows, seed=seed, categories=categories)
-    if len(taught) == 0:
-        return _unjudged(members), {}
-    booster = train_booster(
-        taught.vectors, taught.targets, taught.weights, rounds=rounds, seed=seed, nthread=nthread,
-        report=lambda done: report("backtest", done, rounds),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Judgement:
+    """What the backtest found."""
+
+    scores: tuple[SegmentScore, ...]
+    correlations: dict[str, int]
+    """Per segment, hundredths."""
+    members: dict[str, Ints]
+    """Per segment, its rows in the panel."""
+
+    def chosen(self, segment: str) -> str:
+        """Who speaks for the segment."""
+        return next(score.chosen for score in self.scores if score.segment == segment)
+
+
+def judge_forecasters(model: Model, panel: Panel, *, horizon: int, seed: int, report: Report) -> Judgement:
+    """Each segment's losses, whom it chooses and how its surprises hang together.
+
+    `model` was trained on what the panel knew `holdout` periods ago.
+    """
+    cut = panel.last - holdout(panel, horizon)
+    members = _members(panel, cut)
     tried = _most_demanded(panel, members)
-    scores: list[SegmentScore] = []
-    winners: dict[str, SegmentProfile] = {}
-    for number, (name, found) in enumerate(members.items()):
+    known = panel.through(cut)
+    found: dict[str, _Losses] = {}
+    for number, (name, rows) in enumerate(members.items()):
         report("segments", number, len(members))
+        profile = fit_profile(known, rows, seed=seed) if name in tried else None
         # A sample spread over the segment, so that judging a large one costs no more than a small one.
-        judged = found[np.unique(np.linspace(0, len(found) - 1, MAX_JUDGED).astype(np.int64))]
-        profile = fit_profile(panel, found, through=cut, seed=seed) if name in tried else None
-        losses = _losses(panel, judged, cut, booster, profile, categories)
-        won = PROPHET in losses and losses[PROPHET] < MARGIN * losses[XGBOOST]
-        final = fit_profile(panel, found, through=panel.last, seed=seed) if won else None
-        if final is not None:
-            winners[name] = final
-        rounded = {key: Decimal(repr(value)).quantize(Decimal("0.0001")) for key, value in losses.items()}
-        chosen = PROPHET if final is not None else XGBOOST
-        scores.append(SegmentScore(segment=name, series=len(found), chosen=chosen, loss_by_forecaster=rounded))
+        judged = rows[np.unique(np.linspace(0, len(rows) - 1, MAX_JUDGED).astype(np.int64))]
+        found[name] = _losses(model, panel, judged, cut, horizon, name, profile)
     report("segments", len(members), len(members))
-    return tuple(scores), winners
+    scores, correlations = [], {}
+    for name, rows in members.items():
+        own = found[name]
+        kind = [other for label, other in found.items() if (label == THIN) == (name == THIN)]
+        decided = own if own.observations >= MIN_OBSERVATIONS else _together(kind)
+        chosen = _choice(decided, fallback=COLD_START if name == THIN else XGBOOST, offered=own.loss)
+        mean = own.demand / max(own.observations, 1)
+        relative = (
+            {who: Decimal(repr(loss / mean)).quantize(Decimal("0.0001")) for who, loss in own.mean.items()}
+            if mean
+            else {}
+        )
+        scores.append(SegmentScore(segment=name, series=len(rows), chosen=chosen, loss_by_forecaster=relative))
+        correlations[name] = decided.correlation.get(chosen, 0)
+    return Judgement(tuple(scores), correlations, members)
 
 
-def _unjudged(members: Mapping[str, Ints]) -> tuple[SegmentScore, ...]:
-    return tuple(
-        SegmentScore(segment=name, series=len(rows), chosen=XGBOOST, loss_by_forecaster={})
-        for name, rows in members.items()
+def unjudged(panel: Panel) -> Judgement:
+    """The segments of a history that is too short to keep any of it back."""
+    members = _members(panel, panel.last)
+    usual = {name: COLD_START if name == THIN else XGBOOST for name in members}
+    return Judgement(
+        tuple(
+            SegmentScore(segment=name, series=len(rows), chosen=usual[name], loss_by_forecaster={})
+            for name, rows in members.items()
+        ),
+        {},
+        members,
     )
 
 
-def _most_demanded(panel: Panel, members: Mapping[str, Ints]) -> frozenset[str]:
-    """Segments worth a fit: at least eight series, the largest demand first."""
+def _members(panel: Panel, origin: int) -> dict[str, Ints]:
+    """Rows of each segment as they looked at the origin."""
+    windows = panel.windows(origin)
+    full = segments_of(windows, frozenset(f"{kind}/{name}" for kind in KINDS for name in set(panel.category)))
+    names, counts = np.unique(np.array(full), return_counts=True)
+    enough = {str(name) for name, count in zip(names, counts, strict=True) if count >= MIN_MEMBERS}
+    grouped: dict[str, list[int]] = {}
+    for row, name in enumerate(full):
+        if windows.age[row] > 0:
+            grouped.setdefault(name if name in enough else name.split("/")[0], []).append(row)
+    return {name: np.array(rows, dtype=np.int64) for name, rows in sorted(grouped.items())}
+
+
+KINDS = ("smooth", "erratic", "intermittent", "lumpy")
+
+
+def _most_demanded(panel: Panel, members: dict[str, Ints]) -> frozenset[str]:
+    """Segments worth a Prophet fit: at least eight series, the largest demand first."""
     demand = {
-        name: float(np.nansum(panel.units[rows])) for name, rows in members.items() if len(rows) >= MIN_MEMBERS
-    }  # fmt: skip
+        name: float(np.nansum(panel.units[rows]))
+        for name, rows in members.items()
+        if len(rows) >= MIN_MEMBERS and name != THIN
+    }
     return frozenset(sorted(demand, key=lambda name: (-demand[name], name))[:MAX_PROPHET_SEGMENTS])
 
 
+@dataclass(frozen=True)
+class _Losses:
+    """Summed pinball loss of each forecaster on the same periods."""
+
+    loss: dict[str, float]
+    observations: int
+    demand: float
+    correlation: dict[str, int]
+
+    @property
+    def mean(self) -> dict[str, float]:
+        return {name: total / max(self.observations, 1) for name, total in self.loss.items()}
+
+
+def _together(parts: list[_Losses]) -> _Losses:
+    shared = set.intersection(*(set(part.loss) for part in parts))
+    count = sum(part.observations for part in parts)
+    correlations = {
+        name: round(sum(part.correlation.get(name, 0) * part.observations for part in parts) / max(count, 1))
+        for name in shared
+    }
+    return _Losses(
+        {name: sum(part.loss[name] for part in parts) for name in sorted(shared)}, count,
+        sum(part.demand for part in parts), correlations,
+    )  # fmt: skip
+
+
+def _choice(judged: _Losses, *, fallback: str, offered: dict[str, float]) -> str:
+    """The forecaster with the lowest loss, if it beats the usual one by the margin."""
+    if fallback not in judged.loss:
+        fallback = EMPIRICAL if EMPIRICAL in judged.loss else fallback
+    candidates = {name: loss for name, loss in judged.loss.items() if name in offered}
+    if judged.observations < MIN_OBSERVATIONS or not candidates or fallback not in candidates:
+        return fallback
+    best = min(candidates, key=lambda name: (candidates[name], name))
+    return best if candidates[best] < MARGIN * candidates[fallback] else fallback
+
+
 def _losses(
-    panel: Panel, rows: Ints, cut: int, booster: xgb.Booster, profile: SegmentProfile | None,
-    categories: Mapping[str, int],
-) -> dict[str, float]:  # fmt: skip
-    """Mean pinball loss relative to mean demand, both forecasters on the same days from the same origins."""
-    losses: dict[str, list[Floats]] = {XGBOOST: []}
+    model: Model, panel: Panel, rows: Ints, cut: int, horizon: int, segment: str, profile: SegmentProfile | None
+) -> _Losses:
+    names = [EMPIRICAL, RECENT]
+    if model.booster is not None:
+        names.insert(0, XGBOOST)
+    if segment == THIN:
+        names.append(COLD_START)
     if profile:
-        losses[PROPHET] = []
-    demand: list[Floats] = []
-    for origin in range(cut, panel.last - HORIZON_DAYS + 1, 14):
+        names.append(PROPHET)
+    totals = dict.fromkeys(names, 0.0)
+    places: dict[str, list[Floats]] = {name: [] for name in names}
+    observations, demand = 0, 0.0
+    step = max(1, -(-(panel.last - cut) // MAX_ORIGINS))
+    for origin in range(cut, panel.last, step):
+        reach = min(horizon, panel.last - origin)
         windows = panel.windows(origin, rows)
-        pairs = np.repeat(np.arange(len(rows)), HORIZON_DAYS)
-        ahead = np.tile(np.arange(1, HORIZON_DAYS + 1), len(rows))
+        pairs, ahead = pairs_of(np.full(len(rows), reach, dtype=np.int64))
         actual = panel.targets(rows[pairs], origin + ahead)
         seen = ~np.isnan(actual)
-        pairs, ahead, actual = pairs[seen], ahead[seen], actual[seen]
-        demand.append(actual)
-        ratios = quantile_ratios(booster, features(windows, pairs, ahead, categories))
-        losses[XGBOOST].append(pinball(actual, to_milli(ratios * scale(windows)[pairs][:, None]) / 1000))
-        if profile:
-            losses[PROPHET].append(pinball(actual, profile.knots(windows, pairs, ahead) / 1000))
-    everything = np.concatenate(demand)
-    mean = float(everything.mean()) if len(everything) else 0.0
-    if mean == 0.0:
-        return {}
-    return {name: float(np.concatenate(parts).mean()) / mean for name, parts in losses.items()}
+        observations, demand = observations + int(seen.sum()), demand + float(actual[seen].sum())
+        for name in names:
+            if name == PROPHET and profile:
+                knots = profile.knots(windows, pairs, ahead)
+            elif name == COLD_START:
+                knots = cold_forecast(model.priors, windows).knots(reach)[pairs, ahead - 1]
+            else:
+                knots = to_milli(quantiles_by(name, model, windows, pairs, ahead))
+            quantiles = knots / MILLI
+            totals[name] += float(pinball(actual[seen], quantiles[seen]).sum())
+            places[name].append(mid_pit(actual, quantiles).reshape(len(rows), reach))
+    correlations = {name: _stepped(correlation(found)) for name, found in places.items()}
+    return _Losses(totals, observations, demand, correlations)
+
+
+def _stepped(value: float) -> int:
+    """Hundredths, in steps of five and never negative: finer is noise."""
+    return int(np.clip(round(value * 100 / CORRELATION_STEP) * CORRELATION_STEP, 0, CORRELATION_CAP))
+
+
+def with_judgement(model: Model, judgement: Judgement, profiles: Mapping[str, SegmentProfile]) -> Model:
+    """The model that speaks as the backtest decided."""
+    return replace(
+        model, manifest=model.manifest.model_copy(
+            update={"segments": judgement.scores, "correlations": judgement.correlations}
+        ), profiles=profiles,
+    )  # fmt: skip

@@ -2,20 +2,24 @@
 
 import numpy as np
 
+from activities.learning.cadence import DAY
 from activities.learning.cold_start import posterior
 from activities.learning.demand import contributions
-from activities.learning.features import NAMES, WORDS, features, scale
-from activities.learning.forecasting import COLD_START, PROPHET
+from activities.learning.features import columns, features, scale
+from activities.learning.forecasting import COLD_START, PROPHET, XGBOOST
 from activities.learning.model_file import Model
-from activities.learning.windows import LOOKBACK_DAYS, Floats, Windows
+from activities.learning.windows import Floats, Windows
 from workflows.domain.scores import Driver, units
 
+NAMES = tuple(name for name, _ in columns(DAY))
+WORDS = tuple(words for _, words in columns(DAY))
 SHOWN = 6
 EXPLAINED_DAYS = 14
 """Longer stretches are explained by this many evenly spaced days, each standing for its neighbours."""
 IN_UNITS = frozenset(
-    name for name in NAMES if name.startswith(("mean_", "median_", "max_", "deviation_", "weekday_mean_", "year_ago_"))
-) | {"promotion_mean", "last_day"}
+    name for name in NAMES
+    if name.startswith(("mean_", "lag_", "smooth_", "year_", "weekday_mean_")) and name != "smooth_sold"
+) | {"promotion_mean", "median", "max", "deviation", "two_years_ago"}  # fmt: skip
 SHARES = frozenset(name for name in NAMES if "share" in name)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -26,16 +30,19 @@ def drivers_of(model: Model, window: Windows, forecaster: str, segment: str, day
         found = _of_prior(model, window, days)
     elif forecaster == PROPHET:
         found = _of_season(model, window, segment, days)
-    else:
+    elif forecaster == XGBOOST:
         found = _of_booster(model, window, days)
+    else:
+        found = _of_own_past(window, days)
     found = [driver for driver in found if driver.effect_units]
     return tuple(sorted(found, key=lambda driver: (-abs(driver.effect_units), driver.feature))[:SHOWN])
 
 
 def _of_booster(model: Model, window: Windows, days: int) -> list[Driver]:
     ahead = np.unique(np.linspace(1, days, min(days, EXPLAINED_DAYS)).round().astype(np.int64))
-    vectors = features(window, np.zeros(len(ahead), dtype=np.int64), ahead, model.manifest.categories)
+    vectors = features(window, np.zeros(len(ahead), dtype=np.int64), ahead, model.context)
     size = float(scale(window)[0])
+    assert model.median is not None  # noqa: S101 - the booster spoke, so its median is there
     effects = contributions(model.median, vectors)[:, :-1].sum(axis=0) * size * (days / len(ahead))
     return [
         Driver(feature=words, value=_value(name, vectors[:, column], size, window), effect_units=units(effect))
@@ -67,7 +74,7 @@ def _of_season(model: Model, window: Windows, segment: str, days: int) -> list[D
     profile = model.profiles[segment]
     rows, ahead = np.zeros(days, dtype=np.int64), np.arange(1, days + 1)
     expected = profile.expected(window, rows, ahead)
-    promoted = window.promoted[0, LOOKBACK_DAYS : LOOKBACK_DAYS + days]
+    promoted = window.promoted[0, DAY.lookback : DAY.lookback + days]
     plain: Floats = np.where(promoted, expected / profile.lift, expected)
     index = profile.index[window.origin[0] + ahead - profile.first]
     level = float((plain / index).mean())
@@ -84,11 +91,16 @@ def _of_season(model: Model, window: Windows, segment: str, days: int) -> list[D
     ]  # fmt: skip
 
 
+def _of_own_past(window: Windows, days: int) -> list[Driver]:
+    level = float(scale(window)[0])
+    return [Driver(feature="its own last year", value=f"{level:.2f} units a day", effect_units=units(level * days))]
+
+
 def _of_prior(model: Model, window: Windows, days: int) -> list[Driver]:
     shape, exposure, chosen = posterior(model.priors, window)
-    usual = chosen[0].shape / chosen[0].days
+    usual = chosen[0].shape / chosen[0].periods
     learned = float(shape[0] / exposure[0]) - usual
-    seen = round(float(exposure[0]) - chosen[0].days)
+    seen = round(float(exposure[0]) - chosen[0].periods)
     return [
         Driver(
             feature="usual sales of the category", value=f"{usual:.2f} units a day", effect_units=units(usual * days)

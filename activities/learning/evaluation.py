@@ -1,6 +1,9 @@
 """Forecasts are judged by what was observed: pinball loss, coverage, and paired differences over series."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from activities.learning.demand import QUANTILES
 from activities.learning.windows import Flags, Floats, Ints
@@ -57,3 +60,43 @@ def ratio_upper(candidate: Floats, champion: Floats, *, percent: float = 97.5) -
         ratios[draw] = loss_ratio(ours[picked], theirs[picked])
     finite = np.where(np.isfinite(ratios), ratios, np.finfo(np.float64).max)
     return float(np.percentile(finite, percent))
+
+
+def mid_pit(actual: Floats, quantiles: Floats) -> Floats:
+    """Where each observation lies in its predicted distribution, 0 to 1; NaN where nothing was observed.
+
+    Between two quantiles the level is interpolated; on a run of equal quantiles (whole numbers pile up) it is the
+    middle of the run, so that counts have a centred value without any chance. Columns are `QUANTILES`.
+    """
+    levels = np.array([0.0, *QUANTILES, 1.0])
+    ends = np.concatenate([np.zeros((len(actual), 1)), quantiles, quantiles[:, -1:] * 1.3 + 1e-9], axis=1)
+    below = (ends < actual[:, None] - 1e-9).sum(axis=1)
+    upto = (ends <= actual[:, None] + 1e-9).sum(axis=1)
+    rows = np.arange(len(actual))
+    low, high = np.clip(below - 1, 0, len(levels) - 1), np.clip(below, 0, len(levels) - 1)
+    gap = ends[rows, high] - ends[rows, low]
+    way = np.clip(np.divide(actual - ends[rows, low], gap, out=np.ones_like(gap), where=gap > 0), 0, 1)
+    between = levels[low] + way * (levels[high] - levels[low])
+    run = (levels[np.clip(below, 0, len(levels) - 1)] + levels[np.clip(upto - 1, 0, len(levels) - 1)]) / 2
+    place: Floats = np.where(upto > below, run, between)
+    return np.where(np.isnan(actual), np.nan, np.clip(place, 0.0, 1.0))
+
+
+def correlation(places: Sequence[Floats]) -> float:
+    """Mean correlation between the periods of one row's forecast, from PIT values [rows, periods] of several origins.
+
+    Normal scores z: the average of z_h z_k over h != k, relative to the average of z_h^2.
+    """
+    cross, square, pairs, count = 0.0, 0.0, 0.0, 0.0
+    for found in places:
+        known = ~np.isnan(found)
+        z = np.where(known, ndtri(np.clip(np.where(known, found, 0.5), 0.002, 0.998)), 0.0)
+        seen = known.sum(axis=1)
+        sums, squares = z.sum(axis=1), (z * z).sum(axis=1)
+        cross += float((sums * sums - squares).sum())
+        pairs += float((seen * (seen - 1)).sum())
+        square += float(squares.sum())
+        count += float(seen.sum())
+    if pairs <= 0 or square <= 0:
+        return 0.0
+    return (cross / pairs) / (square / count)

@@ -1,65 +1,29 @@
-"""Features are point-in-time: a function of one window and of how many days ahead one looks, and of nothing else.
+"""Features are point-in-time: a function of one window, of the model's context and of how far ahead one looks.
 
 A row's features do not depend on its neighbours, so scoring a row alone gives what scoring it in a batch gives. Sums
-are of whole numbers and therefore exact; what needs a logarithm or a sine is rounded or tabulated, so that the last bit
-of a mathematical library never decides.
+of whole numbers are exact; what needs a logarithm or a sine is rounded or tabulated, so that the last bit of a
+mathematical library never decides.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from activities.learning.windows import LOOKBACK_DAYS, Flags, Floats, Ints, Windows
+from activities.learning.cadence import Cadence
+from activities.learning.pool import Pools
+from activities.learning.rolling import Sums, intermittence, order_statistics, ratio, smoothed
+from activities.learning.windows import Flags, Floats, Ints, Windows
 
-FEATURES: tuple[tuple[str, str], ...] = (
-    ("horizon", "days ahead"),
-    ("weekday", "day of the week"),
-    ("day_of_month", "day of the month"),
-    ("annual_sin", "time of year (spring or autumn)"),
-    ("annual_cos", "time of year (summer or winter)"),
-    ("promotion", "promotion on the day"),
-    ("promotion_share_28", "share of promotion days in the last 4 weeks"),
-    ("promotion_mean", "sales on earlier promotion days"),
-    ("log_scale", "usual daily sales"),
-    ("last_day", "sales on the last day"),
-    ("mean_7", "average of the last week"),
-    ("mean_14", "average of the last 2 weeks"),
-    ("mean_28", "average of the last 4 weeks"),
-    ("mean_56", "average of the last 8 weeks"),
-    ("mean_182", "average of the last half year"),
-    ("mean_364", "average of the last year"),
-    ("mean_56_plain", "average of the last 8 weeks without promotions"),
-    ("median_28", "typical day of the last 4 weeks"),
-    ("max_28", "best day of the last 4 weeks"),
-    ("deviation_56", "spread of daily sales in the last 8 weeks"),
-    ("zero_share_28", "share of days without a sale in the last 4 weeks"),
-    ("zero_share_91", "share of days without a sale in the last quarter"),
-    ("days_since_sale", "days since the last sale"),
-    ("weekday_mean_4", "same weekday in the last 4 weeks"),
-    ("weekday_mean_8", "same weekday in the last 8 weeks"),
-    ("weekday_mean_26", "same weekday in the last half year"),
-    ("year_ago_7", "same week last year"),
-    ("year_ago_29", "same month last year"),
-    ("growth", "last 4 weeks against the same weeks last year"),
-    ("in_stock_share_28", "share of days in stock in the last 4 weeks"),
-    ("age", "days since listing"),
-    ("interval", "average days between sales"),
-    ("size_variation", "variation of the size of sales"),
-    ("category", "category"),
-)
-"""Name, and what a planner reads. Their order is the schema: changing it makes older models unreadable."""
-NAMES = tuple(name for name, _ in FEATURES)
-WORDS = tuple(words for _, words in FEATURES)
-SCHEMA_SHA256 = hashlib.sha256(json.dumps({"names": NAMES, "lookback": LOOKBACK_DAYS}).encode()).hexdigest()
-SCALE_RULE = "0.75 * mean of the last 91 observed days + 0.25 * mean of the last 364, at least 0.02 units a day"
+MAX_GROUPS = 4
+"""Group columns that become features: the category first, then whatever else the rows belong to."""
+SCALE_RULE = "0.75 * mean of the last observed quarter + 0.25 * mean of the last year, at least 0.02 units a period"
 SCALE_FLOOR = 0.02
-HORIZON_DAYS = 60
-"""The furthest horizon that is trained; days beyond it keep this horizon and their own calendar."""
-CAPPED_DAYS = 730.0
+AGE_CAP_YEARS = 2
 EPOCH_WEEKDAY_SHIFT = 6  # ordinal 1 (0001-01-01) was a Monday: (ordinal + 6) % 7 == weekday
 
 _ANNUAL = np.array(
@@ -67,26 +31,82 @@ _ANNUAL = np.array(
 )
 
 
-class _Sums:
-    """Running sums of the observed days, so that any stretch's mean is two subtractions."""
+def columns(cadence: Cadence) -> tuple[tuple[str, str], ...]:
+    """Name, and what a planner reads. Their order is the schema: changing it makes older models unreadable."""
+    period, by_week = cadence.name, cadence.cycle > 1
+    sales = f"{period}ly" if period != "day" else "daily"
+    listed: list[tuple[str, str]] = [
+        ("horizon", f"{period}s ahead"),
+        ("annual_sin", "time of year (spring or autumn)"),
+        ("annual_cos", "time of year (summer or winter)"),
+        ("promotion", f"promotion on the {period}"),
+        ("promotion_share", f"share of promotion {period}s in the last {cadence.short} {period}s"),
+        ("promotion_mean", f"sales on earlier promotion {period}s"),
+        ("log_scale", f"usual {sales} sales"),
+        *((f"lag_{lag}", f"sales {lag} {period}s back" if lag > 1 else f"sales of the last {period}")
+          for lag in cadence.lags),
+        *((f"mean_{span}", f"average of the last {span} {period}s") for span in cadence.spans),
+        ("mean_plain", f"average of the last {cadence.middle} {period}s without promotions"),
+        ("smooth_fast", "level that follows quickly"),
+        ("smooth_slow", "level that follows slowly"),
+        ("smooth_sold", f"share of {period}s with a sale, newest first"),
+        ("median", f"typical {period} of the last {cadence.short} {period}s"),
+        ("max", f"best {period} of the last {cadence.short} {period}s"),
+        ("year_q25", f"quiet {period} of the last year"),
+        ("year_q50", f"typical {period} of the last year"),
+        ("year_q75", f"good {period} of the last year"),
+        ("year_q90", f"top {period} of the last year"),
+        ("deviation", f"spread of {sales} sales in the last {cadence.middle} {period}s"),
+        ("zero_share", f"share of {period}s without a sale in the last {cadence.short} {period}s"),
+        ("zero_share_season", f"share of {period}s without a sale in the last year"),
+        ("since_sale", f"{period}s since the last sale"),
+        ("year_ago_narrow", "same time last year"),
+        ("year_ago_wide", "around the same time last year"),
+        ("two_years_ago", "around the same time two years ago"),
+        ("pool_year_ago", "season of similar items last year"),
+        ("growth", f"last {cadence.short} {period}s against the same {period}s last year"),
+        ("in_stock_share", f"share of {period}s in stock in the last {cadence.short} {period}s"),
+        ("age", f"{period}s since listing"),
+        ("interval", f"average {period}s between sales"),
+        ("size_variation", "variation of the size of sales"),
+        ("category", "category"),
+        *((f"group_{number}", "group") for number in range(2, MAX_GROUPS + 1)),
+    ]  # fmt: skip
+    if by_week:
+        listed += [
+            ("weekday", "day of the week"),
+            ("day_of_month", "day of the month"),
+            *((f"weekday_mean_{weeks}", f"same weekday in the last {weeks} weeks") for weeks in (4, 8, 26)),
+        ]
+    return tuple(listed)
 
-    def __init__(self, units: Floats, counted: Flags) -> None:
-        zero = np.zeros((len(units), 1))
-        self.total = np.concatenate([zero, np.cumsum(np.where(counted, units, 0.0), axis=1)], axis=1)
-        self.count = np.concatenate([zero, np.cumsum(counted, axis=1, dtype=np.float64)], axis=1)
 
-    def mean(self, days: int, before: int = 0) -> Floats:
-        """Mean of the `days` that end `before` days before the origin; NaN when none was observed."""
-        end = LOOKBACK_DAYS - before
-        begin = max(0, end - days)
-        return ratio(self.total[:, end] - self.total[:, begin], self.count[:, end] - self.count[:, begin])
+def names(cadence: Cadence) -> tuple[str, ...]:
+    """The features of a cadence, in order."""
+    return tuple(name for name, _ in columns(cadence))
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Element-wise quotient, NaN where the denominator is zero."""
-    quotient: Floats = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
-    return quotient
+def schema_sha256(cadence: Cadence) -> str:
+    """What a model's features must equal to be used."""
+    return hashlib.sha256(json.dumps({"names": names(cadence), "lookback": cadence.lookback}).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a model knows beyond one row's window."""
+
+    codes: tuple[Mapping[str, int], ...] = ()
+    """Per group column: name to code; what it does not know has the code -1."""
+    pools: Pools = field(default_factory=Pools)
+
+
+def codes_of(groups: tuple[tuple[str, ...], ...]) -> tuple[dict[str, int], ...]:
+    """The codes of every group column, in the order of the names."""
+    wide = max((len(row) for row in groups), default=0)
+    return tuple(
+        {name: code for code, name in enumerate(sorted({row[column] for row in groups if len(row) > column}))}
+        for column in range(min(wide, MAX_GROUPS))
+    )
 
 
 def weekday(days: Ints) -> Ints:
@@ -95,113 +115,124 @@ def weekday(days: Ints) -> Ints:
 
 
 def scale(windows: Windows) -> Floats:
-    """Usual daily demand of each row in units (`SCALE_RULE`); what was never observed has the floor."""
-    sums = _Sums(windows.units, ~np.isnan(windows.units))
-    quarter, year = sums.mean(91), sums.mean(364)
+    """Usual demand of each row in units per period (`SCALE_RULE`); what was never observed has the floor."""
+    sums = Sums(windows.units, ~np.isnan(windows.units))
+    quarter, year = sums.mean(windows.cadence.quarter), sums.mean(windows.cadence.season)
     year = np.nan_to_num(year, nan=0.0)
     quarter = np.where(np.isnan(quarter), year, quarter)
     size: Floats = np.maximum(0.75 * quarter + 0.25 * year, SCALE_FLOOR)
     return size
 
 
-def sale_days(windows: Windows) -> Ints:
-    """Days with a sale in the window: below 8 a row is too thin for the global model."""
+def sale_periods(windows: Windows) -> Ints:
+    """Periods with a sale in the window: below 8 a row is too thin for the global model."""
     found: Ints = np.count_nonzero(windows.units > 0, axis=1).astype(np.int64)
     return found
 
 
-def intermittence(windows: Windows) -> tuple[Floats, Floats]:
-    """ADI (observed days per day with a sale) and CV2 of the sizes of sales, last year; 365 and 0 without sales."""
-    units = windows.units[:, -364:]
-    sold = units > 0
-    days, sales = np.count_nonzero(~np.isnan(units), axis=1), np.count_nonzero(sold, axis=1)
-    sizes = np.where(sold, units, 0.0)
-    mean = ratio(sizes.sum(axis=1), sales.astype(np.float64))
-    square = ratio((sizes * sizes).sum(axis=1), sales.astype(np.float64))
-    variation = np.nan_to_num(ratio(np.maximum(square - mean * mean, 0.0), np.nan_to_num(mean * mean)), nan=0.0)
-    interval = np.where(sales > 0, days / np.maximum(sales, 1), 365.0)
-    return interval, variation
+def features(windows: Windows, rows: Ints, horizons: Ints, context: Context) -> npt.NDArray[np.float32]:
+    """One feature vector per (row, periods ahead) pair; 1 is the period after the origin.
 
-
-def demand_class(windows: Windows) -> list[str]:
-    """Smooth, erratic, intermittent or lumpy by the Syntetos-Boylan cut-offs (ADI 1.32, CV2 0.49)."""
-    interval, variation = intermittence(windows)
-    names = np.array([["smooth", "erratic"], ["intermittent", "lumpy"]])
-    return [str(name) for name in names[(interval >= 1.32).astype(int), (variation >= 0.49).astype(int)]]
-
-
-def features(windows: Windows, rows: Ints, horizons: Ints, categories: Mapping[str, int]) -> npt.NDArray[np.float32]:
-    """One feature vector per (row, days ahead) pair; day 1 is the day after the origin.
-
-    Demand is relative to the row's scale. A category that the mapping does not know has the code -1.
+    Demand is relative to the row's scale.
     """
+    cadence = windows.cadence
     known = ~np.isnan(windows.units)
-    per_row = _row_features(windows, known, categories)
-    result = np.empty((len(rows), len(NAMES)), dtype=np.float32)
-    place = {name: column for column, name in enumerate(NAMES)}
-    for name, values in per_row.items():
+    size = scale(windows)
+    sums = Sums(windows.units, known)
+    place = {name: column for column, name in enumerate(names(cadence))}
+    result = np.empty((len(rows), len(place)), dtype=np.float32)
+    for name, values in _row_features(windows, known, size, sums, context).items():
         result[:, place[name]] = values[rows]
     target = windows.origin[rows] + horizons
-    result[:, place["horizon"]] = np.minimum(horizons, HORIZON_DAYS)
+    result[:, place["horizon"]] = np.minimum(horizons, cadence.horizon)
+    result[:, [place["annual_sin"], place["annual_cos"]]] = _annual(cadence, target)
+    result[:, place["promotion"]] = windows.promoted[rows, cadence.lookback - 1 + horizons]
+    of_row = size[rows]
+    centre = cadence.lookback - 1 + horizons - cadence.season
+    for half, name in ((cadence.narrow, "year_ago_narrow"), (cadence.wide, "year_ago_wide")):
+        result[:, place[name]] = sums.between(rows, centre - half, centre + half + 1) / of_row
+    before = centre - cadence.season
+    result[:, place["two_years_ago"]] = sums.between(rows, before - cadence.wide, before + cadence.wide + 1) / of_row
+    result[:, place["pool_year_ago"]] = context.pools.year_ago(
+        cadence, windows.groups, rows, windows.origin[rows], target
+    )
+    if cadence.cycle > 1:
+        _by_weekday(windows, known, rows, horizons, of_row, result, place)
+    return result
+
+
+def _annual(cadence: Cadence, target: Ints) -> npt.NDArray[np.float32]:
+    if cadence.name == "month":
+        day = (target % 12 * 365.25 / 12 + 15).astype(np.int64)
+    else:
+        day = target * (7 if cadence.name == "week" else 1)
+    found: npt.NDArray[np.float32] = _ANNUAL[day % 1461]
+    return found
+
+
+def _by_weekday(
+    windows: Windows, known: Flags, rows: Ints, horizons: Ints, size: Floats, result: npt.NDArray[np.float32],
+    place: Mapping[str, int],
+) -> None:  # fmt: skip
+    target = windows.origin[rows] + horizons
     result[:, place["weekday"]] = weekday(target)
     month_day = target.astype("datetime64[D]") - np.int64(719163)  # 719163 is the ordinal of 1970-01-01
     result[:, place["day_of_month"]] = (month_day - month_day.astype("datetime64[M]")).astype(np.int64) + 1
-    result[:, [place["annual_sin"], place["annual_cos"]]] = _ANNUAL[target % 1461]
-    result[:, place["promotion"]] = windows.promoted[rows, LOOKBACK_DAYS - 1 + horizons]
-
-    size = scale(windows)[rows]
     behind = (-horizons) % 7  # the newest day of the target's weekday lies this many days before the origin
     for weeks in (4, 8, 26):
         means = np.stack([_weekday_mean(windows.units, known, day, weeks) for day in range(7)], axis=1)
         result[:, place[f"weekday_mean_{weeks}"]] = means[rows, behind] / size
-    sums = _Sums(windows.units, known)
-    centre = LOOKBACK_DAYS - 1 + horizons - 364
-    for half, name in ((3, "year_ago_7"), (14, "year_ago_29")):
-        begin, end = np.clip(centre - half, 0, LOOKBACK_DAYS), np.clip(centre + half + 1, 0, LOOKBACK_DAYS)
-        total = sums.total[rows, end] - sums.total[rows, begin]
-        result[:, place[name]] = ratio(total, sums.count[rows, end] - sums.count[rows, begin]) / size
-    return result
 
 
 def _weekday_mean(units: Floats, known: Flags, behind: int, weeks: int) -> Floats:
-    columns = LOOKBACK_DAYS - 1 - behind - 7 * np.arange(weeks)
-    observed = known[:, columns]
-    return ratio(np.where(observed, units[:, columns], 0.0).sum(axis=1), observed.sum(axis=1).astype(np.float64))
+    found = units.shape[1] - 1 - behind - 7 * np.arange(weeks)
+    observed = known[:, found]
+    return ratio(np.where(observed, units[:, found], 0.0).sum(axis=1), observed.sum(axis=1).astype(np.float64))
 
 
-def _row_features(windows: Windows, known: Flags, categories: Mapping[str, int]) -> dict[str, Floats]:
+def _row_features(windows: Windows, known: Flags, size: Floats, sums: Sums, context: Context) -> dict[str, Floats]:
     """Everything that does not depend on how far one looks ahead."""
-    units, size = windows.units, scale(windows)
-    past_promotion = windows.promoted[:, :LOOKBACK_DAYS]
-    sums, plain = _Sums(units, known), _Sums(units, known & ~past_promotion)
-    promoted = _Sums(units, known & past_promotion)
-    squares, sold = _Sums(units * units, known), _Sums((units > 0).astype(np.float64), known)
-    recent = np.sort(units[:, -28:], axis=1)  # NaN sorts last, so the observed days come first
-    count = np.count_nonzero(known[:, -28:], axis=1)
-    everywhere = np.arange(len(units))
-    lower, upper = np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2
+    cadence, units = windows.cadence, windows.units
+    past_promotion = windows.promoted[:, : cadence.lookback]
+    plain, promoted = Sums(units, known & ~past_promotion), Sums(units, known & past_promotion)
+    squares, sold = Sums(units * units, known), Sums((units > 0).astype(np.float64), known)
+    short, middle, season = cadence.short, cadence.middle, cadence.season
     interval, variation = intermittence(windows)
     ever = (units > 0).any(axis=1)
-    since = np.where(ever, np.argmax((units > 0)[:, ::-1], axis=1), LOOKBACK_DAYS)
-    mean_56 = sums.mean(56)
-    spread = np.sqrt(np.maximum(squares.mean(56) - mean_56 * mean_56, 0.0))
-    columns = {f"mean_{days}": sums.mean(days) / size for days in (7, 14, 28, 56, 182, 364)}
-    return columns | {
-        "promotion_share_28": past_promotion[:, -28:].mean(axis=1),
-        "promotion_mean": promoted.mean(LOOKBACK_DAYS) / size,
+    since = np.where(ever, np.argmax((units > 0)[:, ::-1], axis=1), cadence.lookback)
+    mean = sums.mean(middle)
+    spread = np.sqrt(np.maximum(squares.mean(middle) - mean * mean, 0.0))
+    quarter = slice(-cadence.quarter * 2 if cadence.cycle > 1 else -season, None)
+    recent, counted = units[:, quarter], known[:, quarter]
+    typical, best = order_statistics(units[:, -short:], (0.5, 1.0))
+    year = order_statistics(units[:, -season:], (0.25, 0.5, 0.75, 0.9))
+    coded = [
+        np.array([codes.get(row[column], -1) if len(row) > column else -1 for row in windows.groups], dtype=np.float64)
+        for column, codes in enumerate(context.codes)
+    ]
+    coded += [np.full(len(units), -1.0)] * (MAX_GROUPS - len(coded))
+    found = {f"mean_{span}": sums.mean(span) / size for span in cadence.spans}
+    found |= {f"lag_{lag}": units[:, -lag] / size for lag in cadence.lags}
+    found |= {f"year_q{share}": values / size for share, values in zip((25, 50, 75, 90), year, strict=True)}
+    found |= {f"group_{number}": coded[number - 1] for number in range(2, MAX_GROUPS + 1)}
+    return found | {
+        "promotion_share": past_promotion[:, -short:].mean(axis=1),
+        "promotion_mean": promoted.mean(cadence.lookback) / size,
         "log_scale": np.round(np.log(size) * 256) / 256,
-        "last_day": units[:, -1] / size,
-        "mean_56_plain": plain.mean(56) / size,
-        "median_28": (recent[everywhere, lower] + recent[everywhere, upper]) / 2 / size,
-        "max_28": recent[everywhere, np.maximum(count - 1, 0)] / size,
-        "deviation_56": spread / size,
-        "zero_share_28": 1 - sold.mean(28),
-        "zero_share_91": 1 - sold.mean(91),
-        "days_since_sale": since.astype(np.float64),
-        "growth": ratio(sums.mean(28), np.nan_to_num(sums.mean(28, before=364), nan=0.0)),
-        "in_stock_share_28": known[:, -28:].mean(axis=1),
-        "age": np.minimum(windows.age_days, CAPPED_DAYS),
+        "mean_plain": plain.mean(middle) / size,
+        "smooth_fast": smoothed(recent, counted, 0.3) / size,
+        "smooth_slow": smoothed(recent, counted, 0.1) / size,
+        "smooth_sold": smoothed((recent > 0).astype(np.float64), counted, 0.1),
+        "median": typical / size,
+        "max": best / size,
+        "deviation": spread / size,
+        "zero_share": 1 - sold.mean(short),
+        "zero_share_season": 1 - sold.mean(season),
+        "since_sale": since.astype(np.float64),
+        "growth": ratio(sums.mean(short), np.nan_to_num(sums.mean(short, before=season), nan=0.0)),
+        "in_stock_share": known[:, -short:].mean(axis=1),
+        "age": np.minimum(windows.age, AGE_CAP_YEARS * season).astype(np.float64),
         "interval": interval,
         "size_variation": variation,
-        "category": np.array([categories.get(name, -1) for name in windows.category], dtype=np.float64),
+        "category": coded[0],
     }

@@ -1,6 +1,6 @@
-"""One forecaster speaks for each row: its category's prior, its segment's season, or the global model.
+"""One forecaster speaks for each row: the global model, its segment's season, its own past, or its category's prior.
 
-Scoring, comparison and backtest all ask here, so what is judged is what decides.
+Scoring, comparison, backtest and simulation all ask here, so what is judged is what decides.
 """
 
 from dataclasses import dataclass
@@ -9,70 +9,109 @@ import numpy as np
 
 from activities.learning.cold_start import ColdForecast, cold_forecast
 from activities.learning.demand import QUANTILES, quantile_ratios, to_milli
-from activities.learning.features import demand_class, features, sale_days, scale
+from activities.learning.empirical import empirical_quantiles
+from activities.learning.features import features, sale_periods, scale
 from activities.learning.model_file import Model
-from activities.learning.sampling import MIN_SALE_DAYS
-from activities.learning.windows import Ints, Windows
+from activities.learning.rolling import demand_class
+from activities.learning.sampling import MIN_SALE_PERIODS
+from activities.learning.windows import Flags, Floats, Ints, Windows
 
 XGBOOST, PROPHET, COLD_START = "xgboost", "prophet", "cold_start"
+EMPIRICAL, RECENT = "empirical", "recent"
+"""An item's own last year; the same with the newest quarter weighing most."""
+THIN = "thin"
+"""The segment of rows with fewer than eight sale periods."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Quantiles of every row's coming days; rows whose forecaster is the prior carry their law too."""
+    """Quantiles of every row's coming periods; rows whose forecaster is the prior carry their law too."""
 
     forecaster: tuple[str, ...]
     segment: tuple[str, ...]
+    thin: Flags
+    """Rows with too little history for anybody to speak from experience."""
+    correlation: Ints
+    """Per row, in hundredths: how much one period's surprise says about the next one's."""
     knots: Ints
-    """Thousandths of a unit [rows, days, quantiles]; days beyond a row's own horizon are zero."""
+    """Thousandths of a unit [rows, periods, quantiles]; periods beyond a row's own horizon are zero."""
     cold_rows: Ints
     cold: ColdForecast | None
 
 
 def segments_of(windows: Windows, known: frozenset[str]) -> list[str]:
-    """Demand class and category where training met enough of them, else the demand class alone."""
+    """`thin`, else demand class and category where training met enough of them, else the demand class alone."""
+    thin = sale_periods(windows) < MIN_SALE_PERIODS
     named = [
         (kind, f"{kind}/{category}")
         for kind, category in zip(demand_class(windows), windows.category, strict=True)
     ]  # fmt: skip
-    return [full if full in known else kind for kind, full in named]
+    return [THIN if few else full if full in known else kind for few, (kind, full) in zip(thin, named, strict=True)]
 
 
 def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
-    """`horizon` is the number of days wanted of each row (at least 1)."""
+    """`horizon` is the number of periods wanted of each row (at least 1)."""
     longest = int(horizon.max(initial=1))
     segments = segments_of(windows, model.segment_names)
-    cold = sale_days(windows) < MIN_SALE_DAYS
-    chosen = np.array([COLD_START if is_cold else XGBOOST for is_cold in cold], dtype=object)
-    for name, profile in model.profiles.items():
-        in_segment = np.array([segment == name for segment in segments], dtype=np.bool_)
-        # Each row's own horizon: whether a season covers a row must not depend on its neighbours.
-        chosen[~cold & in_segment & profile.covers(windows, horizon)] = PROPHET
+    thin = np.array([segment == THIN for segment in segments], dtype=np.bool_)
+    chosen = _chosen(model, windows, horizon, segments, thin)
     knots = np.zeros((len(windows), longest, len(QUANTILES)), dtype=np.int64)
-    _by_booster(model, windows, np.flatnonzero(chosen == XGBOOST), horizon, knots)
+    for name in (XGBOOST, EMPIRICAL, RECENT):
+        rows = np.flatnonzero(chosen == name)
+        if len(rows):
+            pairs, ahead = pairs_of(horizon[rows])
+            knots[rows[pairs], ahead - 1] = to_milli(quantiles_by(name, model, windows.take(rows), pairs, ahead))
     for name, profile in model.profiles.items():
         rows = np.array([i for i in np.flatnonzero(chosen == PROPHET) if segments[i] == name], dtype=np.int64)
         if len(rows):
-            pairs, ahead = _pairs(horizon[rows])
+            pairs, ahead = pairs_of(horizon[rows])
             knots[rows[pairs], ahead - 1] = profile.knots(windows.take(rows), pairs, ahead)
-    cold_rows = np.flatnonzero(cold)
+    cold_rows = np.flatnonzero(chosen == COLD_START)
     law = cold_forecast(model.priors, windows.take(cold_rows)) if len(cold_rows) else None
     if law is not None:
         knots[cold_rows] = law.knots(longest)
-    return Forecast(tuple(str(name) for name in chosen), tuple(segments), knots, cold_rows, law)
+    correlation = np.array([model.correlations.get(segment, 0) for segment in segments], dtype=np.int64)
+    return Forecast(
+        tuple(str(name) for name in chosen), tuple(segments), thin, correlation, knots, cold_rows, law
+    )  # fmt: skip
 
 
-def _pairs(horizon: Ints) -> tuple[Ints, Ints]:
-    """(row, days ahead) for every wanted day of every row."""
+def _chosen(
+    model: Model, windows: Windows, horizon: Ints, segments: list[str], thin: Flags
+) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+    """Who speaks for each row: whom the backtest chose for its segment, as far as he can."""
+    usual = EMPIRICAL if model.booster is None else XGBOOST
+    picks = model.chosen
+    chosen = np.array(
+        [picks.get(segment, COLD_START if few else usual) for segment, few in zip(segments, thin, strict=True)],
+        dtype=object,
+    )
+    # Each row's own horizon: whether a season covers a row must not depend on its neighbours.
+    covered = np.zeros(len(windows), dtype=np.bool_)
+    for name, profile in model.profiles.items():
+        in_segment = np.array([segment == name for segment in segments], dtype=np.bool_)
+        covered |= in_segment & profile.covers(windows, horizon)
+    chosen[(chosen == PROPHET) & ~covered] = usual
+    if model.booster is None:
+        chosen[chosen == XGBOOST] = EMPIRICAL
+    # Nothing but the prior can speak of an item that was hardly ever observed.
+    seen = np.count_nonzero(~np.isnan(windows.units), axis=1)
+    chosen[(seen < windows.cadence.min_age) & (thin | (chosen != XGBOOST))] = COLD_START
+    return chosen
+
+
+def quantiles_by(name: str, model: Model, windows: Windows, pairs: Ints, ahead: Ints) -> Floats:
+    """Quantiles in units of each (row, periods ahead) pair by the global model or the items' own past."""
+    if name == XGBOOST:
+        assert model.booster is not None  # noqa: S101 - `_chosen` never picks it then
+        ratios = quantile_ratios(model.booster, features(windows, pairs, ahead, model.context))
+        return ratios * scale(windows)[pairs][:, None]
+    half_life = windows.cadence.quarter if name == RECENT else None
+    return empirical_quantiles(windows, pairs, ahead, half_life=half_life)
+
+
+def pairs_of(horizon: Ints) -> tuple[Ints, Ints]:
+    """(row, periods ahead) for every wanted period of every row."""
     rows = np.repeat(np.arange(len(horizon)), horizon)
     starts = np.repeat(np.cumsum(horizon) - horizon, horizon)
     return rows, np.arange(len(rows)) - starts + 1
-
-
-def _by_booster(model: Model, windows: Windows, rows: Ints, horizon: Ints, knots: Ints) -> None:
-    if len(rows) == 0:
-        return
-    own = windows.take(rows)
-    pairs, ahead = _pairs(horizon[rows])
-    ratios = quantile_ratios(model.booster, features(own, pairs, ahead, model.manifest.categories))
-    knots[rows[pairs], ahead - 1] = to_milli(ratios * scale(own)[pairs][:, None])

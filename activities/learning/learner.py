@@ -1,7 +1,6 @@
 """The learner turns histories into a model, and says which of two is better on days that neither has seen."""
 
 import hashlib
-import importlib.metadata
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -9,20 +8,17 @@ from datetime import date
 from decimal import Decimal
 
 import numpy as np
-import xgboost as xgb
 
-from activities.learning.backtest import choose_forecasters
-from activities.learning.cold_start import fit_priors
-from activities.learning.demand import MILLI, QUANTILES, ROUNDS, median_booster, train_booster
+from activities.learning.cadence import DAY
+from activities.learning.demand import MILLI, QUANTILES, ROUNDS
 from activities.learning.evaluation import by_series, loss_ratio, pinball, ratio_upper
 from activities.learning.forecasting import forecast
-from activities.learning.model_file import Manifest, Model, pack, read_manifest, unpack
-from activities.learning.sampling import sample
+from activities.learning.model_file import Model, pack, read_manifest, unpack
+from activities.learning.training import TRAINING_ROWS, train_panel
 from activities.learning.windows import Floats, Panel
 from workflows.domain.errors import InvalidInput
 from workflows.domain.models import Comparison, Progress, TrainedModel, TrainingSeries
 
-TRAINING_ROWS = 60_000
 MIN_TRAINING_ROWS = 200
 COMPARED_DAYS = 28
 COMPARED_EVERY_DAYS = 7
@@ -51,33 +47,16 @@ class XgboostLearner:
         progress("history", 0, len(series))
         panel = Panel.of(series, last_day)
         progress("history", len(series), len(series))
-        categories = {name: code for code, name in enumerate(sorted(set(panel.category)))}
-        rows = sample(panel, through=panel.last, rows=self._rows, seed=seed, categories=categories)
-        if len(rows) < MIN_TRAINING_ROWS:
-            raise InvalidInput(
-                f"too little history: {len(rows)} training rows from {len(series)} series through {last_day}, "
-                f"at least {MIN_TRAINING_ROWS} are needed"
-            )
-        scores, profiles = choose_forecasters(
-            panel,
-            rows=self._rows // 2,
-            rounds=self._rounds,
-            seed=seed,
-            nthread=self._nthread,
-            categories=categories,
+        model = train_panel(
+            panel, horizon=DAY.horizon, rows=self._rows, rounds=self._rounds, seed=seed, nthread=self._nthread,
             report=progress,
-        )
-        booster = train_booster(
-            rows.vectors, rows.targets, rows.weights, rounds=self._rounds, seed=seed, nthread=self._nthread,
-            report=lambda done: progress("rounds", done, self._rounds),
         )  # fmt: skip
-        manifest = Manifest(
-            xgboost_version=xgb.__version__, prophet_version=importlib.metadata.version("prophet"), seed=seed,
-            trained_through=last_day, rows=len(rows), rounds=self._rounds, categories=categories, segments=scores,
-            profiles={},
-        )  # fmt: skip
-        priors = fit_priors(panel.windows(panel.last))
-        artefact = pack(Model(manifest, booster, median_booster(booster), priors, profiles))
+        if model.manifest.rows < MIN_TRAINING_ROWS:
+            raise InvalidInput(
+                f"too little history: {model.manifest.rows} training rows from {len(series)} series through "
+                f"{last_day}, at least {MIN_TRAINING_ROWS} are needed"
+            )
+        artefact = pack(model)
         self._remember(artefact, time.perf_counter() - started)
         return artefact
 
@@ -142,7 +121,7 @@ def _judge(model: Model, panel: Panel, first: int) -> tuple[Floats, Floats, Floa
     """
     count = len(panel.category)
     loss, hits, seen = np.zeros(count), np.zeros(count), np.zeros(count)
-    for origin in range(max(first - 1, panel.last - panel.days), panel.last, COMPARED_EVERY_DAYS):
+    for origin in range(max(first - 1, panel.first), panel.last, COMPARED_EVERY_DAYS):
         reach = min(COMPARED_DAYS, panel.last - origin)
         for begin in range(0, count, COMPARED_AT_ONCE):
             rows = np.arange(begin, min(begin + COMPARED_AT_ONCE, count))

@@ -8,26 +8,30 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import xgboost as xgb
 from pydantic import Field, ValidationError
 
+from activities.learning.cadence import CADENCES, DAY, Cadence
 from activities.learning.cold_start import Prior
 from activities.learning.demand import QUANTILES, load_booster
-from activities.learning.features import HORIZON_DAYS, NAMES, SCALE_RULE, SCHEMA_SHA256
+from activities.learning.features import SCALE_RULE, Context, names, schema_sha256
+from activities.learning.pool import Pools
 from activities.learning.seasonal import SegmentProfile
 from workflows.domain.errors import ModelUnusable
 from workflows.domain.identity import Digest, Payload, canonical, digest
 from workflows.domain.models import SegmentScore
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: any cadence, pooled seasons, the empirical forecaster, correlations. What version 1 wrote must be trained anew."""
 MANIFEST = "manifest.json"
 BOOSTER = "booster.ubj"
 MEDIAN_BOOSTER = "median.ubj"
 PRIORS = "priors.json"
+POOLS = "pools.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest instant a zip can name
 
 
@@ -37,16 +41,21 @@ class Manifest(Payload):
     format_version: int = FORMAT_VERSION
     xgboost_version: str
     prophet_version: str
-    feature_names: tuple[str, ...] = NAMES
-    feature_schema_sha256: Digest = SCHEMA_SHA256
+    cadence: str = DAY.name
+    feature_names: tuple[str, ...] = names(DAY)
+    feature_schema_sha256: Digest = schema_sha256(DAY)
     quantiles: tuple[str, ...] = tuple(str(level) for level in QUANTILES)
     scale_rule: str = SCALE_RULE
-    horizon_days: int = HORIZON_DAYS
+    horizon: int = DAY.horizon
+    """Furthest period ahead that was trained for."""
     seed: int
     trained_through: date
     rows: int
     rounds: int
-    categories: dict[str, int]
+    codes: tuple[dict[str, int], ...]
+    """Per group column (the category first): name to code."""
+    correlations: dict[str, int] = Field(default_factory=dict)
+    """Per segment, in hundredths: how much the surprises of two periods hang together."""
     segments: tuple[SegmentScore, ...]
     profiles: dict[str, str]
     """Segment to the member that holds its season, for the segments that Prophet won."""
@@ -59,10 +68,38 @@ class Model:
     """A loaded model."""
 
     manifest: Manifest
-    booster: xgb.Booster
-    median: xgb.Booster
+    booster: xgb.Booster | None
+    """None where there was too little to learn from: every row then speaks for itself."""
+    median: xgb.Booster | None
     priors: Mapping[str, Prior]
-    profiles: Mapping[str, SegmentProfile]
+    pools: Pools = field(default_factory=Pools)
+    profiles: Mapping[str, SegmentProfile] = field(default_factory=dict)
+
+    @property
+    def cadence(self) -> Cadence:
+        """Of the periods it speaks about."""
+        return CADENCES[self.manifest.cadence]
+
+    def taught(self, rows: int, booster: xgb.Booster | None, median: xgb.Booster | None) -> "Model":
+        """The model with its booster, which learned from that many rows."""
+        return replace(
+            self, manifest=self.manifest.model_copy(update={"rows": rows}), booster=booster, median=median
+        )  # fmt: skip
+
+    @property
+    def context(self) -> Context:
+        """What its features know beyond one row's window."""
+        return Context(self.manifest.codes, self.pools)
+
+    @property
+    def chosen(self) -> Mapping[str, str]:
+        """Segment to the forecaster that the backtest chose."""
+        return {score.segment: score.chosen for score in self.manifest.segments}
+
+    @property
+    def correlations(self) -> Mapping[str, int]:
+        """Segment to the correlation of its periods, in hundredths."""
+        return self.manifest.correlations
 
     @property
     def segment_names(self) -> frozenset[str]:
@@ -82,11 +119,15 @@ def _json(value: Any) -> bytes:
 
 def pack(model: Model) -> bytes:
     """The artefact's bytes: fixed order, fixed timestamps, nothing compressed."""
-    members = {
-        BOOSTER: bytes(model.booster.save_raw("ubj")),
-        MEDIAN_BOOSTER: bytes(model.median.save_raw("ubj")),
-        PRIORS: _json({name: asdict(prior) for name, prior in model.priors.items()}),
-    } | {profile_member(name): _json(profile.document()) for name, profile in model.profiles.items()}
+    boosters = {BOOSTER: model.booster, MEDIAN_BOOSTER: model.median}
+    members = (
+        {
+            PRIORS: _json({name: asdict(prior) for name, prior in model.priors.items()}),
+            POOLS: _json(model.pools.document()),
+        }
+        | {name: bytes(booster.save_raw("ubj")) for name, booster in boosters.items() if booster is not None}
+        | {profile_member(name): _json(profile.document()) for name, profile in model.profiles.items()}
+    )
     manifest = model.manifest.model_copy(
         update={
             "profiles": {name: profile_member(name) for name in sorted(model.profiles)},
@@ -124,15 +165,18 @@ def unpack(raw: bytes, *, nthread: int) -> Model:
             segment: SegmentProfile.from_document(json.loads(members[member]))
             for segment, member in manifest.profiles.items()
         }
-        booster = load_booster(members[BOOSTER], nthread=nthread)
-        median = load_booster(members[MEDIAN_BOOSTER], nthread=nthread)
+        pools = Pools.from_document(json.loads(members[POOLS]))
+        booster, median = (
+            load_booster(members[name], nthread=nthread) if name in manifest.members else None
+            for name in (BOOSTER, MEDIAN_BOOSTER)
+        )
     except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
         raise ModelUnusable(f"a part of the model cannot be read: {error}") from error
-    return Model(manifest, booster, median, priors, profiles)
+    return Model(manifest, booster, median, priors, pools, profiles)
 
 
 def _prior(found: Mapping[str, Any]) -> Prior:
-    return Prior(found["shape"], found["days"], found["dispersion"], tuple(found["weekdays"]))
+    return Prior(found["shape"], found["periods"], found["dispersion"], tuple(found["cycle"]))
 
 
 def _read(raw: bytes) -> tuple[Manifest, dict[str, bytes]]:
@@ -150,7 +194,7 @@ def _read(raw: bytes) -> tuple[Manifest, dict[str, bytes]]:
     # An older XGBoost reads a newer file without an error and predicts something else (science 6.4).
     if _version(manifest.xgboost_version) > _version(xgb.__version__):
         raise ModelUnusable(f"written by xgboost {manifest.xgboost_version}, installed is {xgb.__version__}")
-    if manifest.feature_schema_sha256 != SCHEMA_SHA256:
+    if manifest.cadence not in CADENCES or manifest.feature_schema_sha256 != schema_sha256(CADENCES[manifest.cadence]):
         raise ModelUnusable("the model was trained on another feature schema than the one installed")
     return manifest, members
 

@@ -7,22 +7,28 @@ order would have had to bring.
 
 import functools
 import hashlib
+import math
 from dataclasses import dataclass
 from decimal import Decimal
+from statistics import NormalDist
 
 import numpy as np
 
+from activities.learning.cadence import DAY
 from activities.learning.demand import MILLI, QUANTILES
-from activities.learning.windows import AHEAD_DAYS, Flags, Floats, Ints
+from activities.learning.windows import Flags, Floats, Ints
 
 SCENARIOS = 128
 PERMILLE = 1_000
 TABLES = 16
-LEAD_COLUMN = AHEAD_DAYS
-RATE_COLUMN = AHEAD_DAYS + 1
-RECEIPT_COLUMN = AHEAD_DAYS + 2
+PERIODS = DAY.ahead
+"""The furthest period that is ever projected, of any cadence."""
+LEAD_COLUMN = PERIODS
+RATE_COLUMN = PERIODS + 1
+RECEIPT_COLUMN = PERIODS + 2
 RECEIPT_COLUMNS = 8
-COLUMNS = RECEIPT_COLUMN + RECEIPT_COLUMNS
+COMMON_COLUMN = RECEIPT_COLUMN + RECEIPT_COLUMNS
+COLUMNS = COMMON_COLUMN + 1
 TAIL_STRETCH = Decimal("1.3")
 """Beyond the last quantile the law goes on to 1.3 times it (science 2.2, rule 1)."""
 LOST_SALES_FACTOR = Decimal("1.35")
@@ -56,6 +62,28 @@ def permutations() -> Ints:
             result[table, column] = np.argsort(np.frombuffer(raw, dtype=">u8"), kind="stable")
     result.setflags(write=False)
     return result
+
+
+@functools.cache
+def correlated(hundredths: int) -> Ints:
+    """[table, period, scenario]: the periods' permutations with this rank correlation between any two of them.
+
+    Iman and Conover's idea in whole numbers: each scenario's place in a period is the rank of a weighted sum of its
+    own normal score and of one that all periods share. Without correlation these are `permutations` themselves.
+    """
+    plain = permutations()
+    if hundredths == 0:
+        return plain[:, :PERIODS]
+    scores = np.array(
+        [round(NormalDist().inv_cdf((2 * k + 1) / (2 * SCENARIOS)) * 1_000_000) for k in range(SCENARIOS)],
+        dtype=np.int64,
+    )
+    common, own = math.isqrt(hundredths * 1_000_000), math.isqrt((100 - hundredths) * 1_000_000)
+    mixed = own * scores[plain[:, :PERIODS]] + common * scores[plain[:, COMMON_COLUMN]][:, None, :]
+    # Equal sums are told apart by the period's own permutation, so that the result is a permutation on any machine.
+    ranks = np.argsort(np.argsort(mixed * SCENARIOS + plain[:, :PERIODS], axis=2, kind="stable"), axis=2, kind="stable")
+    ranks.setflags(write=False)
+    return ranks
 
 
 def table_of(key: str) -> int:

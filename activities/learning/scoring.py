@@ -11,14 +11,16 @@ import numpy as np
 
 from activities.learning import risk
 from activities.learning.arrivals import arrivals_of
+from activities.learning.cadence import DAY
 from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.drivers import drivers_of
-from activities.learning.forecasting import COLD_START, Forecast, forecast
+from activities.learning.forecasting import Forecast, forecast
 from activities.learning.intraday import day_so_far, remaining_today
 from activities.learning.lead_time import lead_time_law
 from activities.learning.model_file import Model, unpack
+from activities.learning.scenarios import demand_scenarios
 from activities.learning.waiting import waiting_risk
-from activities.learning.windows import AHEAD_DAYS, Ints, Windows, windows_of
+from activities.learning.windows import Ints, Windows, windows_of
 from workflows.domain.scores import DayForecast, Driver, Scores, ScoringRow, probability, units
 
 AT_ONCE = 64
@@ -69,16 +71,17 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     windows = windows_of(rows)
     laws = [lead_time_law(row.lead_times) for row in rows]
     # Which stored permutations a row uses follows from its business key, never from its place in the batch.
-    tables = risk.permutations()[[risk.table_of(f"{row.location}:{row.item}:{row.last_day}") for row in rows]]
+    chosen = np.array([risk.table_of(f"{row.location}:{row.item}:{row.last_day}") for row in rows], dtype=np.int64)
+    tables = risk.permutations()[chosen]
     lead_scenarios = np.stack([law.scenarios(risk.SCENARIOS) for law in laws])
     lead = np.take_along_axis(lead_scenarios, tables[:, risk.LEAD_COLUMN], axis=1)
     review = np.array([min(row.review_days, MAX_REVIEW_DAYS) for row in rows], dtype=np.int64)
     protection = np.array([law.quantile(500) for law in laws], dtype=np.int64) + review
     shown = np.minimum(protection + SHOWN_BEYOND_DAYS, SHOWN_DAYS)
-    horizon = np.minimum(np.maximum(lead.max(axis=1) + review, np.maximum(shown, protection)), AHEAD_DAYS)
+    horizon = np.minimum(np.maximum(lead.max(axis=1) + review, np.maximum(shown, protection)), DAY.ahead)
 
     said = forecast(model, windows, horizon)
-    demand = _demand(said, tables)
+    demand = demand_scenarios(said, chosen)
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
     arrivals = arrivals_of(rows, tables, demand.shape[1])
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
@@ -111,19 +114,10 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
                 lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
                 cover_days=int(review[i]),
-                novelty=said.forecaster[i] == COLD_START, drivers=explained[i],
+                novelty=bool(said.thin[i]), drivers=explained[i],
             )
         )  # fmt: skip
     return results
-
-
-def _demand(said: Forecast, tables: Ints) -> Ints:
-    days = said.knots.shape[1]
-    demand = risk.demand_scenarios(said.knots, tables[:, :days])
-    if said.cold is not None:
-        own = tables[said.cold_rows]
-        demand[said.cold_rows] = said.cold.scenarios(own[:, :days], own[:, risk.RATE_COLUMN], days)
-    return demand
 
 
 def _days(knots: Ints, last_day: date) -> tuple[DayForecast, ...]:

@@ -1,6 +1,6 @@
 """Prophet speaks for segments, never for single items, and only where a backtest lets it.
 
-One fit on a segment's pooled daily index; an item's forecast is its own level times the index times the segment's
+One fit on a segment's pooled index; an item's forecast is its own level times the index times the segment's
 empirical residual ratios. The index is stored as a table, so that scoring never fits and never samples.
 """
 
@@ -9,27 +9,25 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import numpy as np
 
+from activities.learning.cadence import CADENCES, Cadence
 from activities.learning.demand import QUANTILES, to_milli
-from activities.learning.features import ratio
-from activities.learning.windows import AHEAD_DAYS, LOOKBACK_DAYS, Flags, Floats, Ints, Panel, Windows
+from activities.learning.rolling import ratio
+from activities.learning.windows import Flags, Floats, Ints, Panel, Windows
 
-LEVEL_DAYS = 91
-TABLE_BEFORE_DAYS = LEVEL_DAYS + 120
-TABLE_AFTER_DAYS = AHEAD_DAYS + 120
-"""The table serves models that are up to about four months old; older ones fall back to the global model."""
-YEARLY_FROM_DAYS = 730
+KEPT_QUARTERS = 1
+"""The table serves models that are up to about a quarter old; older ones fall back to the global model."""
+YEARLY_FROM_SEASONS = 2
 """With less history Prophet itself calls its yearly seasonality unstable."""
 LEVEL_EDGES = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0])
-"""Expected units per day: small counts scatter relatively more than large ones, so residuals are kept per band."""
+"""Expected units per period: small counts scatter relatively more than large ones, so residuals are kept per band."""
 MIN_BAND = 200
 SAMPLED_ORIGINS = 8
-SAMPLED_DAYS = 28
 INDEX_FLOOR = 0.001
 OFFSET = 0.05
 """Added before taking logarithms, so that a day on which nobody sells has one."""
@@ -37,10 +35,11 @@ OFFSET = 0.05
 
 @dataclass(frozen=True)
 class SegmentProfile:
-    """What a segment's items share: the index of each day and how far reality strays from level times index."""
+    """What a segment's items share: the index of each period and how far reality strays from level times index."""
 
+    cadence: Cadence
     first: int
-    """Ordinal of the table's first day."""
+    """Number of the table's first period."""
     index: Floats
     lift: float
     """Sales on promotion days relative to other days."""
@@ -50,22 +49,23 @@ class SegmentProfile:
     """Prophet's own JSON (parameters and history): evidence for auditors, not needed to score."""
 
     def covers(self, windows: Windows, horizon: Ints) -> Flags:
-        """Which rows' level days and horizon lie inside the table."""
-        return (windows.origin - LEVEL_DAYS + 1 >= self.first) & (
+        """Which rows' level periods and horizon lie inside the table."""
+        return (windows.origin - self.cadence.quarter + 1 >= self.first) & (
             windows.origin + horizon < self.first + len(self.index)
         )
 
     def expected(self, windows: Windows, rows: Ints, horizons: Ints) -> Floats:
-        """Level times index (times promotion lift) of each (row, days ahead) pair, in units."""
-        past = self.index[windows.origin[:, None] - self.first + np.arange(1 - LEVEL_DAYS, 1)[None, :]]
-        begin = LOOKBACK_DAYS - LEVEL_DAYS
-        past = np.where(windows.promoted[:, begin:LOOKBACK_DAYS], past * self.lift, past)
+        """Level times index (times promotion lift) of each (row, periods ahead) pair, in units."""
+        lookback, level_periods = self.cadence.lookback, self.cadence.quarter
+        past = self.index[windows.origin[:, None] - self.first + np.arange(1 - level_periods, 1)[None, :]]
+        begin = lookback - level_periods
+        past = np.where(windows.promoted[:, begin:lookback], past * self.lift, past)
         units = windows.units[:, begin:]
         known = ~np.isnan(units)
         sold = np.where(known, units, 0.0).sum(axis=1)
         level = np.nan_to_num(ratio(sold, np.where(known, past, 0.0).sum(axis=1)), nan=0.0)
         ahead = self.index[windows.origin[rows] + horizons - self.first]
-        lifted = np.where(windows.promoted[rows, LOOKBACK_DAYS - 1 + horizons], self.lift, 1.0)
+        lifted = np.where(windows.promoted[rows, lookback - 1 + horizons], self.lift, 1.0)
         expected: Floats = level[rows] * ahead * lifted
         return expected
 
@@ -77,16 +77,17 @@ class SegmentProfile:
     def document(self) -> dict[str, Any]:
         """As JSON-ready values; floats keep every bit."""
         return {
-            "first": self.first, "index": self.index.tolist(), "lift": self.lift, "ratios": self.ratios.tolist(),
-            "prophet": json.loads(self.prophet),
+            "cadence": self.cadence.name, "first": self.first, "index": self.index.tolist(), "lift": self.lift,
+            "ratios": self.ratios.tolist(), "prophet": json.loads(self.prophet),
         }  # fmt: skip
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "SegmentProfile":
         """The inverse of `document`."""
         return cls(
-            int(document["first"]), np.array(document["index"], dtype=np.float64), float(document["lift"]),
-            np.array(document["ratios"], dtype=np.float64), json.dumps(document["prophet"], sort_keys=True),
+            CADENCES[document["cadence"]], int(document["first"]), np.array(document["index"], dtype=np.float64),
+            float(document["lift"]), np.array(document["ratios"], dtype=np.float64),
+            json.dumps(document["prophet"], sort_keys=True),
         )  # fmt: skip
 
 
@@ -106,66 +107,76 @@ def _quiet() -> Iterator[None]:
             logger.disabled = disabled
 
 
-def _fit_index(first: int, pooled: Floats, table_first: int, days: int, seed: int) -> tuple[Floats, str]:
-    """Prophet's yhat for `days` days from `table_first`, and Prophet's JSON."""
+def _stamps(cadence: Cadence, periods: Ints) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    """The first day of each period."""
+    if cadence.name == "month":
+        months = (periods - 1970 * 12).astype("datetime64[M]")
+        return months.astype("datetime64[ns]")
+    days = periods * (7 if cadence.name == "week" else 1)
+    return (days - date(1970, 1, 1).toordinal()).astype("datetime64[D]").astype("datetime64[ns]")
+
+
+def _fit_index(
+    cadence: Cadence, first: int, pooled: Floats, table_first: int, periods: int, seed: int
+) -> tuple[Floats, str]:
+    """Prophet's yhat for `periods` periods from `table_first`, and Prophet's JSON."""
     with _quiet():
         # Imported here: only training needs Prophet, and importing it costs a scoring process a second and 100 MB.
         import pandas as pd
         from prophet import Prophet
         from prophet.serialize import model_to_json
 
-        epoch = date(1970, 1, 1).toordinal()
         seen = ~np.isnan(pooled)
-        stamps = (np.arange(len(pooled)) + first - epoch).astype("datetime64[D]").astype("datetime64[ns]")
-        yearly = 6 if len(pooled) >= YEARLY_FROM_DAYS else False
+        stamps = _stamps(cadence, np.arange(len(pooled)) + first)
+        yearly = 6 if len(pooled) >= YEARLY_FROM_SEASONS * cadence.season else False
         model = Prophet(
-            n_changepoints=8, yearly_seasonality=yearly, weekly_seasonality=True, daily_seasonality=False,
+            n_changepoints=8, yearly_seasonality=yearly, weekly_seasonality=cadence.cycle > 1, daily_seasonality=False,
             uncertainty_samples=0,
         )  # fmt: skip
         # In logarithms trend, year and week multiply; fitted to the units themselves Prophet adds year and week, and
         # misses the quiet season of a sharp one by a multiple.
         model.fit(pd.DataFrame({"ds": stamps[seen], "y": np.log(pooled[seen] + OFFSET)}), seed=seed)
-        ahead = (np.arange(days) + table_first - epoch).astype("datetime64[D]").astype("datetime64[ns]")
-        forecast = model.predict(pd.DataFrame({"ds": ahead}))
+        forecast = model.predict(pd.DataFrame({"ds": _stamps(cadence, np.arange(periods) + table_first)}))
         index = np.exp(np.clip(np.asarray(forecast["yhat"], dtype=np.float64), -10.0, 10.0)) - OFFSET
         floored: Floats = np.round(np.maximum(index, INDEX_FLOOR), 6).astype(np.float64)
         return floored, str(model_to_json(model))
 
 
-def fit_profile(panel: Panel, members: Ints, *, through: int, seed: int) -> SegmentProfile | None:
-    """The profile of these rows from demand up to `through`; None where there is nothing to fit."""
-    end = through - panel.first + 1
-    units = panel.units[members, LOOKBACK_DAYS:end]
-    promoted = panel.promoted[members, LOOKBACK_DAYS:end]
+def fit_profile(panel: Panel, members: Ints, *, seed: int) -> SegmentProfile | None:
+    """The profile of these rows from all that the panel knows; None where there is nothing to fit."""
+    cadence, units = panel.cadence, panel.units[members]
+    promoted = panel.promoted[members, : panel.periods]
     known = ~np.isnan(units)
     size = np.nan_to_num(ratio(np.where(known, units, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64)))
     plain = known & ~promoted
-    # The index of a day compares what was sold with what the observed items usually sell.
+    # The index of a period compares what was sold with what the observed items usually sell.
     pooled = ratio(np.where(plain, units, 0.0).sum(axis=0), np.where(plain, size[:, None], 0.0).sum(axis=0))
-    if np.count_nonzero(pooled > 0) < 2 * LEVEL_DAYS:
+    if np.count_nonzero(pooled > 0) < max(2 * cadence.quarter, 8):
         return None
-    table_first = max(panel.first + LOOKBACK_DAYS, through - 3 * 365) - LEVEL_DAYS
-    days = through + TABLE_AFTER_DAYS - table_first + 1
-    index, prophet = _fit_index(panel.first + LOOKBACK_DAYS, pooled, table_first, days, seed)
-    usual = index[None, np.arange(units.shape[1]) + panel.first + LOOKBACK_DAYS - table_first] * size[:, None]
+    table_first = max(panel.first, panel.last - 3 * cadence.season) - cadence.quarter
+    periods = panel.last + cadence.ahead + KEPT_QUARTERS * cadence.quarter - table_first + 1
+    index, prophet = _fit_index(cadence, panel.first, pooled, table_first, periods, seed)
+    inside = np.arange(panel.periods) + panel.first - table_first
+    usual = np.where(inside >= 0, index[np.maximum(inside, 0)], 1.0)[None, :] * size[:, None]
     both = known & promoted
     lifted = ratio(np.array([units[both].sum()]), np.array([usual[both].sum()]))
     lift = float(np.clip(np.nan_to_num(lifted, nan=1.0)[0], 1.0, 10.0))
-    bare = SegmentProfile(table_first, index, lift, np.ones((len(LEVEL_EDGES) + 2, len(QUANTILES))), prophet)
-    return _with_residuals(bare, panel, members, through)
+    rows = np.ones((len(LEVEL_EDGES) + 2, len(QUANTILES)))
+    return _with_residuals(SegmentProfile(cadence, table_first, index, lift, rows, prophet), panel, members)
 
 
-def _with_residuals(bare: SegmentProfile, panel: Panel, members: Ints, through: int) -> SegmentProfile:
+def _with_residuals(bare: SegmentProfile, panel: Panel, members: Ints) -> SegmentProfile:
     """Residual ratios over the newest origins: each level is what was known then, so they are honest about levels."""
     expected: list[Floats] = []
     actual: list[Floats] = []
-    for step in range(1, SAMPLED_ORIGINS + 1):
-        origin = through - SAMPLED_DAYS * step
-        if origin - LEVEL_DAYS + 1 < bare.first or origin <= panel.first + LOOKBACK_DAYS + LEVEL_DAYS:
+    step = panel.cadence.short
+    for number in range(1, SAMPLED_ORIGINS + 1):
+        origin = panel.last - step * number
+        if origin - panel.cadence.quarter + 1 < bare.first or origin <= panel.first + panel.cadence.quarter:
             break
         windows = panel.windows(origin, members)
-        rows = np.repeat(np.arange(len(members)), SAMPLED_DAYS)
-        horizons = np.tile(np.arange(1, SAMPLED_DAYS + 1), len(members))
+        rows = np.repeat(np.arange(len(members)), step)
+        horizons = np.tile(np.arange(1, step + 1), len(members))
         observed = panel.targets(members[rows], origin + horizons)
         mean = bare.expected(windows, rows, horizons)
         keep = ~np.isnan(observed) & (mean > INDEX_FLOOR)
@@ -177,4 +188,4 @@ def _with_residuals(bare: SegmentProfile, panel: Panel, members: Ints, through: 
     bands = np.searchsorted(LEVEL_EDGES, mean)
     rows_of = [strays[bands == band] for band in range(len(LEVEL_EDGES) + 1)]
     ratios = [np.quantile(found, QUANTILES) if len(found) >= MIN_BAND else pooled for found in rows_of]
-    return SegmentProfile(bare.first, bare.index, bare.lift, np.round(np.stack([*ratios, pooled]), 6), bare.prophet)
+    return replace(bare, ratios=np.round(np.stack([*ratios, pooled]), 6))

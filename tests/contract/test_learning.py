@@ -88,7 +88,7 @@ def test_the_same_rows_and_model_give_the_same_scores(model: bytes, scoring: Sco
     assert [(one.item, one.location) for one in first] == [(one.item, one.location) for one in rows]
     for scores in first:
         sane(scores)
-    assert {scores.forecaster for scores in first} <= {"xgboost", "prophet"}
+    assert {scores.forecaster for scores in first} <= {"xgboost", "prophet", "empirical", "recent"}
 
 
 def test_a_row_scored_alone_is_the_row_scored_in_a_batch(model: bytes, scoring: Scoring) -> None:
@@ -112,7 +112,8 @@ def test_odd_histories_get_sane_answers(name: str, model: bytes, scoring: Scorin
 def test_thin_items_are_novel_and_others_are_not(model: bytes, scoring: Scoring) -> None:
     thin, thick = series("x", [0, 1, 0, 2, 0, 0, 1] + [0] * 60), series("y", [0, 1] * 40)
     found = scoring.score([row(thin), row(thick)], model)
-    assert [(one.forecaster, one.novelty) for one in found] == [("cold_start", True), ("xgboost", False)]
+    assert [one.novelty for one in found] == [True, False]
+    assert found[0].forecaster == "cold_start" != found[1].forecaster
 
 
 def test_no_rows_give_no_scores(model: bytes, scoring: Scoring) -> None:
@@ -245,7 +246,7 @@ def test_prophet_speaks_where_a_calendar_rules_and_nowhere_else(scoring: Scoring
     losses = chosen["calendar"].loss_by_forecaster
     assert losses["prophet"] < losses["xgboost"]
     assert chosen["restless"].chosen == "xgboost"
-    assert all(score.chosen == "xgboost" for score in segments if "calendar" not in score.segment)
+    assert all(score.chosen != "prophet" for score in segments if "calendar" not in score.segment)
     found = scoring.score([row(one) for one in world], artefact, explain=True)
     for one, scores in zip(world, found, strict=True):
         sane(scores)

@@ -26,17 +26,17 @@ def scenarios(units: Sequence[int | None], category: str, days: int = 30) -> Int
 
 def test_the_prior_recovers_the_spread_of_rates() -> None:
     fast = PRIORS["fast"]
-    assert fast.shape / fast.days == pytest.approx(4, rel=0.2)
+    assert fast.shape / fast.periods == pytest.approx(4, rel=0.2)
     assert fast.shape == pytest.approx(4, rel=0.6)
     assert fast.dispersion == pytest.approx(1, abs=0.2)
-    assert PRIORS["slow"].shape / PRIORS["slow"].days == pytest.approx(0.04, rel=0.4)
+    assert PRIORS["slow"].shape / PRIORS["slow"].periods == pytest.approx(0.04, rel=0.4)
 
 
 def test_a_new_item_sells_like_its_category_and_an_unknown_category_like_all() -> None:
     assert scenarios([None], "fast").mean() == pytest.approx(4, rel=0.25)
     assert scenarios([None], "slow").mean() == pytest.approx(0.04, rel=0.6)
     assert scenarios([None], "never seen").mean() == pytest.approx(
-        PRIORS[OVERALL].shape / PRIORS[OVERALL].days, rel=0.35
+        PRIORS[OVERALL].shape / PRIORS[OVERALL].periods, rel=0.35
     )  # fmt: skip
 
 

@@ -4,11 +4,15 @@ from datetime import timedelta
 
 import numpy as np
 
-from activities.learning.features import NAMES, WORDS, demand_class, features, sale_days, scale
-from activities.learning.windows import AHEAD_DAYS, LOOKBACK_DAYS, Panel, windows_of
+from activities.learning.cadence import CADENCES, DAY
+from activities.learning.features import Context, columns, features, names, sale_periods, scale
+from activities.learning.rolling import demand_class
+from activities.learning.windows import Panel, windows_of
 from tests.unit.learning_world import LAST_DAY, row, seasonal_world, series
 from workflows.domain.scores import Promotion
 
+NAMES = names(DAY)
+CODES = Context(codes=({"c0": 0, "c1": 1},))
 WORLD = seasonal_world(count=12, days=460)
 HORIZONS = np.array([1, 2, 7, 8, 30, 60, 120], dtype=np.int64)
 
@@ -16,23 +20,26 @@ HORIZONS = np.array([1, 2, 7, 8, 30, 60, 120], dtype=np.int64)
 def vectors() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     windows = windows_of([row(one) for one in WORLD])
     pairs = np.repeat(np.arange(len(WORLD)), len(HORIZONS))
-    return features(windows, pairs, np.tile(HORIZONS, len(WORLD)), {"c0": 0, "c1": 1})
+    return features(windows, pairs, np.tile(HORIZONS, len(WORLD)), CODES)
 
 
 def column(name: str, units: list[int | None], horizon: int = 1) -> float:
     windows = windows_of([row(series("x", units))])
-    found = features(windows, np.array([0]), np.array([horizon]), {"tools": 4})
+    found = features(windows, np.array([0]), np.array([horizon]), Context(codes=({"tools": 4},)))
     return float(found[0, NAMES.index(name)])
 
 
 def test_every_feature_has_words_for_a_planner() -> None:
-    assert len(set(WORDS)) == len(set(NAMES)) == len(NAMES)
+    for cadence in CADENCES.values():
+        listed = columns(cadence)
+        assert all(words for _, words in listed)
+        assert len({name for name, _ in listed}) == len(listed)
 
 
 def test_training_and_scoring_see_the_same_vector() -> None:
     panel = Panel.of(WORLD, LAST_DAY)
     pairs = np.repeat(np.arange(len(WORLD)), len(HORIZONS))
-    trained = features(panel.windows(panel.last), pairs, np.tile(HORIZONS, len(WORLD)), {"c0": 0, "c1": 1})
+    trained = features(panel.windows(panel.last), pairs, np.tile(HORIZONS, len(WORLD)), CODES)
     np.testing.assert_array_equal(trained, vectors())
 
 
@@ -40,7 +47,7 @@ def test_a_row_alone_has_the_vector_that_it_has_in_a_batch() -> None:
     together = vectors()
     for number, one in enumerate(WORLD):
         alone = features(
-            windows_of([row(one)]), np.zeros(len(HORIZONS), dtype=np.int64), HORIZONS, {"c0": 0, "c1": 1}
+            windows_of([row(one)]), np.zeros(len(HORIZONS), dtype=np.int64), HORIZONS, CODES
         )  # fmt: skip
         np.testing.assert_array_equal(alone, together[number * len(HORIZONS) : (number + 1) * len(HORIZONS)])
 
@@ -59,9 +66,9 @@ def test_a_day_without_stock_is_missing_and_not_a_zero() -> None:
     sold: list[int | None] = [4] * 100
     assert column("mean_28", [*sold, *([None] * 14)]) == column("mean_28", sold)
     assert column("mean_28", [*sold, *([0] * 14)]) < column("mean_28", sold)
-    assert column("in_stock_share_28", [*sold, *([None] * 14)]) == 0.5
-    assert column("zero_share_28", [*sold, *([None] * 14)]) == 0
-    assert np.isnan(column("last_day", [*sold, None]))
+    assert column("in_stock_share", [*sold, *([None] * 14)]) == 0.5
+    assert column("zero_share", [*sold, *([None] * 14)]) == 0
+    assert np.isnan(column("lag_1", [*sold, None]))
 
 
 def test_a_missing_day_is_no_target() -> None:
@@ -81,7 +88,7 @@ def test_the_same_weekday_is_looked_up_relative_to_the_day_ahead() -> None:
 def test_calendar_and_promotion_are_those_of_the_day_ahead() -> None:
     day = LAST_DAY + timedelta(days=3)
     promoted = row(series("x", [3] * 60), promotions=(Promotion(first_day=day, last_day=day),))
-    found = features(windows_of([promoted]), np.zeros(4, dtype=np.int64), np.arange(1, 5), {})
+    found = features(windows_of([promoted]), np.zeros(4, dtype=np.int64), np.arange(1, 5), Context())
     assert found[:, NAMES.index("promotion")].tolist() == [0, 0, 1, 0]
     ahead = [LAST_DAY + timedelta(days=days) for days in range(1, 5)]
     assert found[:, NAMES.index("weekday")].tolist() == [one.weekday() for one in ahead]
@@ -94,11 +101,11 @@ def test_an_unknown_category_has_a_code_of_its_own() -> None:
 
 
 def test_last_year_is_found_at_the_same_weekday() -> None:
-    units: list[int | None] = [0] * LOOKBACK_DAYS
+    units: list[int | None] = [0] * DAY.lookback
     units[-364] = 70  # 364 days before the day after the last one is 363 before the last one
     windows = windows_of([row(series("x", units))])
-    np.testing.assert_allclose(column("year_ago_7", units) * scale(windows)[0], 10, rtol=1e-6)
-    assert column("year_ago_7", units, 9) == 0
+    np.testing.assert_allclose(column("year_ago_narrow", units) * scale(windows)[0], 10, rtol=1e-6)
+    assert column("year_ago_narrow", units, 9) == 0
 
 
 def test_demand_classes_follow_their_cut_offs() -> None:
@@ -114,7 +121,7 @@ def test_odd_histories_make_finite_windows() -> None:
     odd = [[None] * 50, [0] * 50, [-5, -1] * 30, [10**12] * 30, [7], list(range(2_000))]
     windows = windows_of([row(series("x", units)) for units in odd])  # type: ignore[arg-type]
     assert (scale(windows) > 0).all()
-    assert sale_days(windows).tolist() == [0, 0, 0, 30, 1, LOOKBACK_DAYS]
+    assert sale_periods(windows).tolist() == [0, 0, 0, 30, 1, DAY.lookback]
     pairs = np.repeat(np.arange(len(odd)), 2)
-    found = features(windows, pairs, np.tile(np.array([1, AHEAD_DAYS]), len(odd)), {})
+    found = features(windows, pairs, np.tile(np.array([1, DAY.ahead]), len(odd)), Context())
     assert not np.isinf(found).any()

@@ -59,7 +59,7 @@ def test_the_manifest_says_where_the_model_comes_from(artefact: bytes) -> None:
     manifest = read_manifest(artefact)
     assert manifest.xgboost_version == xgb.__version__
     assert manifest.trained_through == LAST_DAY
-    assert manifest.categories == {"calendar": 0, "restless": 1}
+    assert manifest.codes[0] == {"calendar": 0, "restless": 1}
     assert {score.segment for score in manifest.segments} >= set(manifest.profiles)
     assert manifest.quantiles[4] == "0.5"
 
@@ -72,6 +72,8 @@ def test_the_explained_trees_are_those_of_the_median() -> None:
     world = seasonal_world(count=30, days=300)
     model = unpack(train(world), nthread=1)
     vectors = np.random.default_rng(1).normal(1, 1, (50, len(model.manifest.feature_names))).astype(np.float32)
+    assert model.booster
+    assert model.median
     outputs = model.booster.inplace_predict(vectors)
     np.testing.assert_array_equal(outputs[:, 4], model.median.inplace_predict(vectors))
     assert (quantile_ratios(model.booster, vectors) >= 0).all()
@@ -98,7 +100,7 @@ def test_half_a_model_is_refused(artefact: bytes) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"xgboost_version": "99.0.0"}, {"format_version": 2}, {"feature_schema_sha256": "0" * 64}, {"members": {}}],
+    [{"xgboost_version": "99.0.0"}, {"format_version": 3}, {"feature_schema_sha256": "0" * 64}, {"members": {}}],
 )
 def test_a_model_that_this_installation_cannot_read_is_refused(artefact: bytes, changes: dict[str, object]) -> None:
     assert unpack(rewritten(artefact), nthread=1)

@@ -1,0 +1,70 @@
+"""Training turns a panel into a model: priors, pooled seasons, the booster, and who speaks for which segment.
+
+Production and simulation call it alike; only the cadence and the horizon differ.
+"""
+
+import importlib.metadata
+
+import xgboost as xgb
+
+from activities.learning.backtest import Report, holdout, judge_forecasters, unjudged, with_judgement
+from activities.learning.cold_start import fit_priors
+from activities.learning.demand import ROUNDS, median_booster, train_booster
+from activities.learning.features import codes_of, names, schema_sha256
+from activities.learning.forecasting import PROPHET
+from activities.learning.model_file import Manifest, Model
+from activities.learning.pool import Pools
+from activities.learning.sampling import sample
+from activities.learning.seasonal import fit_profile
+from activities.learning.windows import Panel
+
+TRAINING_ROWS = 60_000
+MIN_BOOSTER_ROWS = 200
+"""With fewer rows a booster learns the noise; the items' own past speaks instead."""
+MIN_JUDGED_PERIODS = {"day": 224, "week": 20, "month": 12}
+"""A shorter history keeps nothing back to judge forecasters on."""
+
+
+def train_panel(
+    panel: Panel, *, horizon: int, seed: int, nthread: int, report: Report, rows: int = TRAINING_ROWS,
+    rounds: int = ROUNDS,
+) -> Model:  # fmt: skip
+    """A model of everything that the panel knows; the same panel, seed and libraries give the same model."""
+    judgement = unjudged(panel)
+    profiles = {}
+    if panel.periods >= MIN_JUDGED_PERIODS[panel.cadence.name]:
+        earlier = panel.through(panel.last - holdout(panel, horizon))
+        trial = _fitted(
+            earlier, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows // 2, rounds=rounds,
+            stage="backtest",
+        )  # fmt: skip
+        judgement = judge_forecasters(trial, panel, horizon=horizon, seed=seed, report=report)
+        for name, members in judgement.members.items():
+            profile = fit_profile(panel, members, seed=seed) if judgement.chosen(name) == PROPHET else None
+            if profile is not None:
+                profiles[name] = profile
+    model = _fitted(
+        panel, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows, rounds=rounds, stage="rounds"
+    )
+    return with_judgement(model, judgement, profiles)
+
+
+def _fitted(
+    panel: Panel, *, horizon: int, seed: int, nthread: int, report: Report, rows: int, rounds: int, stage: str
+) -> Model:
+    cadence = panel.cadence
+    manifest = Manifest(
+        xgboost_version=xgb.__version__, prophet_version=importlib.metadata.version("prophet"), cadence=cadence.name,
+        feature_names=names(cadence), feature_schema_sha256=schema_sha256(cadence), horizon=horizon, seed=seed,
+        trained_through=cadence.last_day(panel.last), rows=0, rounds=rounds, codes=codes_of(panel.groups), segments=(),
+        profiles={},
+    )  # fmt: skip
+    bare = Model(manifest, None, None, fit_priors(panel.windows(panel.last)), Pools.of(panel))
+    taught = sample(panel, rows=rows, seed=seed, context=bare.context, horizon=horizon)
+    if len(taught) < MIN_BOOSTER_ROWS:
+        return bare.taught(len(taught), None, None)
+    booster = train_booster(
+        taught.vectors, taught.targets, taught.weights, rounds=rounds, seed=seed, nthread=nthread,
+        report=lambda done: report(stage, done, rounds),
+    )  # fmt: skip
+    return bare.taught(len(taught), booster, median_booster(booster))
