@@ -1,6 +1,8 @@
 """Finds or opens the purchase order that takes a line: one for each supplier, location and order cycle."""
 
+from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 import psycopg
 from psycopg.rows import DictRow
@@ -38,6 +40,20 @@ async def collecting_order(cursor: Cursor, row: DictRow) -> str:
             return identity
         clock += timedelta(days=1)
     raise NotFound(f"no open order cycle for {supplier} at {location}")
+
+
+async def below_minimum(cursor: Cursor, order: DictRow, lines: Sequence[DictRow]) -> str | None:
+    """Why nothing of this order can go: its authorised lines are worth less than the supplier takes. None: it can.
+
+    Its lines are needed again at the next review, where they are topped up or find company.
+    """
+    await cursor.execute("SELECT minimum_order_value FROM supplier WHERE supplier = %s", [order["supplier"]])
+    row = await cursor.fetchone()
+    least = row["minimum_order_value"] if row else Decimal(0)
+    value = sum((line["units"] * line["unit_cost"] for line in lines if line["refusal"] is None), Decimal(0))
+    if value >= least:
+        return None
+    return f"the order comes to {value:.2f}, and {order['supplier']} takes none below {least:.2f}"
 
 
 async def lock(cursor: Cursor, order_id: str) -> DictRow:
