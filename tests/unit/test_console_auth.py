@@ -54,7 +54,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     paths = console.app.openapi()["paths"]
     pages = [
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
-        "/models", "/docs/api",
+        "/models", "/docs/api", "/policies", "/policies/new", "/policies/changes/abc",
     ]  # fmt: skip
     for page in pages:
         answer = client.get(page)
@@ -64,9 +64,12 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
             answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
-    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out"):
+    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out", *POLICY_FORMS):
         assert client.post(action).headers["location"] == "/sign-in", action
     assert client.get("/api/v1/openapi.json").status_code == 401
+
+
+POLICY_FORMS = ("/policies/new", "/policies/changes/abc/verdict")
 
 
 def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> None:
@@ -80,6 +83,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
     known = {
         "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
         "/models", "/docs/api", "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
+        "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
 
