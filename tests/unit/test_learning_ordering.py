@@ -107,3 +107,17 @@ def test_an_assortment_is_ordered_in_seconds() -> None:
     begun = time.perf_counter()
     ordering.order_quantities(sample, tau, terms, prices)
     assert time.perf_counter() - begun < 2, "20,000 rows take a tenth of a second on an idle machine"
+
+
+def test_money_beyond_sixty_four_bits_is_still_compared_exactly() -> None:
+    chance = np.random.default_rng(2)
+    rows: list[Row] = []
+    for _ in range(60):
+        sample = [int(one) for one in chance.integers(10**8, 10**9, 4)]
+        dear, cheap, fixed = (Decimal(int(one)) for one in chance.integers(1, 10**11, 3))
+        economics = Economics(shortage_per_unit=dear, holding_per_unit=cheap, order_cost=fixed)
+        rows.append((sample, 5_000, SupplyTerms(pack_units=int(chance.integers(1, 10**9))), economics))
+    alone = [choose_quantity(sorted(row[0]), Decimal("0.5"), row[2], row[3]).units for row in rows]
+    assert ordering.order_quantities(*arrays(rows)).tolist() == alone
+    assert 0 in alone
+    assert len(set(alone)) > 10
