@@ -19,24 +19,34 @@ from temporalio.client import (
 from workers.temporal import RPC_TIMEOUT, translated
 from workflows import naming
 from workflows.domain.models import TrainingRequest
+from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.retraining import RetrainingWorkflow
 
 OUTCOMES_EVERY = timedelta(hours=1)
+MONITORING_EVERY = timedelta(hours=1)
+"""It looks whether a business day has closed, and reads each once."""
+MONITORING_PER_OUTCOMES = 6
+"""Where outcomes are closed at an interval of one's own (a demo), drift is looked for every so many of them."""
 RETRAINING_EVERY = timedelta(days=7)
 
 
 async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
-    """The two schedules, made once; an existing one keeps what operators changed, except our own interval setting."""
+    """The schedules, made once; an existing one keeps what operators changed, except our own interval setting."""
     outcomes = ScheduleActionStartWorkflow(
         OutcomesWorkflow.run, id=naming.OUTCOMES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
     retraining = ScheduleActionStartWorkflow(
         RetrainingWorkflow.run, TrainingRequest(), id=naming.RETRAINING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
+    monitoring = ScheduleActionStartWorkflow(
+        MonitoringWorkflow.run, id=naming.MONITORING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
     await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
+    await _ensure(client, naming.MONITORING_SCHEDULE, monitoring, MONITORING_EVERY)
     if outcome_interval is not None:
         await _respaced(client, naming.OUTCOMES_SCHEDULE, outcome_interval)
+        await _respaced(client, naming.MONITORING_SCHEDULE, MONITORING_PER_OUTCOMES * outcome_interval)
     await _ensure(client, naming.RETRAINING_SCHEDULE, retraining, RETRAINING_EVERY)
 
 

@@ -8,12 +8,15 @@ from temporalio.worker import Worker
 from activities.approvals import ApprovalActivities
 from activities.learning.learner import XgboostLearner
 from activities.learning.scoring import XgboostScoring
+from activities.learning.watching import DriftWatching
 from activities.models import ModelActivities
+from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.decisions import PostgresAssessments
+from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
@@ -24,6 +27,7 @@ from workers.settings import Settings
 from workers.telemetry import Instruments, traceparent_of_current
 from workers.wiring import Engine, required
 from workflows.assessment import AssessmentWorkflow
+from workflows.monitoring import MonitoringWorkflow
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
 from workflows.options import SUPPLIER_LEASE_SECONDS
 from workflows.outcomes import OutcomesWorkflow
@@ -31,7 +35,14 @@ from workflows.purchasing import PurchasingWorkflow
 from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
 
-WORKFLOWS = (AssessmentWorkflow, ReplenishmentWorkflow, PurchasingWorkflow, OutcomesWorkflow, RetrainingWorkflow)
+WORKFLOWS = (
+    AssessmentWorkflow,
+    ReplenishmentWorkflow,
+    PurchasingWorkflow,
+    OutcomesWorkflow,
+    RetrainingWorkflow,
+    MonitoringWorkflow,
+)
 HTTP_TIMEOUT_SECONDS = 10.0
 SETTLE_SECONDS = 12.0
 """The HTTP timeout and two seconds for the supplier's own transaction: how long a lost request may still land."""
@@ -60,6 +71,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
 
     models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval)
     approvals, outcomes = ApprovalActivities(parts.approvals), OutcomeActivities(PostgresOutcomes(database))
+    monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching())
     engine_worker = Worker(
         parts.client,
         task_queue=ENGINE_QUEUE,
@@ -67,6 +79,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
             orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.promote,
+            monitoring.retraining_started,
         ],
         max_cached_workflows=500,
         max_concurrent_activities=16,
@@ -75,7 +88,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     learning_worker = Worker(
         parts.client,
         task_queue=LEARNING_QUEUE,
-        activities=[assessments.assess, assessments.rescore, models.plan, models.train, models.judge],
+        activities=[assessments.assess, assessments.rescore, models.plan, models.train, models.judge, monitoring.watch],
         max_concurrent_activities=2,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )

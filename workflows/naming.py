@@ -19,6 +19,9 @@ SEARCH_ATTRIBUTES: Final = (DECISION_STATE, RISK_TIER, LOCATION, SUPPLIER)
 
 OUTCOMES_SCHEDULE: Final = "outcomes"
 RETRAINING_SCHEDULE: Final = "retraining"
+MONITORING_SCHEDULE: Final = "monitoring"
+RETRAINING_WORKFLOW: Final = "retraining"
+"""The type, for whoever starts it as a child: a module that held two workflows would load both for every run."""
 
 
 def assessment_id(batch_id: str) -> str:
@@ -39,3 +42,8 @@ def purchasing_id(order_id: str) -> str:
 def retraining_id(last_day: str, seed: int) -> str:
     """The workflow that trains on demand up to this day."""
     return f"retraining/{last_day}/{seed}"
+
+
+def alarm_retraining_id(alarm_id: str) -> str:
+    """The workflow that a drift alarm starts, once."""
+    return f"retraining/alarm/{alarm_id}"

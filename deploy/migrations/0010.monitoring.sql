@@ -31,6 +31,12 @@ CREATE TABLE drift_report (
     PRIMARY KEY (day, segment, statistic)
 );
 
+-- The business days that were read, also those on which there was nothing to say.
+CREATE TABLE drift_day (
+    day date PRIMARY KEY,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
 -- An alarm lasts from the first report that raises it to the first that does not. Its id is a function of what it is
 -- about and of the day it began, and so is the id of the retraining that it starts: never two for one alarm.
 CREATE TABLE drift_alarm (

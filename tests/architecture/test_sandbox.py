@@ -13,12 +13,13 @@ from workers.servers.temporal import SEARCH_ATTRIBUTES
 from workflows import naming
 
 ROOT = Path(__file__).parents[2]
-WORKFLOWS = ("assessment", "outcomes", "purchasing", "replenishment", "retraining")
+WORKFLOWS = ("assessment", "monitoring", "outcomes", "purchasing", "replenishment", "retraining")
 RELOADED = {
     "assessment": {"options", "naming"},
     "outcomes": {"options", "naming"},
     "purchasing": {"options", "naming", "waiting"},
     "replenishment": {"options", "naming", "waiting"},
+    "monitoring": {"options", "naming"},
     "retraining": {"options", "naming"},
 }
 """Modules of `workflows` that each workflow gets a copy of per run, beside its own. Everything else is shared."""

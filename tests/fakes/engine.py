@@ -18,12 +18,14 @@ from temporalio.worker import Worker
 
 from activities.approvals import ApprovalActivities
 from activities.models import ModelActivities
+from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
 from activities.scores import AssessmentActivities
 from tests.fakes.careless import CarelessSupplier
 from tests.fakes.faults import Faulty
 from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
+from tests.fakes.monitoring import MemoryMonitoring, ToldWatching
 from tests.fakes.records import (
     OrderRow,
     RecordedApprovals,
@@ -43,6 +45,7 @@ from workflows.domain.needs import ClockMode
 from workflows.domain.orders import OrderRef, order_cycle
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
+from workflows.monitoring import MonitoringWorkflow
 from workflows.options import SUPPLIER_LEASE_SECONDS
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import PurchasingWorkflow
@@ -50,7 +53,14 @@ from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
 
 TEST_SERVER = Path(sys.executable).with_name("temporal-test-server")
-WORKFLOWS = (AssessmentWorkflow, ReplenishmentWorkflow, PurchasingWorkflow, OutcomesWorkflow, RetrainingWorkflow)
+WORKFLOWS = (
+    AssessmentWorkflow,
+    ReplenishmentWorkflow,
+    PurchasingWorkflow,
+    OutcomesWorkflow,
+    RetrainingWorkflow,
+    MonitoringWorkflow,
+)
 SETTLE_SECONDS = 12.0
 PATIENCE_SECONDS = 10.0
 IDENTITY = "test"
@@ -95,6 +105,8 @@ class Engine:
         self.orders = Faulty(RecordedOrders(self.records))
         self.assessments = Faulty(RecordedAssessments(self.records))
         self.outcomes = Faulty(RecordedOutcomes(self.records))
+        self.monitoring = Faulty(MemoryMonitoring())
+        self.watching = ToldWatching()
         self.launches = Faulty(_Launches(self.records, self.starter(ClockMode.REPLAYED)))
 
     @property
@@ -180,13 +192,17 @@ class Engine:
         )  # fmt: skip
         models = ModelActivities(self.models, self.store, self.learner, self._needs_approval)
         outcomes = OutcomeActivities(self.outcomes.port)
+        monitoring = MonitoringActivities(self.monitoring.port, self.watching)
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
                 orders.release, orders.close_rejected, orders.order_state, outcomes.close_due,
-                models.promote,
+                models.promote, monitoring.retraining_started,
             ],
-            naming.LEARNING_QUEUE: [assessments.assess, assessments.rescore, models.plan, models.train, models.judge],
+            naming.LEARNING_QUEUE: [
+                assessments.assess, assessments.rescore, models.plan, models.train, models.judge,
+                monitoring.watch,
+            ],
             naming.SUPPLIER_QUEUE: [orders.place],
         }  # fmt: skip
         self._workers = AsyncExitStack()

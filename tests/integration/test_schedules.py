@@ -6,7 +6,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from workers.plugin import engine_plugin
-from workers.schedules import OUTCOMES_EVERY, RETRAINING_EVERY, ensure_schedules
+from workers.schedules import MONITORING_EVERY, OUTCOMES_EVERY, RETRAINING_EVERY, ensure_schedules
 from workers.servers.temporal import _program
 from workflows import naming
 
@@ -30,11 +30,13 @@ async def _intervals(client: Client) -> None:
 
     await ensure_schedules(client, None)
     assert await every(naming.OUTCOMES_SCHEDULE) == [OUTCOMES_EVERY]
+    assert await every(naming.MONITORING_SCHEDULE) == [MONITORING_EVERY]
     await outcomes.pause(note="an operator's")
 
     await ensure_schedules(client, timedelta(seconds=30))
 
     assert await every(naming.OUTCOMES_SCHEDULE) == [timedelta(seconds=30)]
+    assert await every(naming.MONITORING_SCHEDULE) == [timedelta(minutes=3)]
     assert (await outcomes.describe()).schedule.state.paused
     assert await every(naming.RETRAINING_SCHEDULE) == [RETRAINING_EVERY]
     await ensure_schedules(client, None)

@@ -21,6 +21,7 @@ from workflows.domain.orders import OrderRef, OrderState
 from workflows.domain.outcomes import OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
+from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import NEEDS_OPERATOR
 from workflows.replenishment import ReplenishmentWorkflow
@@ -248,7 +249,7 @@ async def purchasing_cancelled(engine: Engine) -> Handle:
     return handle
 
 
-# Outcomes and retraining.
+# Outcomes, monitoring and retraining.
 
 
 @ending
@@ -264,6 +265,16 @@ async def outcomes_closed(engine: Engine) -> Handle:
     return await engine.client.start_workflow(
         OutcomesWorkflow.run, id=naming.OUTCOMES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
+
+
+@ending
+async def monitoring_quiet(engine: Engine) -> Handle:
+    return await _watch(engine, {})
+
+
+@ending
+async def monitoring_retrained(engine: Engine) -> Handle:
+    return await _watch(engine, {"cusum": "smooth"})
 
 
 @ending
@@ -371,6 +382,13 @@ async def _settled(engine: Engine, handle: Handle, ref: OrderRef, state: OrderSt
     engine.records.orders[ref.order_id].become(state)
     await engine.messenger.order_settled(ref.order_id)
     return handle
+
+
+async def _watch(engine: Engine, loud: dict[str, str]) -> Handle:
+    engine.monitoring.target.today, engine.watching.loud = LAST_DAY, loud
+    return await engine.client.start_workflow(
+        MonitoringWorkflow.run, id=naming.MONITORING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
 
 
 async def _retrain(engine: Engine) -> Handle:

@@ -46,6 +46,8 @@ ENDS = {
     "purchasing-parked-then-resumed": '"state":"received"',
     "purchasing-cancelled": "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED",
     "outcomes-closed": "1",
+    "monitoring-quiet": '"retrain":null',
+    "monitoring-retrained": '"alarm_id":"smooth:cusum:2025-11-23"',
     "retraining-first-model": '"status":"champion"',
     "retraining-promoted": '"status":"champion"',
     "retraining-refused": '"status":"refused"',

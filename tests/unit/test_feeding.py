@@ -141,7 +141,7 @@ async def test_a_day_is_deliveries_then_cutoff_then_sales_then_midnight_and_answ
     assert engine.happened == [
         "stock", "clock 03.00", "settled", "answers 02", "settled",
         "deliveries 03.05:45", "clock 03.06", "settled",
-        "sale", "clock 03.15", "clock 04.00", "settled", "answers 03", "settled",
+        "sale", "clock 03.18", "clock 04.00", "settled", "answers 03", "settled",
     ]  # fmt: skip
 
 
@@ -164,8 +164,8 @@ async def test_hours_strike_when_all_of_them_is_told_and_only_if_something_happe
 
     begun = engine.happened.index("clock 03.06")
     assert engine.happened[begun + 2 :] == [
-        "sale", "sale", "clock 03.09", "sale", "sale", "sale", "clock 03.12", "sale", "clock 03.15", "sale",
-        "sale", "clock 04.00", "settled", "answers 03", "settled",
+        "sale", "sale", "sale", "sale", "sale", "clock 03.12", "sale", "clock 03.18", "sale", "sale",
+        "clock 04.00", "settled", "answers 03", "settled",
     ]  # fmt: skip
 
 

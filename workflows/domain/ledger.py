@@ -42,6 +42,8 @@ class EntryType(StrEnum):
     MODEL_JUDGED = "model.judged"
     MODEL_PROMOTED = "model.promoted"
     MODEL_ROLLED_BACK = "model.rolled_back"
+    DRIFT_ALARMED = "drift.alarmed"
+    DRIFT_ENDED = "drift.ended"
     DEAD_LETTER_REDRIVEN = "dead_letter.redriven"
 
 
