@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import rhythm, supply
+from connectors.postgres.histories import histories_of
 from connectors.postgres.lead_times import lane_times, open_receipts, owed
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
@@ -19,7 +20,7 @@ from workflows.domain.limits import Limits, Place
 from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
-from workflows.domain.scores import DemandHistory, LeadTimes, Promotion, ScoringRow
+from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
 
 HISTORY_DAYS = 420
 """Days of demand that scoring looks at: a year and its neighbourhood."""
@@ -68,7 +69,7 @@ async def gather(
     options = await _options(cursor, keys)
     needs = [row["need_id"] for row in rows]
     options = await supply.with_history(cursor, options, clock, keys["today"], needs)
-    histories, promotions = await _histories(cursor, keys)
+    histories, promotions = await histories_of(cursor, keys)
     receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
@@ -177,40 +178,6 @@ def _lasting(offered: Sequence[SupplyOption], limits: Limits) -> list[SupplyOpti
         return list(offered)
     period = {"review_days": limits.review_days}
     return [o.model_copy(update={"sourcing": o.sourcing.model_copy(update=period)}) for o in offered]
-
-
-async def _histories(
-    cursor: Cursor, keys: dict[str, Any]
-) -> tuple[dict[Key, DemandHistory], dict[Key, tuple[Promotion, ...]]]:
-    """Periods without sales are zeros, not gaps; periods without stock are missing, not zeros."""
-    await cursor.execute(
-        f"""SELECT location, item, day, sum(units) AS units, bool_and(in_stock) AS in_stock,
-                   bool_or(promotion) AS promotion
-            FROM (
-                SELECT location, item, day, units, in_stock, promotion FROM recorded_demand {_KEYS}
-                UNION ALL SELECT location, item, day, units, true, promotion FROM daily_demand {_KEYS}
-                UNION ALL SELECT location, item, day, 0, false, false FROM stockout_day {_KEYS}
-            ) d WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day ORDER BY location, item, day""",  # noqa: S608
-        keys,
-    )
-    days: dict[Key, list[tuple[date, int | None]]] = defaultdict(list)
-    promoted: dict[Key, list[Promotion]] = defaultdict(list)
-    for row in await cursor.fetchall():
-        key = row["location"], row["item"]
-        days[key].append((row["day"], max(0, int(row["units"])) if row["in_stock"] else None))
-        if row["promotion"]:
-            promoted[key].append(Promotion(first_day=row["day"], last_day=row["day"]))
-    histories = {key: fill(known, keys["today"]) for key, known in days.items()}
-    return histories, {key: tuple(spans) for key, spans in promoted.items()}
-
-
-def fill(known: Sequence[tuple[date, int | None]], end: date) -> DemandHistory:
-    """Days from the first known one to the day before `end`; a day without a row sold nothing."""
-    first = known[0][0]
-    units: list[int | None] = [0] * (end - first).days
-    for day, value in known:
-        units[(day - first).days] = value
-    return DemandHistory(first_day=first, daily_units=tuple(units))
 
 
 async def _sold_today(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, int]:

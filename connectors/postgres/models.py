@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.facts import fill
+from connectors.postgres.histories import fill
 from connectors.postgres.pool import Database
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.identity import canonical
