@@ -136,11 +136,14 @@ class Projection:
     """Units that no order placed now can save."""
 
 
-def project(demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_days: Ints) -> Projection:
-    """The lost-sales projection. `demand` and `arrivals` are [rows, days, scenarios], `lead_days` [rows, scenarios].
+def project(
+    demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_days: Ints, *, backlog: bool = False
+) -> Projection:
+    """The projection of stock. `demand` and `arrivals` are [rows, days, scenarios], `lead_days` [rows, scenarios].
 
     `stock` may be negative: units promised to customers beyond what is there. Arrivals serve them first; demand that
-    meets no stock is lost and never becomes such a debt. Days beyond lead time + review do not matter.
+    meets no stock is lost and never becomes such a debt, unless it waits (`backlog`). Days beyond lead time + review do
+    not matter.
     """
     inventory = np.repeat(stock[:, None], demand.shape[2], axis=1)
     short = np.zeros(inventory.shape, dtype=np.bool_)
@@ -154,7 +157,8 @@ def project(demand: Ints, arrivals: Ints, stock: Ints, lead_days: Ints, review_d
         missed = np.where(before, np.maximum(wanted - np.maximum(present, 0), 0), 0)
         lost += missed
         short |= missed > 0
-        inventory = np.where(before, np.maximum(present - wanted, np.minimum(present, 0)), inventory)
+        rest = present - wanted
+        inventory = np.where(before, rest if backlog else np.maximum(rest, np.minimum(present, 0)), inventory)
         within = ~before & (day < lead_days + review_days[:, None])
         running = np.where(within, running + wanted - arrived, running)
         highest = np.where(within, np.maximum(highest, running), highest)
