@@ -1,6 +1,7 @@
 """`quartermaster policy`: what is in force, what a change would do, and the decision about it."""
 
-import getpass
+import os
+import pwd
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -174,7 +175,8 @@ def _document(file: Path) -> dict[str, Any]:
 
 
 def _me() -> Actor:
-    return Actor(name=getpass.getuser(), channel="cli")
+    """Who the system says that this process runs as: a variable of the environment would make one person two."""
+    return Actor(name=pwd.getpwuid(os.getuid()).pw_name, channel="cli")
 
 
 async def _history(state: str | None) -> list[PolicyVersion]:
