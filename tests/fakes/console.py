@@ -11,6 +11,7 @@ from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, Me
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
 from workflows.domain.approvals import TaskState
+from workflows.domain.planning import Planning
 from workflows.domain.policy_trials import Recorded
 
 KEY = b"a key of thirty-two bytes or more"
@@ -19,7 +20,9 @@ KEY = b"a key of thirty-two bytes or more"
 class ConsoleOverFakes:
     """The app and what is behind it, so that a test can look at both sides."""
 
-    def __init__(self, shop: MemoryShop | None = None, *, passive: bool = False) -> None:
+    def __init__(
+        self, shop: MemoryShop | None = None, *, passive: bool = False, planning: Planning | None = None
+    ) -> None:
         self.shop = shop or stocked_shop()
         self.approvals = MemoryApprovals(self.shop)
         self.channel = MemoryVerdictChannel()
@@ -28,7 +31,7 @@ class ConsoleOverFakes:
         self.app: FastAPI = create_app(
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
-                policies=self.policies, key=KEY, clocks=self._clocks, passive=passive,
+                policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
             )
         )  # fmt: skip
 
