@@ -128,7 +128,8 @@ class _Tally:
     def add(self, row: DictRow, today: date) -> None:
         """One order. Each list holds the newest orders first, and no more than SUPPLIER_ORDERS."""
         came, ordered = row["received_on"], row["ordered_on"]
-        if came is not None or today > row["promised_on"]:
+        # Judged once the promised day is over: early ones first would make every supplier look punctual.
+        if today > row["promised_on"]:
             self.judged += 1
             self.late += came is None or came > row["promised_on"]
         if len(self.days) + len(self.waiting) >= SUPPLIER_ORDERS:

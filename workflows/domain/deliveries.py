@@ -133,7 +133,7 @@ class SupplierRecord(Payload):
     supplier: Code
     name: str
     orders: int
-    """Judged orders: those that came, and those whose promised day has passed."""
+    """Judged orders: those whose promised day has passed."""
     late: int
     in_flight: int
     promised_days: int

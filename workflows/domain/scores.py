@@ -41,7 +41,7 @@ class Promotion(Payload):
 
 
 class KeptPromises(Payload):
-    """How often promised days were kept: orders of the last year that were judged by the day, and the late ones."""
+    """How often promised days were kept: orders of the last year whose promised day is over, and the late ones."""
 
     judged: int = Field(default=0, ge=0)
     late: int = Field(default=0, ge=0)
