@@ -3,13 +3,14 @@
 import asyncio
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
 from temporalio import activity
 
-from workflows.domain.identity import canonical
+from workflows.domain.deliveries import DeliveryHistory, DeliveryRecord
+from workflows.domain.identity import Payload, canonical
 from workflows.domain.models import (
     Comparison,
     GateResult,
@@ -34,8 +35,10 @@ class ModelActivities:
     """Trains, judges and promotes. `needs_approval` is asked of the policy each time."""
 
     def __init__(
-        self, models: Models, store: ModelStore, learner: Learner, needs_approval: Callable[[], Awaitable[bool]]
-    ) -> None:
+        self, models: Models, store: ModelStore, learner: Learner, needs_approval: Callable[[], Awaitable[bool]],
+        history: DeliveryHistory | None = None,
+    ) -> None:  # fmt: skip
+        self._history = history
         self._models = models
         self._store = store
         self._learner = learner
@@ -56,7 +59,13 @@ class ModelActivities:
         body = await _with_heartbeats(lambda _: _pack(series))
         sha256 = await asyncio.to_thread(self._store.put, body)
         return TrainingPlan(
-            training_set=TrainingSet(sha256=sha256, series=len(series), last_day=last_day, known_at=known_at),
+            training_set=TrainingSet(
+                sha256=sha256,
+                series=len(series),
+                last_day=last_day,
+                known_at=known_at,
+                deliveries_sha256=await self._keep_deliveries(last_day),
+            ),
             train_through=through,
             seed=request.seed,
             champion=champion.digest if champion else None,
@@ -68,9 +77,15 @@ class ModelActivities:
         training_set, through = _fixed(plan)
         series = await self._series(training_set)
         seen = [cut(one, through) for one in series]
+        # What was promised for a day after the cut is not judged yet: the learner leaves it out.
+        deliveries = await self._deliveries(training_set)
         model = await _with_heartbeats(
             lambda progress: self._learner.train(
-                [one for one in seen if one.history.daily_units], last_day=through, seed=plan.seed, progress=progress
+                [one for one in seen if one.history.daily_units],
+                last_day=through,
+                seed=plan.seed,
+                progress=progress,
+                deliveries=deliveries,
             )
         )
         digest = await asyncio.to_thread(self._store.put, model)
@@ -106,6 +121,17 @@ class ModelActivities:
             )
         )
 
+    async def _keep_deliveries(self, last_day: date) -> str | None:
+        records = await _beating(self._history.delivery_records(last_day)) if self._history else []
+        return await asyncio.to_thread(lambda: self._store.put(_pack(records))) if records else None
+
+    async def _deliveries(self, training_set: TrainingSet) -> list[DeliveryRecord]:
+        sha256 = training_set.deliveries_sha256
+        if sha256 is None:
+            return []
+        body = await asyncio.to_thread(self._store.get, sha256)
+        return [DeliveryRecord.model_validate(one) for one in json.loads(zlib.decompress(body))]
+
     async def _series(self, training_set: TrainingSet) -> list[TrainingSeries]:
         return await asyncio.to_thread(lambda: _unpack(self._store.get(training_set.sha256)))
 
@@ -124,8 +150,8 @@ def _fixed(plan: TrainingPlan) -> tuple[TrainingSet, date]:
     return plan.training_set, plan.train_through
 
 
-def _pack(series: list[TrainingSeries]) -> bytes:
-    return zlib.compress(canonical([one.model_dump(mode="python") for one in series]), level=6)
+def _pack(rows: Sequence[Payload]) -> bytes:
+    return zlib.compress(canonical([one.model_dump(mode="python") for one in rows]), level=6)
 
 
 def _unpack(body: bytes) -> list[TrainingSeries]:

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -13,9 +14,11 @@ from activities.learning.cadence import DAY
 from activities.learning.demand import MILLI, QUANTILES, ROUNDS
 from activities.learning.evaluation import by_series, loss_ratio, pinball, ratio_upper
 from activities.learning.forecasting import forecast
+from activities.learning.lateness import train_lateness
 from activities.learning.model_file import Model, pack, read_manifest, unpack
 from activities.learning.training import TRAINING_ROWS, train_panel
 from activities.learning.windows import Floats, Panel
+from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.errors import InvalidInput
 from workflows.domain.models import Comparison, Progress, TrainedModel, TrainingSeries
 
@@ -37,7 +40,10 @@ class XgboostLearner:
         # How long training took is no part of the artefact: the same training must give the same bytes.
         self._seconds: OrderedDict[str, Decimal] = OrderedDict()
 
-    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
+    def train(
+        self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress,
+        deliveries: Sequence[DeliveryRecord] = (),
+    ) -> bytes:  # fmt: skip
         """A model trained on demand up to and including `last_day`; the same input gives the same bytes.
 
         Raises:
@@ -56,7 +62,8 @@ class XgboostLearner:
                 f"too little history: {model.manifest.rows} training rows from {len(series)} series through "
                 f"{last_day}, at least {MIN_TRAINING_ROWS} are needed"
             )
-        artefact = pack(model)
+        lateness = train_lateness(deliveries, last_day=last_day, seed=seed, nthread=self._nthread)
+        artefact = pack(replace(model, lateness=lateness))
         self._remember(artefact, time.perf_counter() - started)
         return artefact
 

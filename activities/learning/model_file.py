@@ -19,6 +19,7 @@ from activities.learning.cadence import CADENCES, DAY, Cadence
 from activities.learning.cold_start import Prior
 from activities.learning.demand import QUANTILES, load_booster
 from activities.learning.features import SCALE_RULE, Context, names, schema_sha256
+from activities.learning.lateness import LatenessModel
 from activities.learning.pool import Pools
 from activities.learning.seasonal import SegmentProfile
 from workflows.domain.errors import ModelUnusable
@@ -31,6 +32,8 @@ MANIFEST = "manifest.json"
 BOOSTER = "booster.ubj"
 MEDIAN_BOOSTER = "median.ubj"
 PRIORS = "priors.json"
+LATENESS = "lateness.json"
+"""Absent where there were too few deliveries to learn from, and in artefacts of before."""
 POOLS = "pools.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest instant a zip can name
 
@@ -74,6 +77,7 @@ class Model:
     priors: Mapping[str, Prior]
     pools: Pools = field(default_factory=Pools)
     profiles: Mapping[str, SegmentProfile] = field(default_factory=dict)
+    lateness: LatenessModel | None = None
 
     @property
     def cadence(self) -> Cadence:
@@ -127,6 +131,7 @@ def pack(model: Model) -> bytes:
         }
         | {name: bytes(booster.save_raw("ubj")) for name, booster in boosters.items() if booster is not None}
         | {profile_member(name): _json(profile.document()) for name, profile in model.profiles.items()}
+        | ({LATENESS: _json(model.lateness.document())} if model.lateness is not None else {})
     )
     manifest = model.manifest.model_copy(
         update={
@@ -166,13 +171,15 @@ def unpack(raw: bytes, *, nthread: int) -> Model:
             for segment, member in manifest.profiles.items()
         }
         pools = Pools.from_document(json.loads(members[POOLS]))
+        late = json.loads(members[LATENESS]) if LATENESS in members else None
+        lateness = None if late is None else LatenessModel.from_document(late, nthread=nthread)
         booster, median = (
             load_booster(members[name], nthread=nthread) if name in manifest.members else None
             for name in (BOOSTER, MEDIAN_BOOSTER)
         )
     except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
         raise ModelUnusable(f"a part of the model cannot be read: {error}") from error
-    return Model(manifest, booster, median, priors, pools, profiles)
+    return Model(manifest, booster, median, priors, pools, profiles, lateness)
 
 
 def _prior(found: Mapping[str, Any]) -> Prior:

@@ -16,6 +16,7 @@ from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.drivers import drivers_of
 from activities.learning.forecasting import Forecast, forecast
 from activities.learning.intraday import day_so_far, remaining_today
+from activities.learning.lateness import late_risks
 from activities.learning.lead_time import lead_time_law
 from activities.learning.model_file import Model, unpack
 from activities.learning.scenarios import demand_scenarios
@@ -83,7 +84,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     said = forecast(model, windows, horizon)
     demand = demand_scenarios(said, chosen)
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
-    arrivals = arrivals_of(rows, tables, demand.shape[1])
+    arrivals = arrivals_of(rows, tables, demand.shape[1], late_risks(rows, model.lateness))
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
     to_come = demand.copy()
     sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)

@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities import models
 from tests.fakes.engine import PATIENCE_SECONDS, Engine
 from tests.fakes.learning import LAST_DAY, EchoLearner, MemoryModelStore, TrainableModels
+from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.errors import ModelUnusable
 from workflows.domain.models import ModelStatus, Progress, TrainingRequest, TrainingSeries
 from workflows.domain.needs import ClockMode
@@ -128,7 +129,10 @@ class PatientLearner(EchoLearner):
         super().__init__()
         self.reported = threading.Event()
 
-    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
+    def train(
+        self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress,
+        deliveries: Sequence[DeliveryRecord] = (),
+    ) -> bytes:  # fmt: skip
         progress("boosting", 3, 10)
         assert self.reported.wait(PATIENCE_SECONDS), "nobody reported any progress"
         return super().train(series, last_day=last_day, seed=seed, progress=progress)

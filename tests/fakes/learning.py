@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tests.fakes.desk import MemoryModels
 from tests.fakes.shop import CLOCK
+from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.errors import ModelUnusable
 from workflows.domain.identity import Instant, digest
 from workflows.domain.models import (
@@ -61,7 +62,10 @@ class EchoLearner:
         self.seen: list[date] = []
         """The last day of every series that was trained on."""
 
-    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
+    def train(
+        self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress,
+        deliveries: Sequence[DeliveryRecord] = (),
+    ) -> bytes:  # fmt: skip
         progress("boosting", 1, 1)
         days = [one.history.first_day + timedelta(days=len(one.history.daily_units) - 1) for one in series]
         self.seen += days

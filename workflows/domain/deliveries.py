@@ -152,6 +152,14 @@ class SupplierRecord(Payload):
         return (Decimal(self.late) / self.orders).quantize(Decimal("0.0001")) if self.orders else None
 
 
+class DeliveryHistory(Protocol):
+    """What became of past orders."""
+
+    async def delivery_records(self, last_day: date) -> list[DeliveryRecord]:
+        """The orders of the last two years as they were known at the end of `last_day`, oldest first."""
+        ...
+
+
 class DeliveryRisks(Protocol):
     """Says what to expect of orders in flight."""
 

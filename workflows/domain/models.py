@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.identity import Code, Digest, Instant, Payload
 from workflows.domain.scores import DemandHistory, Promotion
 
@@ -38,6 +39,8 @@ class TrainingSet(Payload):
     last_day: date
     known_at: Instant
     """Nothing recorded after this instant is in the set."""
+    deliveries_sha256: Digest | None = None
+    """The orders and what became of them, in a file of their own; None: there were none yet."""
 
 
 class TrainingRequest(Payload):
@@ -152,8 +155,11 @@ Progress = Callable[[str, int, int], None]
 class Learner(Protocol):
     """Trains and compares models; knows neither storage nor Temporal."""
 
-    def train(self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress) -> bytes:
-        """A model trained on demand up to and including `last_day`, as an artefact's bytes.
+    def train(
+        self, series: Sequence[TrainingSeries], *, last_day: date, seed: int, progress: Progress,
+        deliveries: Sequence[DeliveryRecord] = (),
+    ) -> bytes:  # fmt: skip
+        """A model trained on demand (and on what became of orders) up to and including `last_day`, as bytes.
 
         Raises:
             InvalidInput: when there is too little history to learn anything from.
