@@ -151,6 +151,7 @@ def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -
         data_through=facts.data_through,
         clock=found.batch.clock,
         currency=found.currency,
+        drift_alarms=found.drift_alarms.get(scores[own].segment, ()),
     )
 
 

@@ -27,6 +27,7 @@ RULES: dict[str, Word] = {
     RuleCode.MORE_THAN_USUAL: Word("More than usual", "up", "warn"),
     RuleCode.LITTLE_HISTORY: Word("Little history", "history"),
     RuleCode.STALE_INPUTS: Word("Old figures", "clock", "warn"),
+    RuleCode.DRIFT_ALARM: Word("Forecasts under alarm", "alert", "warn"),
     RuleCode.SUPPLIER_REFUSED_LATELY: Word("Supplier refused lately", "cross", "bad"),
     RuleCode.WORTH_A_LOOK: Word("Worth a look", "scales"),
     RuleCode.COSTLY_IF_WRONG: Word("Costly if wrong", "scales", "warn"),
@@ -140,6 +141,8 @@ ENTRIES: dict[str, str] = {
     EntryType.MODEL_JUDGED: "A model was judged",
     EntryType.MODEL_PROMOTED: "A model was promoted",
     EntryType.MODEL_ROLLED_BACK: "The model before was brought back",
+    EntryType.DRIFT_ALARMED: "A drift alarm began",
+    EntryType.DRIFT_ENDED: "A drift alarm ended",
     EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
 }
 

@@ -189,12 +189,25 @@ def coverage(
     return Reading(value, level, observations, alarm)
 
 
-def pit_uniform(pit: Floats, bins: int = 10) -> Reading:
-    """Pearson's chi-squared of (randomised) PIT values against even bins; alarm beyond 99.9 % (Dawid 1984)."""
-    counts = np.bincount(np.minimum((pit * bins).astype(np.int64), bins - 1), minlength=bins)
-    expected = len(pit) / bins
-    value = float(((counts - expected) ** 2).sum() / expected) if len(pit) else 0.0
-    return _above(value, chi2_critical(bins - 1, 0.999), len(pit))
+def pit_chi2(
+    at_or_below: Sequence[int], strictly_below: Sequence[int], observations: int, levels: Sequence[float]
+) -> Reading:
+    """Pearson's chi-squared of the PIT against even ones, in the bins that the levels cut (Dawid 1984).
+
+    For whole units the PIT of a value that ties with a quantile is anywhere from P(Y < q) to P(Y <= q): the cumulated
+    count at each level is the one nearest to what the level says that ties allow, so mass at a quantile is nobody's
+    fault and the test is never too eager. Alarm beyond the 99.9 % point.
+    """
+    cumulated = [0.0]
+    for level, high, low in zip(levels, at_or_below, strictly_below, strict=True):
+        cumulated.append(max(cumulated[-1], min(max(level * observations, low), high)))
+    cumulated.append(float(observations))
+    edges = [0.0, *levels, 1.0]
+    value = 0.0
+    for k in range(1, len(edges)):
+        expected = (edges[k] - edges[k - 1]) * observations
+        value += (cumulated[k] - cumulated[k - 1] - expected) ** 2 / max(expected, 1e-9)
+    return _above(value, chi2_critical(len(levels), 0.999), observations)
 
 
 def calibration_error(probabilities: Floats, happened: Floats, bins: int = 10) -> Reading:

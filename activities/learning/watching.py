@@ -85,20 +85,20 @@ def error_of(outcome: WatchedOutcome) -> float:
 def _of_forecasts(outcomes: Sequence[WatchedOutcome]) -> Iterable[tuple[str, Reading]]:
     if len(outcomes) < LEAST_OUTCOMES:
         return
-    pit = np.array([pit_of(one) for one in outcomes])
-    yield "adwin", drift.adwin([float(each) for each in pit[-STREAM:]])
-    yield "pit", drift.pit_uniform(pit)
-    for level, name in LEVELS:
-        at_or_below = sum(one.demand_units <= getattr(one, name) for one in outcomes)
-        strictly = sum(one.demand_units < getattr(one, name) for one in outcomes)
-        yield f"coverage_{level * 100:.0f}", drift.coverage(at_or_below, strictly, len(outcomes), level)
+    yield "adwin", drift.adwin([pit_of(one) for one in outcomes[-STREAM:]])
+    at_or_below = [sum(one.demand_units <= getattr(one, name) for one in outcomes) for _, name in LEVELS]
+    strictly = [sum(one.demand_units < getattr(one, name) for one in outcomes) for _, name in LEVELS]
+    for (level, _), high, low in zip(LEVELS, at_or_below, strictly, strict=True):
+        yield f"coverage_{level * 100:.0f}", drift.coverage(high, low, len(outcomes), level)
+    yield "pit", drift.pit_chi2(at_or_below, strictly, len(outcomes), [level for level, _ in LEVELS])
     cycles = _daily(outcomes)
     if len(cycles) >= REFERENCE_CYCLES + LEAST_CYCLES:
         reference = np.array(cycles[:REFERENCE_CYCLES])
         deviation = max(float(reference.std(ddof=1)), 1e-6)
         standard = [(error - float(reference.mean())) / deviation for error in cycles]
         yield "page_hinkley", drift.page_hinkley(standard)
-        yield "cusum", drift.cusum(standard[REFERENCE_CYCLES:])
+        # The reference's mean is known to one standard error only, which is no drift.
+        yield "cusum", drift.cusum(standard[REFERENCE_CYCLES:], slack=0.5 + REFERENCE_CYCLES**-0.5)
         yield "tracking_signal", drift.tracking_signal(standard)
 
 

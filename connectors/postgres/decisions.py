@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from connectors.postgres import facts, ledger, tasks
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
+from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
@@ -159,6 +160,7 @@ async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]
         policy=policy,
         currency=await facts.setting(cursor, "currency", "EUR"),
         holding_rate_per_year=rate,
+        drift_alarms=await alarmed_segments(cursor),
     )
 
 

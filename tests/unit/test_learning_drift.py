@@ -17,7 +17,7 @@ from activities.learning.drift import (
     cusum,
     kolmogorov_smirnov,
     page_hinkley,
-    pit_uniform,
+    pit_chi2,
     promised_against_realised,
     psi,
     share_shift,
@@ -182,11 +182,30 @@ def test_coverage_alarms_on_narrow_and_on_wide_intervals_and_hardly_else(level: 
         assert sum(read(level + 0.12).alarm for _ in range(50)) >= 48
 
 
+LEVELS = [0.1, 0.25, 0.5, 0.75, 0.9]
+
+
+def pit(values: Floats, quantiles: Sequence[float] = LEVELS) -> Reading:
+    """Of values against what they should have been; quantiles of an even law by default."""
+    high, low = (
+        [int(each) for each in (compare(values[:, None], quantiles)).sum(axis=0)]
+        for compare in (np.less_equal, np.less)
+    )
+    return pit_chi2(high, low, len(values), LEVELS)
+
+
 def test_pit_is_even_until_it_is_not() -> None:
-    assert sum(pit_uniform(rng.random(300)).alarm for _ in range(1_000)) <= 6
-    assert pit_uniform(rng.beta(2, 2, 400)).alarm, "too wide"
-    assert pit_uniform(rng.beta(0.5, 0.5, 300)).alarm, "too narrow"
-    assert pit_uniform(rng.beta(2, 1, 200)).alarm, "too low"
+    assert sum(pit(rng.random(300)).alarm for _ in range(1_000)) <= 6
+    assert pit(rng.beta(2, 2, 400)).alarm, "too wide"
+    assert pit(rng.beta(0.5, 0.5, 300)).alarm, "too narrow"
+    assert pit(rng.beta(2, 1, 200)).alarm, "too low"
+
+
+@pytest.mark.parametrize("mean", [0.3, 2.0, 12.0])
+def test_pit_of_whole_units_is_not_blamed_for_ties(mean: float) -> None:
+    quantiles = [float(each) for each in np.quantile(rng.poisson(mean, 200_000), LEVELS)]
+    assert sum(pit(rng.poisson(mean, 400).astype(float), quantiles).alarm for _ in range(300)) <= 2
+    assert pit(rng.poisson(mean * 3, 400).astype(float), quantiles).alarm
 
 
 @pytest.mark.parametrize("size", [100, 2_000])

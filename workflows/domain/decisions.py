@@ -79,6 +79,8 @@ class DecisionInputs(Payload):
     """Newest fact about this location, on the business clock."""
     clock: Instant
     currency: str = "EUR"
+    drift_alarms: tuple[str, ...] = ()
+    """Open alarms on the forecasts of this segment, in words."""
     joint: JointOrder | None = None
     """The order that this line would join; None: it is decided alone and bears the whole fixed cost."""
 

@@ -156,6 +156,9 @@ def _of_history(order: _Order) -> Iterator[RuleFired]:
     if stale_hours > limits.stale_after_hours:
         detail = f"the newest fact is {stale_hours:.0f} hours old; {limits.stale_after_hours} are accepted"
         yield _fired(RuleCode.STALE_INPUTS, detail)
+    if inputs.drift_alarms:
+        detail = f"forecasts of the segment {inputs.scores.segment} are under alarm: {'; '.join(inputs.drift_alarms)}"
+        yield _fired(RuleCode.DRIFT_ALARM, detail)
     refused_days = None if option.refused_at is None else (inputs.clock - option.refused_at).days
     if refused_days is not None and refused_days <= limits.refused_memory_days:
         detail = f"{option.supplier.supplier} refused an order {refused_days} days ago"

@@ -67,6 +67,7 @@ class RuleCode(StrEnum):
     PRICE_DEVIATES = "price_deviates"
     LITTLE_HISTORY = "little_history"
     STALE_INPUTS = "stale_inputs"
+    DRIFT_ALARM = "drift_alarm"
     SUPPLIER_REFUSED_LATELY = "supplier_refused_lately"
     COSTLY_IF_WRONG = "costly_if_wrong"
     WORTH_A_LOOK = "worth_a_look"

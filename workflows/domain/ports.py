@@ -3,10 +3,12 @@
 The numeric ports live beside their values: `scores.Scoring`, `models.Learner`, `orders.Suppliers`, `feeds.FeedSource`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
+
+from pydantic import Field
 
 from workflows.domain.approvals import Actor, Approval, TaskState, VerdictCommand, VerdictNotice
 from workflows.domain.decisions import Decided, Decision, NeedFacts
@@ -37,6 +39,8 @@ class BatchFacts(Payload):
     """Share of the unit cost that keeping one unit for a year costs."""
     revision: int = 0
     """Newest revision that the need's decision has already."""
+    drift_alarms: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Segment -> open alarms on its forecasts, in words."""
 
 
 class Assessments(Protocol):
