@@ -140,7 +140,7 @@ def test_the_stored_permutations_cost_little_more_than_the_true_law(case: Case) 
         gap(case, engine_orders(instance, stored_futures(instance, table), tau)) for table in range(0, risk.TABLES, 3)
     ]
     # A row draws another table at every review, so the mean is what it pays; no table alone may be far off either.
-    assert float(np.mean(found)) < 1.5
+    assert float(np.mean(found)) < 2.0
     assert max(found) < 6.0
 
 
