@@ -67,8 +67,7 @@ async def gather(
     positions = await _positions(cursor, keys)
     items = await _items(cursor, keys)
     options = await _options(cursor, keys)
-    needs = [row["need_id"] for row in rows]
-    options = await supply.with_history(cursor, options, clock, keys["today"], needs)
+    options = await supply.with_history(cursor, options, clock, keys["today"])
     histories, promotions = await histories_of(cursor, keys)
     receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)

@@ -1,6 +1,6 @@
 """Reads what is known of suppliers beyond their terms: who goes along anyway, and how well promises were kept."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -18,14 +18,11 @@ DELIVERIES = 60
 
 
 async def with_history(
-    cursor: Cursor, options: Mapping[Key, Sequence[SupplyOption]], clock: datetime, today: date, needs: Collection[str]
+    cursor: Cursor, options: Mapping[Key, Sequence[SupplyOption]], clock: datetime, today: date
 ) -> dict[Key, list[SupplyOption]]:
-    """The options with the company that each would have and the promises that its supplier kept.
-
-    `needs` are the ones being decided: they are no company to themselves.
-    """
+    """The options with the company that each would have and the promises that its supplier kept."""
     suppliers = sorted({option.supplier.supplier for offered in options.values() for option in offered})
-    company = await _company(cursor, suppliers, clock, needs)
+    company = await _company(cursor, suppliers, clock)
     kept = await _kept(cursor, suppliers, today)
     return {
         key: [
@@ -38,19 +35,20 @@ async def with_history(
     }
 
 
-async def _company(
-    cursor: Cursor, suppliers: Sequence[str], clock: datetime, needs: Collection[str]
-) -> dict[Key, dict[str, Any]]:
-    """Lines that will go out whatever is decided: on an order that still collects, or about to be released to one."""
+async def _company(cursor: Cursor, suppliers: Sequence[str], clock: datetime) -> dict[Key, dict[str, Any]]:
+    """Lines that will go out whatever is decided: on an order that still collects, or about to be released to one.
+
+    A proposal that waits for a person is no company: nobody knows whether it goes.
+    """
     await cursor.execute(
         """SELECT supplier, location, count(*) AS lines, sum(units * unit_cost) AS value FROM (
-               SELECT o.supplier, o.location, l.units, l.unit_cost, l.need_id FROM purchase_order o
+               SELECT o.supplier, o.location, l.units, l.unit_cost FROM purchase_order o
                JOIN order_line l USING (order_id)
                WHERE o.state = 'collecting' AND o.cutoff_at > %(clock)s AND l.refused_reason IS NULL
-               UNION ALL SELECT r.supplier, r.location, r.units, r.unit_cost, r.decision_id FROM replenishment r
+               UNION ALL SELECT r.supplier, r.location, r.units, r.unit_cost FROM replenishment r
                WHERE r.state = 'proposed' AND r.tier = 'auto'
-           ) going WHERE supplier = ANY(%(suppliers)s) AND need_id <> ALL(%(needs)s) GROUP BY supplier, location""",
-        {"clock": clock, "suppliers": list(suppliers), "needs": list(needs)},
+           ) going WHERE supplier = ANY(%(suppliers)s) GROUP BY supplier, location""",
+        {"clock": clock, "suppliers": list(suppliers)},
     )
     return {
         (row["supplier"], row["location"]): {"company_lines": row["lines"], "company_value": row["value"]}

@@ -70,11 +70,12 @@ def test_a_dearer_supplier_is_taken_only_for_what_it_saves() -> None:
     assert "expected in 2 days" in found.sentence, "the sentence speaks of the supplier that was taken"
 
 
+@pytest.mark.parametrize("pack", [6, 24])
 @pytest.mark.parametrize("lost", ["30", "20", "21.5", "45"])
-def test_at_the_flip_price_the_choice_flips_and_just_above_it_does_not(lost: str) -> None:
+def test_at_the_flip_price_the_choice_flips_and_just_above_it_does_not(lost: str, pack: int) -> None:
     def pair(price: Decimal | None, second: str) -> tuple[SupplyOption, SupplyOption]:
         made = (
-            offered("slow", rank=1, unit_cost="2.00", seen=outlook(lost_before=lost, lead=12)),
+            offered("slow", rank=1, unit_cost="2.00", seen=outlook(lost_before=lost, lead=12), pack_units=pack),
             offered("fast", rank=2, unit_cost="2.50", seen=outlook(lost_before="1", lead=2)),
         )
         if price is None:

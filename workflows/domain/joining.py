@@ -46,7 +46,6 @@ def join(batch: Sequence[DecisionInputs], policy: Policy) -> list[DecisionInputs
                 _Line(number, found, found.option)
             )  # fmt: skip
     for lines in lanes.values():
-        lines.sort(key=_name)
         for line, order in zip(lines, _orders(lines, policy), strict=True):
             joined[line.number] = joined[line.number].model_copy(update={"joint": order})
     return joined
