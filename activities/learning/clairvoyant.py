@@ -6,8 +6,8 @@ problem of Wagner and Whitin 1958 with lost sales or backlog, whole packs and mi
 has at most `MOST_STATES` lattice units (or multiples of what divides all of the row's quantities). Beyond that the
 programme plans in coarser units, rounded up, and its cost lies a fraction of a percent above the least.
 
-With a target fill rate the plan is the one of least holding and ordering cost that leaves nothing unserved that could be
-served: where orders are free that costs no more than any lower target would, elsewhere it may.
+With a target fill rate the plan is the one of least holding and ordering cost that leaves nothing unserved that could
+be served: where orders are free that costs no more than any lower target would, elsewhere it may.
 """
 
 import math
@@ -133,7 +133,7 @@ class _Row:
             filled = np.full(len(cost) + int(self._arrivals[t]) + self._least, np.inf)
             filled[: len(cost)] = self._from_here_up(cost)
             best = np.minimum(best, self._setup + filled[usable + self._least])
-        return best
+        return np.asarray(best, dtype=np.float64)
 
     def _from_here_up(self, cost: Floats) -> Floats:
         """The least of cost[y], cost[y + pack], cost[y + 2 pack], ... for each y."""

@@ -92,7 +92,7 @@ class SegmentProfile:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Prophet and cmdstanpy talk on loggers and warn of their own dependencies; their news is not ours."""
     loggers = [logging.getLogger(name) for name in ("cmdstanpy", "prophet", "prophet.plot", "prophet.models")]
     before = [(logger, logger.disabled) for logger in loggers]
@@ -120,7 +120,7 @@ def _fit_index(
     cadence: Cadence, first: int, pooled: Floats, table_first: int, periods: int, seed: int
 ) -> tuple[Floats, str]:
     """Prophet's yhat for `periods` periods from `table_first`, and Prophet's JSON."""
-    with _quiet():
+    with quiet():
         # Imported here: only training needs Prophet, and importing it costs a scoring process a second and 100 MB.
         import pandas as pd
         from prophet import Prophet
