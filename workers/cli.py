@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, feeds, orders, planning, policy, tasks
+from workers.commands import bench, books, feeds, orders, planning, policy, studies, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -34,6 +34,8 @@ app.command("kpi")(planning.kpi)
 app.command("feed")(feeds.feed)
 app.command("import")(feeds.import_files)
 app.command("bench")(bench.bench)
+app.command("simulate")(studies.simulate)
+app.command("evaluate")(studies.evaluate)
 
 Feed = Annotated[str, typer.Option(help=f"Which world: {', '.join(FEEDS)}.")]
 File = Annotated[Path | None, typer.Option(help="The file of a file feed.", dir_okay=False)]

@@ -21,8 +21,8 @@ PROPHET_UP_TO = 10_000
 Bar = Callable[[str, int, int], None]
 """Told of what, how much is done, and of how much."""
 EngineMaker = Callable[[View, Watch | None], tuple[Policy, Mapping[str, Any]]]
-"""Builds the engine's policy from what is known at the first review; also says, JSON-ready, which parameters it chose on
-which validation stretch."""
+"""Builds the engine's policy from what is known at the first review; also says, JSON-ready, which parameters it chose
+on which validation stretch."""
 
 
 def chosen(asked: Sequence[str], known: Sequence[str], series: int) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -64,19 +64,19 @@ def play(study: Study, asked: Sequence[str], engine: EngineMaker | None, bar: Ba
 def _maker(
     name: str, trial: Trial, engine: EngineMaker | None, parameters: dict[str, Any], bar: Bar
 ) -> Callable[[View], Policy]:
-    def of_engine(view: View) -> Policy:
-        assert engine is not None  # noqa: S101 - `play` offers the engine only if there is one
-        policy, said = engine(view, partial(bar, f"{ENGINE}: learning"))
-        parameters.update(said)
-        return policy
-
-    if name == ENGINE:
-        return of_engine
+    if name == ENGINE and engine:
+        return partial(_of_engine, engine, parameters, partial(bar, f"{ENGINE}: learning"))
     if name == CLAIRVOYANT:
         return lambda _: Clairvoyant(trial)
     if name == PROPHET:
         return lambda view: ProphetPolicy(view, partial(bar, f"{PROPHET}: series fitted"))
     return BASELINES[name]
+
+
+def _of_engine(engine: EngineMaker, parameters: dict[str, Any], watch: Watch, view: View) -> Policy:
+    policy, said = engine(view, watch)
+    parameters.update(said)
+    return policy
 
 
 def savings(runs: Mapping[str, Run]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -1,4 +1,4 @@
-"""`quartermaster simulate` and `quartermaster evaluate`: policies and forecasts judged on a folder of anybody's data."""
+"""`quartermaster simulate` and `quartermaster evaluate`: policies and forecasts judged on a folder of data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +77,7 @@ def _rows(results: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) 
 
 
 def _shown(value: float | None, style: str) -> str:
-    return "–" if value is None else style.format(value)
+    return "-" if value is None else style.format(value)
 
 
 def _between(found: Mapping[str, float]) -> str:
