@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from workflows.domain.monitoring import DriftView
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
@@ -15,6 +16,15 @@ Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
 async def no_clocks() -> Mapping[str, datetime]:
     """Nobody says what time it is at a location: deadlines are shown as instants, without a countdown."""
     return {}
+
+
+Drift = Callable[[], Awaitable[DriftView]]
+"""The newest business day's drift readings and the alarms."""
+
+
+async def no_drift() -> DriftView:
+    """Nobody watches."""
+    return DriftView()
 
 
 Origin = Callable[[], Awaitable[str]]
@@ -45,5 +55,6 @@ class ConsolePorts:
     clocks: Clocks = no_clocks
     planning: Planning | None = None
     """Budget and stability figures; None shows none."""
+    drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -15,6 +15,7 @@ from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
+from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.policy_changes import PostgresPolicies
@@ -65,6 +66,11 @@ class Engine:
     def models(self) -> PostgresModels:
         """The model registry."""
         return PostgresModels(self.database)
+
+    @property
+    def monitoring(self) -> PostgresMonitoring:
+        """What is watched for drift."""
+        return PostgresMonitoring(self.database)
 
     @property
     def answers(self) -> AnswerDesk:
@@ -144,6 +150,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         passive=parts.settings.mode == "passive",
         clocks=clocks,
         invented=invented,
+        drift=parts.monitoring.view,
     )
 
 

@@ -11,6 +11,7 @@ from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.models import ModelStatus
+from workflows.domain.monitoring import DEFINITIONS
 
 
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
@@ -19,7 +20,12 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
 
     @router.get("/models")
     async def models(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
-        context = {"versions": await ports.models.versions(), "AWAITING": ModelStatus.AWAITING_APPROVAL}
+        context = {
+            "versions": await ports.models.versions(),
+            "AWAITING": ModelStatus.AWAITING_APPROVAL,
+            "drift": await ports.drift(),
+            "definitions": DEFINITIONS,
+        }
         return pages.show(request, "models.html", session, context)
 
     @router.post("/models/{digest}/promote")

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from console.app import create_app
 from console.ports import ConsolePorts
 from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
+from tests.fakes.monitoring import MemoryMonitoring
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
 from workflows.domain.approvals import TaskState
@@ -27,11 +28,13 @@ class ConsoleOverFakes:
         self.approvals = MemoryApprovals(self.shop)
         self.channel = MemoryVerdictChannel()
         self.models = MemoryModels(model_versions())
+        self.monitoring = MemoryMonitoring()
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
         self.app: FastAPI = create_app(
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
                 policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
+                drift=self.monitoring.view,
             )
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from workers.wiring import required
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Verification
 from workflows.domain.models import ModelVersion, TrainingRequest
+from workflows.domain.monitoring import DEFINITIONS, DriftView
 from workflows.retraining import RetrainingClosed
 
 decisions = typer.Typer(no_args_is_help=True, help="Decisions and what became of them.")
@@ -68,6 +69,26 @@ def list_models(state: State = None, json: AsJson = False) -> None:
             for v in versions
         ]  # fmt: skip
         print_table("Models", ("#", "digest", "status", "trained through", "loss ratio", "gate"), rows)
+
+
+@models.command("drift")
+def show_drift(state: State = None, json: AsJson = False) -> None:
+    """Show what is watched for drift: the newest business day's readings, and the alarms."""
+    with errors_explained():
+        view = run(_drift(state))
+        if json:
+            definitions = {name: {"kind": kind, "value": words} for name, (kind, words) in DEFINITIONS.items()}
+            print_json({**view.model_dump(mode="json"), "definitions": definitions})
+            return
+        if view.day is None:
+            say("No business day has been read yet")
+            return
+        read = [(r.segment, r.statistic, r.kind, r.value, r.threshold, r.observations, "ALARM" if r.alarm else "")
+                for r in view.readings]  # fmt: skip
+        print_table(f"Drift on {view.day}", ("segment", "statistic", "kind", "value", "threshold", "n", ""), read)
+        alarms = [(a.segment, a.statistic, a.started_on, a.ended_on or "open", a.retraining_id or "", a.detail)
+                  for a in view.alarms]  # fmt: skip
+        print_table("Alarms", ("segment", "statistic", "from", "until", "retraining", "what it said"), alarms)
 
 
 @models.command("train")
@@ -125,6 +146,11 @@ def verify_ledger(dsn: str) -> Verification:
 async def _versions(state: str | None) -> list[ModelVersion]:
     async with connected(state) as parts:
         return await parts.models.versions()
+
+
+async def _drift(state: str | None) -> DriftView:
+    async with connected(state) as parts:
+        return await parts.monitoring.view()
 
 
 async def _train(state: str | None, request: TrainingRequest) -> RetrainingClosed:
