@@ -123,7 +123,7 @@ def _decided_all(found: BatchFacts, scored: Sequence[Scores], champion: ModelVer
     for facts in found.facts:
         by_supplier = {row.supplier: scores for row, scores in zip(_rows(facts), told, strict=False)}
         inputs.append((_inputs(facts, by_supplier, found), by_supplier))
-    joined = join([one for one, _ in inputs], policy)
+    joined = join([one for one, _ in inputs], policy, proposed=found.revision > 0)
     return [
         _decided(spoken_for(one, by_supplier, policy), found, champion)
         for one, (_, by_supplier) in zip(joined, inputs, strict=True)
@@ -151,6 +151,7 @@ def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -
         data_through=facts.data_through,
         clock=found.batch.clock,
         currency=found.currency,
+        demand_definition=facts.row.demand_definition,
         drift_alarms=found.drift_alarms.get(scores[own].segment, ()),
     )
 

@@ -40,9 +40,10 @@ def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> boo
             [(i.item, i.name, i.category, i.price, i.goodwill_per_unit) for i in catalog.items],
         )
         cursor.executemany(
-            """INSERT INTO location (location, name, time_zone) VALUES (%s, %s, %s)
-               ON CONFLICT (location) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone""",
-            [(place.location, place.name, place.time_zone) for place in catalog.locations],
+            """INSERT INTO location (location, name, time_zone, country, subdivision) VALUES (%s, %s, %s, %s, %s)
+               ON CONFLICT (location) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone,
+                   country = excluded.country, subdivision = excluded.subdivision""",
+            [(at.location, at.name, at.time_zone, at.country, at.subdivision) for at in catalog.locations],
         )
         cursor.executemany(
             # A document that blocks or unblocks counts; one that only repeats itself undoes no event's word since.
@@ -99,9 +100,12 @@ def load_history(
     deliveries = list(receipts)
     with transaction(connection) as cursor:
         cursor.execute("CREATE TEMP TABLE loading (LIKE recorded_demand INCLUDING DEFAULTS) ON COMMIT DROP")
-        with cursor.copy("COPY loading (location, item, day, units, in_stock, promotion) FROM STDIN") as copy:
+        columns = "location, item, day, units, in_stock, promotion, unit_price"
+        with cursor.copy(f"COPY loading ({columns}) FROM STDIN") as copy:
             for row in days:
-                copy.write_row((row.location, row.item, row.day, row.units, row.in_stock, row.promotion))
+                copy.write_row(
+                    (row.location, row.item, row.day, row.units, row.in_stock, row.promotion, row.unit_price)
+                )
         cursor.execute("INSERT INTO recorded_demand SELECT * FROM loading ON CONFLICT DO NOTHING")
         new = cursor.rowcount
         cursor.executemany(

@@ -68,7 +68,8 @@ async def gather(
     items = await _items(cursor, keys)
     options = await _options(cursor, keys)
     options = await supply.with_history(cursor, options, clock, keys["today"])
-    histories, promotions = await histories_of(cursor, keys)
+    demand = await histories_of(cursor, keys)
+    definition = demand.definition.digest
     receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
@@ -92,8 +93,9 @@ async def gather(
             category=item.category,
             supplier=first.sourcing.supplier if first else "none",
             last_day=keys["today"] - timedelta(days=1),
-            history=histories.get(key) or DemandHistory(first_day=keys["today"], daily_units=()),
-            promotions=promotions.get(key, ()),
+            history=demand.history(key) or DemandHistory(first_day=keys["today"], daily_units=()),
+            promotions=demand.promotions(key),
+            demand_definition=definition,
             on_hand_units=position.on_hand_units,
             reserved_units=position.reserved_units,
             sold_today_units=sold_today.get(key, 0),

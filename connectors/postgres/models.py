@@ -1,6 +1,5 @@
 """Keeps the registry of model versions and builds training sets as of an instant."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -9,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.histories import fill
+from connectors.postgres.histories import histories_at
 from connectors.postgres.pool import Database
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.identity import canonical
@@ -23,25 +22,8 @@ from workflows.domain.models import (
     TrainingSeries,
     TrainingSet,
 )
-from workflows.domain.scores import Promotion
 
 Cursor = psycopg.AsyncCursor[DictRow]
-
-# Bitemporal: the days a fact speaks of (day <= last_day) and when it became known (recorded_at <= known_at).
-_SERIES = """
-SELECT d.location, d.item, i.category, d.day, sum(d.units) AS units, bool_and(d.in_stock) AS in_stock,
-       bool_or(d.promotion) AS promotion
-FROM (
-    SELECT location, item, day, units, in_stock, promotion FROM recorded_demand WHERE recorded_at <= %(known_at)s
-    UNION ALL
-    SELECT location, item, demand_day, demand_units, true, promotion FROM movement
-        WHERE demand_day IS NOT NULL AND recorded_at <= %(known_at)s
-    UNION ALL
-    SELECT location, item, day, 0, false, false FROM stockout_day WHERE recorded_at <= %(known_at)s
-) d JOIN item i USING (item)
-WHERE d.day <= %(last_day)s
-GROUP BY d.location, d.item, i.category, d.day ORDER BY d.location, d.item, d.day
-"""
 
 
 class PostgresModels:
@@ -77,21 +59,16 @@ class PostgresModels:
 
     async def training_series(self, known_at: datetime, last_day: date) -> list[TrainingSeries]:
         async with self._database.transaction() as cursor:
-            await cursor.execute(_SERIES, {"known_at": known_at, "last_day": last_day})
-            days: dict[tuple[str, str, str], list[tuple[date, int | None]]] = defaultdict(list)
-            promoted: dict[tuple[str, str, str], list[Promotion]] = defaultdict(list)
-            for row in await cursor.fetchall():
-                key = row["location"], row["item"], row["category"]
-                days[key].append((row["day"], max(0, int(row["units"])) if row["in_stock"] else None))
-                if row["promotion"]:
-                    promoted[key].append(Promotion(first_day=row["day"], last_day=row["day"]))
-        end = date.fromordinal(last_day.toordinal() + 1)
+            await cursor.execute("SELECT item, category FROM item")
+            categories = {row["item"]: row["category"] for row in await cursor.fetchall()}
+            known = await histories_at(cursor, known_at, last_day)
         return [
             TrainingSeries(
-                location=location, item=item, category=category, history=fill(known, end),
-                promotions=tuple(promoted[location, item, category]),
+                location=location, item=item, category=categories[item], history=history,
+                promotions=known.promotions((location, item)),
             )
-            for (location, item, category), known in days.items()
+            for location, item in known.days
+            if item in categories and (history := known.history((location, item)))
         ]  # fmt: skip
 
     async def register(self, trained: TrainedModel, training_set: TrainingSet) -> ModelVersion:

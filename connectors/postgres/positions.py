@@ -6,6 +6,7 @@ The fold follows workflows/domain/positions.py: any order of arrival gives the s
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 
 import psycopg
 from psycopg.rows import DictRow
@@ -18,9 +19,9 @@ Key = tuple[str, str]
 
 _INSERT_MOVEMENTS = """
 INSERT INTO movement (source, event_id, location, item, kind, occurred_at, on_hand_delta, reserved_delta, counted_units,
-                      demand_day, demand_units, unit_price, promotion, order_id)
+                      demand_day, demand_units, unit_price, promotion, order_id, reason)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[],
-                     %s::int[], %s::int[], %s::date[], %s::int[], %s::numeric[], %s::boolean[], %s::text[])
+                     %s::int[], %s::int[], %s::date[], %s::int[], %s::numeric[], %s::boolean[], %s::text[], %s::text[])
 """
 
 _UPDATE_POSITIONS = """
@@ -34,10 +35,11 @@ WHERE p.location = u.location AND p.item = u.item
 """
 
 _ADD_DEMAND = """
-INSERT INTO daily_demand AS d (location, item, day, units, promotion)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::boolean[])
+INSERT INTO daily_demand AS d (location, item, day, units, promotion, priced_units, revenue)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::boolean[], %s::bigint[], %s::numeric[])
 ON CONFLICT (location, item, day) DO UPDATE
-SET units = d.units + excluded.units, promotion = d.promotion OR excluded.promotion
+SET units = d.units + excluded.units, promotion = d.promotion OR excluded.promotion,
+    priced_units = d.priced_units + excluded.priced_units, revenue = d.revenue + excluded.revenue
 """
 
 
@@ -50,7 +52,7 @@ def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lo
         return []
     columns = (
         "source", "event_id", "location", "item", "kind", "occurred_at", "on_hand_delta", "reserved_delta",
-        "counted_units", "demand_day", "demand_units", "unit_price", "promotion", "order_id",
+        "counted_units", "demand_day", "demand_units", "unit_price", "promotion", "order_id", "reason",
     )  # fmt: skip
     cursor.execute(_INSERT_MOVEMENTS, [[getattr(m, column) for m in movements] for column in columns])
     by_key: dict[Key, list[Movement]] = defaultdict(list)
@@ -106,11 +108,15 @@ def _folded(cursor: psycopg.Cursor[DictRow], row: DictRow, movements: list[Movem
 
 
 def _fold_demand(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement]) -> None:
-    demand: dict[tuple[str, str, date], tuple[int, bool]] = {}
+    nothing = (0, False, 0, Decimal(0))
+    demand: dict[tuple[str, str, date], tuple[int, bool, int, Decimal]] = {}
     for m in movements:
         if m.demand_day is not None:
-            units, promotion = demand.get((m.location, m.item, m.demand_day), (0, False))
-            demand[m.location, m.item, m.demand_day] = (units + m.demand_units, promotion or m.promotion)
+            units, promotion, priced, revenue = demand.get((m.location, m.item, m.demand_day), nothing)
+            if m.unit_price is not None:
+                priced, revenue = priced + m.demand_units, revenue + m.demand_units * m.unit_price
+            told = units + m.demand_units, promotion or m.promotion, priced, revenue
+            demand[m.location, m.item, m.demand_day] = told
     if demand:
         rows = sorted((*key, *value) for key, value in demand.items())
         cursor.execute(_ADD_DEMAND, [list(column) for column in zip(*rows, strict=True)])

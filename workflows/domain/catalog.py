@@ -28,6 +28,10 @@ class Location(Payload):
     location: Code
     name: Name
     time_zone: str = "UTC"
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    """ISO 3166-1 alpha-2: whose public holidays it keeps. None: holidays are not looked at."""
+    subdivision: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,10}$")] | None = None
+    """The country's part, as the `holidays` library names it: ENG, BY, CA."""
 
 
 class Supplier(Payload):

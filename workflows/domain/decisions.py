@@ -83,6 +83,16 @@ class DecisionInputs(Payload):
     """Open alarms on the forecasts of this segment, in words."""
     joint: JointOrder | None = None
     """The order that this line would join; None: it is decided alone and bears the whole fixed cost."""
+    demand_definition: Digest | None = None
+    """Which definition of demand the forecasts saw; None: not recorded."""
+
+    @model_serializer(mode="wrap")
+    def _as_before_where_nothing_is_known(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Evidence from before the definition was recorded keeps its bytes, and so its digest."""
+        document: dict[str, Any] = handler(self)
+        if self.demand_definition is None:
+            document.pop("demand_definition", None)
+        return document
 
 
 class NeedFacts(Payload):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Protocol
 
 from pydantic import Field
@@ -24,6 +25,8 @@ class RecordedDemand(Payload):
     in_stock: bool = True
     """False: there was no stock, so `units` says nothing about demand."""
     promotion: bool = False
+    unit_price: Decimal | None = Field(default=None, ge=0, max_digits=14, decimal_places=4)
+    """What a customer paid on that day; None: not recorded."""
 
 
 class RecordedReceipt(Payload):

@@ -49,6 +49,8 @@ class Movement(Payload):
     unit_price: Decimal | None = None
     promotion: bool = False
     order_id: str | None = None
+    reason: str | None = None
+    """Adjustments only: why, in the sender's words."""
 
 
 def movement_of(event: Event) -> Movement | None:
@@ -69,7 +71,9 @@ def movement_of(event: Event) -> Movement | None:
     if isinstance(data, StockCounted):
         return _movement(event, data.item, data.location, MovementKind.COUNT, counted_units=data.on_hand_units)
     if isinstance(data, StockAdjusted):
-        return _movement(event, data.item, data.location, MovementKind.ADJUSTMENT, on_hand_delta=data.delta_units)
+        return _movement(
+            event, data.item, data.location, MovementKind.ADJUSTMENT, on_hand_delta=data.delta_units, reason=data.reason
+        )
     if isinstance(data, StockReserved):
         return _movement(event, data.item, data.location, MovementKind.RESERVATION, reserved_delta=data.delta_units)
     if isinstance(data, StockReceived):

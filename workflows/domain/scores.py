@@ -11,7 +11,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
-from workflows.domain.identity import Code, Payload
+from workflows.domain.identity import Code, Digest, Payload
 
 Probability = Annotated[Decimal, Field(ge=0, le=1)]
 
@@ -114,6 +114,8 @@ class ScoringRow(Payload):
     """The last day whose demand is known; day 0 of the projection is the next one."""
     history: DemandHistory
     promotions: tuple[Promotion, ...] = ()
+    demand_definition: Digest | None = None
+    """Which definition of demand the history follows (`domain.demand`); None: not recorded."""
     on_hand_units: int
     reserved_units: int = 0
     sold_today_units: int = Field(default=0, ge=0)
