@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console import api, api_policies, planning
 from console.auth import Gate
 from console.desk import AnswerDesk
-from console.pages import api_docs, home, inbox, lists, models, policies, sign_in, task
+from console.pages import api_docs, deliveries, home, inbox, lists, models, policies, sign_in, task
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from console.problems import tell_errors
@@ -53,6 +53,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         inbox.routes(ports, gate, pages),
         task.routes(ports, answers, gate, pages),
         lists.routes(ports, gate, pages),
+        deliveries.routes(ports, gate, pages),
+        deliveries.rest(ports, gate),
         models.routes(ports, gate, pages),
         policies.routes(policy_desk, gate, pages),
         api_docs.routes(gate, pages),

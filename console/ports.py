@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from workflows.domain.deliveries import Deliveries
 from workflows.domain.monitoring import DriftView
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
@@ -53,6 +54,8 @@ class ConsolePorts:
     passive: bool = False
     """Proposals are recorded and nothing is sent: said on every page."""
     clocks: Clocks = no_clocks
+    deliveries: Deliveries | None = None
+    """Orders in flight and their odds; None shows none."""
     planning: Planning | None = None
     """Budget and stability figures; None shows none."""
     drift: Drift = no_drift

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, feeds, orders, planning, policy, studies, tasks
+from workers.commands import bench, books, deliveries, feeds, orders, planning, policy, studies, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(orders.app, name="orders")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")

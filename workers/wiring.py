@@ -13,6 +13,7 @@ from temporalio.client import Client
 
 from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
+from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.monitoring import PostgresMonitoring
@@ -25,6 +26,7 @@ from console.desk import AnswerDesk
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from workers import temporal
+from workers.deliveries import LiveDeliveries
 from workers.relay import Relay
 from workers.settings import Settings
 from workflows.domain.errors import InvalidInput
@@ -143,6 +145,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         verdicts=temporal.TemporalVerdicts(parts.client),
         models=parts.models,
         policies=parts.policy_desk.policies,
+        deliveries=deliveries_of(parts),
         planning=PostgresPlanning(parts.database),
         key=console_key(parts.settings),
         currency=parts.settings.currency,
@@ -152,6 +155,11 @@ def console_of(parts: Engine) -> ConsolePorts:
         invented=invented,
         drift=parts.monitoring.view,
     )
+
+
+def deliveries_of(parts: Engine) -> LiveDeliveries:
+    """Orders in flight, judged with the champion."""
+    return LiveDeliveries(PostgresDeliveries(parts.database), parts.models, parts.store)
 
 
 def console_key(settings: Settings) -> bytes:

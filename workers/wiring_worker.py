@@ -16,6 +16,7 @@ from activities.outcomes import OutcomeActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.decisions import PostgresAssessments
+from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
@@ -69,7 +70,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     async def needs_approval() -> bool:
         return (await read_policy(database)).promotion_needs_approval
 
-    models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval)
+    history = PostgresDeliveries(database)
+    models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval, history)
     approvals, outcomes = ApprovalActivities(parts.approvals), OutcomeActivities(PostgresOutcomes(database))
     monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching())
     engine_worker = Worker(

@@ -58,23 +58,25 @@ def arrival_law(receipt: OpenReceipt, seen: LeadTimes, late_ppm: int | None = No
 
     With the day that was named ahead: that day with 1 - p, else so many days later as late ones are. With a day that
     has passed: late ones that were later still, else the residual law. Without a day: what is left of the transport
-    for a shipment that has left, else the residual lead time P(l - elapsed | l > elapsed).
+    for a shipment that has left, else the residual lead time P(l - elapsed | l > elapsed), and given p, with p of its
+    weight beyond the promise.
 
     Args:
         late_ppm: p in millionths when something better than the counts says it.
     """
     law, expected = lead_time_law(seen), receipt.expected_in_days
+    if receipt.late_risk is not None:
+        late_ppm = int(receipt.late_risk * PPM)
     if expected is None:
-        return _underway(receipt, seen, law.residual(receipt.ordered_days_ago))
+        underway = _underway(receipt, seen, law.residual(receipt.ordered_days_ago))
+        promised = seen.promised_days if receipt.promised_days is None else receipt.promised_days
+        return underway if late_ppm is None else _reweighted(underway, promised - receipt.ordered_days_ago, late_ppm)
     excess = _excess_law(seen, receipt.revised)
     if expected < 0:
         slips = seen.revised_slips if receipt.revised else seen.slips
         later = counts([slip + expected for slip in slips if slip > -expected])
         return survival_law(later, counts(()), _underway(receipt, seen, law.residual(receipt.ordered_days_ago)))
-    late = broken_words_ppm(receipt, seen) if late_ppm is None else late_ppm
-    if receipt.late_risk is not None:
-        late = int(receipt.late_risk * PPM)
-    late_weight = WHOLE * min(max(late, 0), PPM) // PPM
+    late_weight = WHOLE * (broken_words_ppm(receipt, seen) if late_ppm is None else late_ppm) // PPM
     weights = np.zeros_like(law.weights)
     running = np.cumsum(excess.weights)
     # Cumulated, so that the shares are exact in sum; the product stays below 2**61.
@@ -82,6 +84,21 @@ def arrival_law(receipt: OpenReceipt, seen: LeadTimes, late_ppm: int | None = No
     np.add.at(weights, np.minimum(expected + np.arange(len(shares)), LEAD_CAP_DAYS), shares)
     weights[min(expected, LEAD_CAP_DAYS)] += WHOLE - late_weight
     return LeadTimeLaw(weights)
+
+
+def _reweighted(law: LeadTimeLaw, promised_in_days: int, late_ppm: int) -> LeadTimeLaw:
+    """The law with a share of `late_ppm` beyond the promised day; as it is where one of the two sides has no weight."""
+    late = np.arange(len(law.weights)) > promised_in_days
+    beyond, before = int(law.weights[late].sum()), int(law.weights[~late].sum())
+    if beyond == 0 or before == 0:
+        return law
+    # Exact: each side is brought to the other's total, then weighed by the two shares, in Python's whole numbers.
+    weights = [
+        int(weight) * (late_ppm * before if after else (PPM - late_ppm) * beyond)
+        for weight, after in zip(law.weights, late, strict=True)
+    ]
+    total = sum(weights)
+    return LeadTimeLaw(np.array([weight * WHOLE // total for weight in weights], dtype=np.int64))
 
 
 def _underway(receipt: OpenReceipt, seen: LeadTimes, residual: LeadTimeLaw) -> LeadTimeLaw:

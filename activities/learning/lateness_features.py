@@ -47,9 +47,10 @@ def vector(
 
 
 def vector_of(receipt: OpenReceipt, seen: LeadTimes, today: date, base_rate: float) -> list[float] | None:
-    """An open receipt today; None where no promise of it lies ahead: then there is nothing to be asked."""
-    promised = receipt.promised_days
-    if promised is None or receipt.revised or promised < receipt.ordered_days_ago:
+    """An open receipt today; None where no promise of it lies ahead: then there is nothing to be asked. Where the
+    supplier named no day, the catalog's lead time is the promise."""
+    promised = seen.promised_days if receipt.promised_days is None else receipt.promised_days
+    if receipt.revised or promised < receipt.ordered_days_ago:
         return None
     return vector(
         ordered_on=today - timedelta(days=receipt.ordered_days_ago), promised_days=promised,

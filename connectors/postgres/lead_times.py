@@ -96,7 +96,8 @@ SELECT l.location, l.item, o.supplier, l.units - l.received_units - l.short_unit
        greatest(0, %(today)s - (coalesce(o.ordered_at, %(clock)s) AT TIME ZONE 'UTC')::date) AS age,
        (o.promised_at AT TIME ZONE 'UTC')::date - %(today)s AS expected,
        o.delayed OR coalesce(o.promised_at::date <> o.first_promised_at::date, false) AS revised,
-       greatest(0, %(today)s - (o.shipped_at AT TIME ZONE 'UTC')::date) AS shipped,
+       CASE WHEN o.shipped_at IS NOT NULL THEN greatest(0, %(today)s - (o.shipped_at AT TIME ZONE 'UTC')::date) END
+           AS shipped,
        (o.first_promised_at AT TIME ZONE 'UTC')::date
            - (coalesce(o.ordered_at, %(clock)s) AT TIME ZONE 'UTC')::date AS promised,
        w.units AS order_units, w.lines AS order_lines, w.value AS order_value

@@ -74,6 +74,9 @@ async def test_an_order_came_on_the_day_on_which_most_of_it_came(storeroom: Stor
 
 async def test_an_order_in_flight_is_a_lead_time_of_at_least_its_age(storeroom: Storeroom) -> None:
     await ordered(storeroom)
+    (open_receipt,) = await owed(storeroom, MORNING + timedelta(days=1))
+    assert (open_receipt.shipped_days_ago, open_receipt.expected_in_days, open_receipt.dated) == (None, None, False)
+    assert (open_receipt.promised_days, open_receipt.revised, open_receipt.ordered_days_ago) == (None, False, 1)
     seen = await times(storeroom, TODAY + timedelta(days=9))
     assert (seen.lane_days, seen.lane_waiting, seen.supplier_waiting) == ((), (9,), (9,))
     assert seen.lane_kept == KeptPromises(judged=1, late=1), "three days were promised: it is late already"

@@ -120,3 +120,11 @@ def test_any_receipt_has_a_law(
     assert 0 < law.weights.sum() < 2**40, "small enough for the exact products of the scenarios"
     first = 0 if expected is not None and expected >= 0 else 1
     assert law.scenarios(128).min() >= first
+
+
+def test_without_a_named_day_the_law_is_weighed_by_the_probability_of_lateness() -> None:
+    seen = LeadTimes(lane_days=(5,) * 40 + (9,) * 40, supplier_days=(5,) * 40 + (9,) * 40, promised_days=5)
+    plain, asked = shares(receipt(ordered_days_ago=2), seen), shares(receipt(ordered_days_ago=2), seen, 100_000)
+    assert sum(share for day, share in plain.items() if day > 3) == pytest.approx(0.45, abs=0.06)
+    assert sum(share for day, share in asked.items() if day > 3) == pytest.approx(0.1, abs=1e-6)
+    assert set(plain) == set(asked)

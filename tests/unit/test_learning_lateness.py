@@ -168,7 +168,8 @@ def test_training_and_scoring_see_the_same_figures() -> None:
 def test_what_cannot_be_asked_is_left_to_the_counts() -> None:
     model, seen = trained(world()), LeadTimes(promised_days=5)
     for receipt in (
-        open_receipt(promised_days=None), open_receipt(revised=True), open_receipt(ordered_days_ago=9),
+        open_receipt(revised=True), open_receipt(ordered_days_ago=9),
+        open_receipt(promised_days=None, ordered_days_ago=6),
     ):  # fmt: skip
         assert vector_of(receipt, seen, TODAY, 0.2) is None
     found = row(series("a", [1])).model_copy(update={"open_receipts": (open_receipt(), open_receipt(revised=True))})
