@@ -150,6 +150,18 @@ async def test_an_order_is_topped_up_to_the_suppliers_minimum_and_not_sent_below
     assert storeroom.verified().ok
 
 
+async def test_a_task_is_not_voided_because_its_company_has_left(storeroom: Storeroom) -> None:
+    gain = await gain_of_one(storeroom)
+    await storeroom.stock(terms(catalog(2), cost_per_order=str(gain * Decimal("1.5"))))
+    storeroom.take(*[counted(9, item=f"ITEM-00{n}") for n in (1, 2)], clock())
+    await storeroom.assess()
+    await released(storeroom, 2)
+    await storeroom.place(ORDER)
+    storeroom.take(sold(1), clock(MORNING + timedelta(hours=2)))
+    assert (await storeroom.rescore(need(1))).ref is not None
+    assert storeroom.one("SELECT state FROM task WHERE decision_id = %s", need(1)) == {"state": "open"}
+
+
 async def test_a_budget_is_spent_on_open_proposals_only(storeroom: Storeroom) -> None:
     await storeroom.stock(catalog(3))
     storeroom.take(*[counted(units, item=f"ITEM-00{n}") for n, units in ((1, 2), (2, 9), (3, 14))], clock())

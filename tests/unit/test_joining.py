@@ -92,6 +92,13 @@ def test_an_order_that_goes_anyway_costs_nothing_more() -> None:
     assert decided(line(1, cost="1000"))[0].kind == "hold"
 
 
+def test_what_waits_for_a_person_is_not_dropped_for_being_scored_again_alone() -> None:
+    dear = line(1, cost="1000", least="5000")
+    assert decided(dear)[0].kind == "hold"
+    (again,) = join([dear], POLICY, proposed=True)
+    assert decide(again, POLICY).kind == "proposal"
+
+
 def test_other_suppliers_orders_are_no_company() -> None:
     fixed = str(gain(line(1), 42) * 2)
     assert {one.kind for one in decided(line(1, cost=fixed), line(2, supplier="other", cost=fixed))} == {"hold"}

@@ -105,7 +105,7 @@ def _trigger(found: Draft, joint: JointOrder | None) -> tuple[WaterfallStep, ...
         together = f"; {joint.lines} lines together save {joint.gain:.2f} {currency}" if joint.lines > 1 else ""
         rule += f"{together}, one order costs {joint.order_cost:.2f} {currency}, and this is its share"
     else:
-        rule += "; no fixed cost is added to an order that goes out anyway"
+        rule += "; no fixed cost is counted again for an order that goes out anyway"
     return (WaterfallStep(step="economic trigger", units=found.quantity.needed, rule=rule, cost=joint.share),)
 
 

@@ -35,8 +35,12 @@ class _Line(NamedTuple):
     option: SupplyOption
 
 
-def join(batch: Sequence[DecisionInputs], policy: Policy) -> list[DecisionInputs]:
-    """The same inputs, each with the order that its line would join; the order of the batch does not matter."""
+def join(batch: Sequence[DecisionInputs], policy: Policy, *, proposed: bool = False) -> list[DecisionInputs]:
+    """The same inputs, each with the order that its line would join; the order of the batch does not matter.
+
+    What was `proposed` before and is scored again paid for its order when it was proposed, in the company that it had
+    then: it is not dropped because it is looked at alone. (The send gate still asks for the supplier's minimum value.)
+    """
     joined = _with_company(batch, policy)
     lanes: dict[Lane, list[_Line]] = defaultdict(list)
     for number, inputs in enumerate(joined):
@@ -46,7 +50,7 @@ def join(batch: Sequence[DecisionInputs], policy: Policy) -> list[DecisionInputs
                 _Line(number, found, found.option)
             )  # fmt: skip
     for lines in lanes.values():
-        for line, order in zip(lines, _orders(lines, policy), strict=True):
+        for line, order in zip(lines, _orders(lines, policy, proposed=proposed), strict=True):
             joined[line.number] = joined[line.number].model_copy(update={"joint": order})
     return joined
 
@@ -76,16 +80,18 @@ def _expecting(option: SupplyOption, lines: int) -> SupplyOption:
     return option if lines <= 1 else option.model_copy(update={"lines_expected": lines})
 
 
-def _orders(lines: Sequence[_Line], policy: Policy) -> list[JointOrder]:
+def _orders(lines: Sequence[_Line], policy: Policy, *, proposed: bool) -> list[JointOrder]:
     """What each of the lines is told of the order that they share."""
     option = lines[0].option
     waiting, supplier = option.company_value, option.supplier
+    if proposed:
+        supplier = supplier.model_copy(update={"minimum_order_value": Decimal(0)})
     extra = _top_ups(lines, policy, supplier, waiting)
     gains = [_gain(line, units) for line, units in zip(lines, extra, strict=True)]
     total = sum(gains, Decimal(0))
     value = waiting + sum((_units(line, more) * line.option.sourcing.unit_cost
                            for line, more in zip(lines, extra, strict=True)), Decimal(0))  # fmt: skip
-    fixed = Decimal(0) if option.company_lines else supplier.cost_per_order
+    fixed = Decimal(0) if option.company_lines or proposed else supplier.cost_per_order
     return [
         JointOrder(
             supplier=supplier.supplier, lines=len(lines), gain=total, order_cost=fixed,
