@@ -45,6 +45,12 @@ class EntryType(StrEnum):
     DRIFT_ALARMED = "drift.alarmed"
     DRIFT_ENDED = "drift.ended"
     DEAD_LETTER_REDRIVEN = "dead_letter.redriven"
+    DEMAND_DEFINED = "demand.defined"
+    DEMAND_ADJUSTED = "demand.adjusted"
+    DEMAND_WITHDRAWN = "demand.withdrawn"
+    DRIVERS_IMPORTED = "drivers.imported"
+    SHELF_SUSPECTED = "shelf.suspected"
+    SHELF_SETTLED = "shelf.settled"
 
 
 class NewEntry(Payload):
