@@ -14,31 +14,32 @@ from psycopg.rows import DictRow
 from connectors.postgres import rhythm
 from workflows.domain.rhythm import DayRhythm, TodaysForecast
 
-# What moved in the hours that closed, with its level, today's sales up to the end of the hour and up to its assessment,
-# and the newest decision's forecast of today. `movement_by_moment` gives the items, `movement_by_demand_day` their
-# sales, `decision_by_position` the forecast: the cost is in movements of the hour, whatever the location keeps.
+# What moved in the hours that closed, with its level, today's sales up to the end of the hour, and the newest
+# decision's forecast of today. The day's movements are read once, through `movement_by_moment`; positions and forecasts
+# of what moved are looked up by their keys (OFFSET 0 keeps the planner from reading all positions instead). So the cost
+# is in what moved today, whatever the location keeps.
 # A fact that comes later than its hour moved its position when it came: intake itself looks at each that it touches.
 _MOVED = """
-WITH moved AS (
-    SELECT DISTINCT item FROM movement
-    WHERE location = %(location)s AND occurred_at > %(since)s AND occurred_at <= %(until)s
-)
-SELECT p.item, p.watch_level_units, p.last_assessed_at, today.sold, today.sold_before, d.forecast
-FROM moved JOIN position p ON p.location = %(location)s AND p.item = moved.item
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(m.demand_units), 0)::bigint AS sold,
-           coalesce(sum(m.demand_units) FILTER (WHERE m.occurred_at <= p.last_assessed_at), 0)::bigint AS sold_before
+WITH moved AS MATERIALIZED (
+    SELECT m.item, array_agg(m.occurred_at) FILTER (WHERE m.demand_day = %(today)s) AS moments,
+           array_agg(m.demand_units) FILTER (WHERE m.demand_day = %(today)s) AS units
     FROM movement m
-    WHERE m.location = p.location AND m.item = p.item AND m.demand_day = %(today)s AND m.occurred_at <= %(until)s
-) today
+    WHERE m.location = %(location)s AND m.occurred_at >= %(today)s::date::timestamp AT TIME ZONE 'UTC'
+      AND m.occurred_at <= %(until)s
+    GROUP BY m.item HAVING max(m.occurred_at) > %(since)s
+)
+SELECT moved.item, moved.moments, moved.units, p.watch_level_units, p.last_assessed_at, d.forecast
+FROM moved CROSS JOIN LATERAL (
+    SELECT * FROM position p WHERE p.location = %(location)s AND p.item = moved.item
+      AND p.watch_level_units IS NOT NULL AND p.last_assessed_at IS NOT NULL OFFSET 0
+) p
 LEFT JOIN LATERAL (
     SELECT (SELECT one FROM jsonb_array_elements(convert_from(e.body, 'UTF8')::jsonb -> 'scores' -> 'days') AS one
             WHERE one ->> 'day' = %(today)s::date::text) AS forecast
     FROM decision d JOIN evidence e ON e.sha256 = d.inputs_sha256
-    WHERE d.location = p.location AND d.item = p.item ORDER BY d.decided_at DESC, d.revision DESC LIMIT 1
+    WHERE d.location = %(location)s AND d.item = moved.item ORDER BY d.decided_at DESC, d.revision DESC LIMIT 1
 ) d ON true
-WHERE p.watch_level_units IS NOT NULL AND p.last_assessed_at IS NOT NULL
-ORDER BY p.item
+ORDER BY moved.item
 """
 
 
@@ -65,9 +66,11 @@ def signalled_level(row: Mapping[str, Any], seen: DayRhythm, until: datetime) ->
     if forecast is None or not seen.known:
         return level
     day = TodaysForecast(**{f"{name}_milli": round(float(forecast[name]) * 1_000) for name in ("p10", "p50", "p90")})
-    rest = day.expected_rest_milli(max(0, row["sold"]), seen.elapsed_permille(until))
+    sales = list(zip(row["moments"] or (), row["units"] or (), strict=True))
+    rest = day.expected_rest_milli(max(0, sum(units for _, units in sales)), seen.elapsed_permille(until))
     assessed: datetime = row["last_assessed_at"]
     held = day.expected_rest_milli(0, 0)
     if assessed.astimezone(UTC).date() == rhythm.day_of(until):
-        held = day.expected_rest_milli(max(0, row["sold_before"]), seen.elapsed_permille(assessed))
+        before = sum(units for moment, units in sales if moment <= assessed)
+        held = day.expected_rest_milli(max(0, before), seen.elapsed_permille(assessed))
     return max(1, level + math.ceil((rest - held) / 1_000))
