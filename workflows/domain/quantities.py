@@ -5,6 +5,7 @@ cost of one more order. Costs are compared as whole micro-money over the whole s
 is compared; `activities.learning.ordering` does the same for many rows at once, to the same unit.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from math import ceil
@@ -106,9 +107,11 @@ class Quantity(Payload):
 
 
 def _whole_cost(requirement: Sequence[int], units: int, economics: Economics) -> int:
-    """EC(q) + K 1{q > 0}, times the sample's size, in millionths: exact."""
-    short = sum(n - units for n in requirement if n > units)
-    over = sum(units - n for n in requirement if n < units)
+    """EC(q) + K 1{q > 0}, times the sample's size, in millionths: exact. `requirement` is ascending."""
+    # Two sums of slices, because this is asked many times for each decision.
+    within = bisect_right(requirement, units)
+    short = sum(requirement[within:]) - units * (len(requirement) - within)
+    over = units * within - sum(requirement[:within])
     fixed = micro(economics.order_cost) * len(requirement) if units > 0 else 0
     return micro(economics.shortage_per_unit) * short + micro(economics.holding_per_unit) * over + fixed
 
@@ -124,7 +127,7 @@ def _money(whole: int, sample: int) -> Decimal:
 def expected_cost(requirement: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:
     """EC(q) = p mean[(N-q)+] + h mean[(q-N)+], in money; piecewise linear and convex in q (science 2.2, rule 6).
 
-    `holding` is that of one review period. The fixed cost of an order is not in it.
+    `requirement` is ascending; `holding` is that of one review period. The fixed cost of an order is not in it.
     """
     economics = Economics(shortage_per_unit=shortage, holding_per_unit=holding)
     return _money(_whole_cost(requirement, units, economics), len(requirement))
