@@ -17,7 +17,7 @@ from workflows.domain.studies import Study
 METHODS = (ENGINE, PROPHET, SEASONAL_NAIVE)
 
 EngineForecast = Callable[[Floats, Facts, int, Watch | None], Floats]
-"""From a history [rows, periods] (NaN: not observed), its facts and a horizon: [rows, horizon, quantiles 0.1 to 0.9]."""
+"""From a history [rows, periods] (NaN: not observed), its facts and a horizon: [rows, horizon, levels 0.1 to 0.9]."""
 
 
 def contest(

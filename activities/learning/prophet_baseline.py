@@ -94,8 +94,8 @@ def _answer(question: Question, calendar: Calendar) -> Floats:
     drawn = _samples(question, calendar)
     until = np.concatenate([np.zeros((1, drawn.shape[1])), np.cumsum(drawn, axis=0)])
     sums = until[question.ends] - until[question.begins]
-    quantiles: Floats = np.maximum(np.quantile(sums, question.levels, axis=1).T, 0.0)
-    return quantiles
+    # Rounded: of a series of zeros Prophet says 1e-10, and an order for that is a whole unit.
+    return np.asarray(np.round(np.maximum(np.quantile(sums, question.levels, axis=1).T, 0.0), 6), dtype=np.float64)
 
 
 def _samples(question: Question, calendar: Calendar) -> Floats:

@@ -29,15 +29,15 @@ def kpis(run: Run) -> dict[str, Any]:
     stock = float(np.maximum(run.left, 0)[counts].sum()) / scale
     demanded = int(demand.sum())
     return {
-        "total_cost": float(run.costs.sum()),
-        "holding_cost": float(run.holding.sum()),
-        "shortage_cost": float(run.shortage.sum()),
-        "order_cost": float(run.ordering.sum()),
+        "total_cost": _money(run.costs),
+        "holding_cost": _money(run.holding),
+        "shortage_cost": _money(run.shortage),
+        "order_cost": _money(run.ordering),
         "fill_rate": 1 - unserved / demanded if demanded else 1.0,
         "cycle_service": 1 - int((run.unserved[counts] > 0).sum()) / cells,
         "mean_stock": stock / cells,
         "order_variance_ratio": _variance_ratio(run.ordered, demand, counts),
-        "costs_by_round": [float(cost) for cost in run.costs.sum(axis=0)],
+        "costs_by_round": [_money(cost) for cost in run.costs.T],
         "seconds": round(run.seconds, 3),
         "demand_units": demanded / scale,
         "unserved_units": unserved / scale,
@@ -46,6 +46,11 @@ def kpis(run: Run) -> dict[str, Any]:
         "order_lines": int((run.ordered > 0).sum()),
         "periods_of_cover": stock * scale / demanded if demanded else None,
     }
+
+
+def _money(costs: Floats) -> float:
+    """The sum without the dust of binary fractions."""
+    return round(float(costs.sum()), 6)
 
 
 def _variance_ratio(ordered: Ints, demand: Ints, counts: Flags) -> float | None:

@@ -92,6 +92,12 @@ def study_folder(folder: Path, *, items: int = 6, weeks: int = 60, rounds: int =
     terms = [(name, "L1", "0.2", "1", 1 + number % 2, "ab"[number % 2]) for number, name in enumerate(names)]
     header = "item,location,holding_per_unit_period,shortage_per_unit,lead_time_periods,family"
     write_csv(folder / "items.csv", header, terms)
-    told = {"period": "week", "unmet": "lost", "start": days[-1 - rounds].isoformat(), "rounds": rounds, **rules}
+    told = {
+        "period": "week",
+        "unmet": "lost",
+        "start": days[-1 - min(rounds, weeks - 1)].isoformat(),
+        "rounds": rounds,
+        **rules,
+    }
     (folder / "rules.json").write_text(json.dumps(told))
     return folder
