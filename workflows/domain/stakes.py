@@ -54,14 +54,32 @@ def last_safe_order_time(inputs: DecisionInputs, allowed: Decimal) -> tuple[Inst
 def cvar(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:
     """CVaR_95: the mean loss in the worst 5 % of the futures; where that cuts a future in two, its part counts.
 
-    `sample` holds whole units, `shortage` and `holding` are money per unit; the loss of a future n is
+    `sample` is ascending, in whole units; `shortage` and `holding` are money per unit; the loss of a future n is
     shortage (n - q)+ + holding (q - n)+ (Rockafellar and Uryasev 2000, for a finite sample).
     """
-    losses = sorted((shortage * max(0, n - units) + holding * max(0, units - n) for n in sample), reverse=True)
     part, whole = TAIL
-    full, rest = divmod(len(losses) * part, whole)
-    worst = sum(losses[:full], Decimal(0)) * whole + (losses[full] * rest if rest else 0)
-    return _money(worst / (len(losses) * part))
+    full, rest = divmod(len(sample) * part, whole)
+    worst = _worst(sample, units, shortage, holding, full + (rest > 0))
+    total = sum(worst[:full], Decimal(0)) * whole + (worst[full] * rest if rest else 0)
+    return _money(total / (len(sample) * part))
+
+
+def _worst(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal, count: int) -> list[Decimal]:
+    """The `count` largest losses, the largest first: they are at the ends of the ascending sample."""
+    low, high = 0, len(sample) - 1
+    found: list[Decimal] = []
+    while len(found) < count:
+        surplus, short = holding * max(0, units - sample[low]), shortage * max(0, sample[high] - units)
+        # Of the two ends one may lie on the other side of q, where its own loss is the other kind.
+        at_low = max(surplus, shortage * max(0, sample[low] - units))
+        at_high = max(short, holding * max(0, units - sample[high]))
+        if at_low > at_high:
+            found.append(at_low)
+            low += 1
+        else:
+            found.append(at_high)
+            high -= 1
+    return found
 
 
 def _money(amount: Decimal) -> Decimal:
