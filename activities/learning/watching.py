@@ -112,7 +112,8 @@ def _daily(outcomes: Sequence[WatchedOutcome]) -> list[float]:
 
 
 def _of_decisions(outcomes: Sequence[WatchedOutcome], split: date) -> Iterable[tuple[str, Reading]]:
-    held = apart(one for one in outcomes if one.held and one.closed_on > split)
+    # Of what sells less than a unit a day an empty shelf is mostly no lost sale, and nobody can tell which is one.
+    held = apart(one for one in outcomes if one.held and one.closed_on > split and one.p50 >= _days(one))
     if len(held) >= LEAST_OUTCOMES:
         risks = np.array([float(one.stockout_risk) for one in held])
         ran_out = np.array([float(one.ran_out) for one in held])
@@ -143,8 +144,11 @@ def _of_inputs(outcomes: Sequence[WatchedOutcome], split: date) -> Iterable[tupl
 
 
 def _levels(outcomes: Sequence[WatchedOutcome]) -> Floats:
-    days = [max(1, (one.closed_on - one.decided_on).days) for one in outcomes]
-    return np.array([float(one.p50) / ahead for one, ahead in zip(outcomes, days, strict=True)])
+    return np.array([float(one.p50) / _days(one) for one in outcomes])
+
+
+def _days(outcome: WatchedOutcome) -> int:
+    return max(1, (outcome.closed_on - outcome.decided_on).days)
 
 
 def _reading(segment: str, statistic: str, reading: Reading) -> DriftReading:

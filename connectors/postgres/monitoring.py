@@ -27,9 +27,9 @@ NEWEST = 20_000
 PAST_DAYS = 120
 SHOWN_ALARMS = 50
 
-# The newest outcomes through their index; what was forecast is in the decision's evidence. A position "ran out" when a
-# day closed without stock before anything ordered a day after the decision could have come (lead time + 1 day): that is
-# what the risk spoke of.
+# The newest outcomes through their index; what was forecast is in the decision's evidence. A position "ran out" when
+# the first day on which an order of that decision could have been sold closed without stock: that is what the risk of
+# ordering nothing speaks of. (Days before it nobody could help any more, days after it the next order could.)
 _OUTCOMES = """
 WITH newest AS (
     SELECT decision_id, body FROM outcome ORDER BY measured_at DESC LIMIT %(newest)s
@@ -42,8 +42,7 @@ SELECT d.decision_id, d.location, d.item, d.model_digest, d.kind = 'hold' AS hel
        (s.facts ->> 'days_out_of_stock')::int AS days_out_of_stock,
        (s.scores ->> 'stockout_risk')::numeric AS stockout_risk,
        EXISTS (SELECT 1 FROM stockout_day o WHERE o.location = d.location AND o.item = d.item
-               AND o.day >= (d.decided_at AT TIME ZONE 'UTC')::date
-               AND o.day <= (d.decided_at AT TIME ZONE 'UTC')::date + (s.scores ->> 'lead_time_p50_days')::int
+               AND o.day = (d.decided_at AT TIME ZONE 'UTC')::date + (s.scores ->> 'lead_time_p50_days')::int
               ) AS ran_out,
        coalesce(r.tier = 'review', false) AS gated,
        coalesce(t.state IN ('approved', 'rejected'), false) AS answered,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from activities.learning.watching import DriftWatching
 from connectors.postgres.monitoring import PostgresMonitoring
 from tests.fakes.monitoring import reading_of
-from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, sold
+from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, received, sold
 from workflows.domain.approvals import Meaning
 from workflows.domain.decisions import Proposal
 from workflows.domain.monitoring import EVERYTHING, DriftKind, alarm_id
@@ -117,3 +117,16 @@ async def test_what_became_of_decisions_is_read_with_what_they_said(storeroom: S
     )
     assert (held.segment, held.forecaster, held.decided_on) == ("smooth", "xgboost", MORNING.date())
     assert DriftWatching().read(found, date(2025, 3, 8), found[0].model_digest) == [], f"too few for {EVERYTHING}"
+
+
+async def test_only_the_day_that_an_order_would_have_served_counts_as_running_out(storeroom: Storeroom) -> None:
+    monitoring = await opened(storeroom)
+    await storeroom.assess()
+    await storeroom.answer("LEEDS:ITEM-001:1", Meaning.REJECT)
+    await storeroom.orders.close_rejected("LEEDS:ITEM-001:1")
+    storeroom.take(sold(9, at=MORNING + timedelta(hours=3)), clock(MORNING + timedelta(days=2)))
+    storeroom.take(received(20, None, at=MORNING + timedelta(days=2, hours=2)), clock(MORNING + timedelta(days=6)))
+    await storeroom.outcomes.record([measure(facts) for facts in await storeroom.outcomes.due(9)])
+    (found,) = [one for one in await monitoring.outcomes(date(2025, 3, 8)) if one.decision_id == "LEEDS:ITEM-001:1"]
+    assert found.days_out_of_stock == 2
+    assert not found.ran_out, "out on the first two days, which no order could have helped"

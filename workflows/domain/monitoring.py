@@ -59,12 +59,12 @@ DEFINITIONS: Final[dict[str, tuple[DriftKind, str]]] = {
     "risk_calibration": (
         _DECISION,
         "Mean distance of the risk that was said from the share that ran out, in ten classes of risk, over decisions "
-        "to order nothing.",
+        "to order nothing of what sells at least a unit a day.",
     ),
     "risk_promised": (
         _DECISION,
-        "Stock-outs that came less those that the risks promised, in deviations, over decisions to order nothing. "
-        "Positive: more came.",
+        "Stock-outs that came less those that the risks promised, in deviations, over decisions to order nothing "
+        "of what sells at least a unit a day. Positive: more came.",
     ),
     "gated_share": (_DECISION, "Change of the share of proposals that went to a person, in deviations."),
     "override_rate": (_DECISION, "Change of the share of answers that were no plain approval, in deviations."),
@@ -98,7 +98,7 @@ class WatchedOutcome(Payload):
     days_out_of_stock: int
     stockout_risk: Decimal
     ran_out: bool
-    """Whether it was out of stock before anything ordered a day later could have come."""
+    """Whether it was out of stock on the first day that an order would have served: what `stockout_risk` speaks of."""
     held: bool
     gated: bool = False
     answered: bool = False
