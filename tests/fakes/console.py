@@ -12,6 +12,7 @@ from tests.fakes.monitoring import MemoryMonitoring
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
 from workflows.domain.approvals import TaskState
+from workflows.domain.deliveries import Deliveries
 from workflows.domain.planning import Planning
 from workflows.domain.policy_trials import Recorded
 
@@ -22,8 +23,9 @@ class ConsoleOverFakes:
     """The app and what is behind it, so that a test can look at both sides."""
 
     def __init__(
-        self, shop: MemoryShop | None = None, *, passive: bool = False, planning: Planning | None = None
-    ) -> None:
+        self, shop: MemoryShop | None = None, *, passive: bool = False, planning: Planning | None = None,
+        deliveries: Deliveries | None = None,
+    ) -> None:  # fmt: skip
         self.shop = shop or stocked_shop()
         self.approvals = MemoryApprovals(self.shop)
         self.channel = MemoryVerdictChannel()
@@ -34,7 +36,7 @@ class ConsoleOverFakes:
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
                 policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
-                drift=self.monitoring.view,
+                drift=self.monitoring.view, deliveries=deliveries,
             )
         )  # fmt: skip
 
