@@ -6,7 +6,7 @@ from activities.learning.cadence import DAY
 from activities.learning.cold_start import posterior
 from activities.learning.demand import contributions
 from activities.learning.features import columns, features, scale
-from activities.learning.forecasting import COLD_START, PROPHET, XGBOOST
+from activities.learning.forecasting import BLEND, COLD_START, PROPHET, XGBOOST
 from activities.learning.model_file import Model
 from activities.learning.windows import Floats, Windows
 from workflows.domain.scores import Driver, units
@@ -30,7 +30,7 @@ def drivers_of(model: Model, window: Windows, forecaster: str, segment: str, day
         found = _of_prior(model, window, days)
     elif forecaster == PROPHET:
         found = _of_season(model, window, segment, days)
-    elif forecaster == XGBOOST:
+    elif forecaster in (XGBOOST, BLEND):
         found = _of_booster(model, window, days)
     else:
         found = _of_own_past(window, days)

@@ -19,6 +19,8 @@ from activities.learning.windows import Flags, Floats, Ints, Windows
 XGBOOST, PROPHET, COLD_START = "xgboost", "prophet", "cold_start"
 EMPIRICAL, RECENT = "empirical", "recent"
 """An item's own last year; the same with the newest quarter weighing most."""
+BLEND = "blend"
+"""The mean of the global model's quantiles and of the item's own recent ones: their errors differ."""
 THIN = "thin"
 """The segment of rows with fewer than eight sale periods."""
 
@@ -56,7 +58,7 @@ def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
     thin = np.array([segment == THIN for segment in segments], dtype=np.bool_)
     chosen = _chosen(model, windows, horizon, segments, thin)
     knots = np.zeros((len(windows), longest, len(QUANTILES)), dtype=np.int64)
-    for name in (XGBOOST, EMPIRICAL, RECENT):
+    for name in (XGBOOST, BLEND, EMPIRICAL, RECENT):
         rows = np.flatnonzero(chosen == name)
         if len(rows):
             pairs, ahead = pairs_of(horizon[rows])
@@ -93,15 +95,19 @@ def _chosen(
         covered |= in_segment & profile.covers(windows, horizon)
     chosen[(chosen == PROPHET) & ~covered] = usual
     if model.booster is None:
-        chosen[chosen == XGBOOST] = EMPIRICAL
+        chosen[(chosen == XGBOOST) | (chosen == BLEND)] = EMPIRICAL
     # Nothing but the prior can speak of an item that was hardly ever observed.
     seen = np.count_nonzero(~np.isnan(windows.units), axis=1)
-    chosen[(seen < windows.cadence.min_age) & (thin | (chosen != XGBOOST))] = COLD_START
+    by_model = (chosen == XGBOOST) | (chosen == BLEND)
+    chosen[(seen < windows.cadence.min_age) & (thin | ~by_model)] = COLD_START
     return chosen
 
 
 def quantiles_by(name: str, model: Model, windows: Windows, pairs: Ints, ahead: Ints) -> Floats:
     """Quantiles in units of each (row, periods ahead) pair by the global model or the items' own past."""
+    if name == BLEND:
+        both = (quantiles_by(one, model, windows, pairs, ahead) for one in (XGBOOST, RECENT))
+        return sum(both, np.zeros(1)) / 2
     if name == XGBOOST:
         assert model.booster is not None  # noqa: S101 - `_chosen` never picks it then
         ratios = quantile_ratios(model.booster, features(windows, pairs, ahead, model.context))

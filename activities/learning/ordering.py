@@ -49,14 +49,17 @@ class EconomicsOfRows:
     """K, per order."""
 
 
-def targets(shortage: Ints, holding: Ints, *, backlog: bool = False) -> Ints:
+def targets(shortage: Ints, holding: Ints, *, backlog: bool = False, factor_hundredths: Ints | None = None) -> Ints:
     """[rows] tau in ten-thousandths, half to even: tau0 = 1 - 1.35 h/(p+h) for lost sales, the newsvendor's p/(p+h)
-    for back-orders (science 2.3), within the floor and the ceiling; costs in any common unit, `holding` per period."""
-    numerator, denominator = (1, 1) if backlog else LOST_SALES_FACTOR.as_integer_ratio()
-    both = (shortage + holding).astype(object) * denominator
+    for back-orders (science 2.3), within the floor and the ceiling; costs in any common unit, `holding` per period.
+    `factor_hundredths` [rows] stands in for the 1.35 (or the 1 of back-orders) where a simulation found a better one.
+    """
+    usual = 100 if backlog else int(LOST_SALES_FACTOR * 100)
+    factor = np.full(len(shortage), usual, dtype=np.int64) if factor_hundredths is None else factor_hundredths
+    both = (shortage + holding).astype(object) * 100
     both[both == 0] = 1
     # 1 - x rounds half to even as x does, because ten thousand is even.
-    share = holding.astype(object) * (numerator * TEN_THOUSAND)
+    share = holding.astype(object) * factor.astype(object) * TEN_THOUSAND
     whole = share // both
     rest = share - whole * both
     up = (2 * rest > both) | ((2 * rest == both) & (whole % 2 == 1))

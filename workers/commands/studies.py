@@ -29,9 +29,10 @@ def simulate(
     with errors_explained():
         # Imported here: only these commands need numpy, and the others shall not wait for it.
         from activities.learning.contest import play
+        from activities.learning.engine_study import engine_policy
 
         study = read_study(folder)
-        document = play(study, policy or (), None, say.bar)
+        document = play(study, policy or (), engine_policy, say.bar)
     if json:
         print_json(document)
         return
@@ -55,9 +56,10 @@ def evaluate(
 ) -> None:
     """Forecast the last periods of a study from the ones before and score the forecasts."""
     with errors_explained():
+        from activities.learning.engine_study import engine_forecast
         from activities.learning.forecast_contest import contest
 
-        document = contest(read_study(folder), horizon, method or (), None, say.bar)
+        document = contest(read_study(folder), horizon, method or (), engine_forecast, say.bar)
     if json:
         print_json(document)
         return

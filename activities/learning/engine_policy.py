@@ -1,0 +1,194 @@
+"""The engine as a policy of the simulator: the forecaster, the projection and the order rule that production uses.
+
+What production takes from a catalog and a calendar, a study gives as terms and periods; from there on the code is the
+same, and a test holds the two to the last digit.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from activities.learning import risk
+from activities.learning.forecasting import forecast
+from activities.learning.model_file import Model
+from activities.learning.ordering import TEN_THOUSAND, EconomicsOfRows, TermsOfRows, order_quantities, targets
+from activities.learning.scenarios import demand_scenarios
+from activities.learning.simulation import View
+from activities.learning.study_panel import last_day, panel_of, tables_of
+from activities.learning.training import train_panel
+from activities.learning.trial import Economics, economics_of_rows
+from activities.learning.windows import Floats, Ints, Panel
+from workflows.domain.studies import Unmet
+
+ENGINE = "engine"
+MICRO = 1_000_000
+ROWS_AT_ONCE, CELLS_AT_ONCE = 512, 4_000_000
+"""Rows and scenario cells of one pass: they bound memory, for many rows and for long lead times."""
+RETRAIN_EVERY = {"day": 28, "week": 13, "month": 6}
+"""Rounds after which a long trial trains anew, as production would have long before."""
+USUAL_FACTOR = int(risk.LOST_SALES_FACTOR * 100)
+NEWSVENDOR_FACTOR = 100
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was chosen on the validation stretch: per segment the factor c of tau = 1 - c h/(p + h), in hundredths."""
+
+    usual: int
+    by_segment: dict[str, int]
+    shortage_per_holding: float | None = None
+    """With a target fill rate: what a unit short is taken to cost, in units of holding; None: the study's own costs."""
+
+    def factors(self, segments: tuple[str, ...]) -> Ints:
+        """One per row."""
+        return np.array([self.by_segment.get(name, self.usual) for name in segments], dtype=np.int64)
+
+
+def usual_parameters(economics: Economics) -> Parameters:
+    """Where there is no stretch to choose on: the constants of the order rule."""
+    factor = NEWSVENDOR_FACTOR if economics.unmet is Unmet.BACKLOG else USUAL_FACTOR
+    share = economics.target_fill_rate
+    return Parameters(factor, {}, None if share is None else USUAL_FACTOR / 100 / (1 - share))
+
+
+def cycle_periods(economics: Economics, mean: Floats, ahead: int) -> Ints:
+    """R: periods that one order should last: as long as its minimum, its pack or its economic quantity lasts.
+
+    EOQ = sqrt(2 K lambda / h) (Harris 1913). One where single units cost nothing to order.
+    """
+    rate = np.maximum(mean, 1e-9)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        economic = np.sqrt(2 * economics.order_cost * rate / np.maximum(economics.holding, 1e-12))
+    smallest = -(-economics.minimum // economics.pack) * economics.pack
+    units = np.maximum(np.where(economics.order_cost > 0, economic, 0.0), np.where(smallest > 1, smallest, 0))
+    most = np.maximum(1, ahead - economics.lead)
+    return np.clip(np.floor(units / rate), 1, most).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one review knows of every row, before anybody says how sure an order should be."""
+
+    segment: tuple[str, ...]
+    requirement: Ints
+    """[rows, scenarios] over lead time and cycle."""
+    waiting: Ints
+    """[rows, scenarios] with one period of review: what is missing if this review orders nothing."""
+    cycle: Ints
+
+
+def outlook(model: Model, panel: Panel, view: View, *, copies: int = 1) -> Outlook:
+    """Projects the view's stock through the futures that the model sees from the end of the panel.
+
+    With `copies` the view holds the panel's rows that many times, one block after the other: alternatives that share
+    their forecasts.
+    """
+    count, lead, backlog = len(panel.keys), view.economics.lead, view.economics.unmet is Unmet.BACKLOG
+    requirement = np.empty((len(view), risk.SCENARIOS), dtype=np.int64)
+    waiting = np.empty_like(requirement)
+    cycle = np.ones(len(view), dtype=np.int64)
+    segment = [""] * count
+    reach = np.minimum(lead[:count] + _longest_cycle(view, count), risk.PERIODS)
+    tables = tables_of(panel.keys, last_day(view.facts, view.history.shape[1]))
+    for rows in _chunks(reach):
+        demand, names, mean = futures(model, panel, rows, tables[rows], reach[rows])
+        for row, name in zip(rows, names, strict=True):
+            segment[row] = name
+        for copy in range(copies):
+            own = rows + copy * count
+            economics = economics_of_rows(view.economics, own)
+            cycle[own] = np.minimum(
+                cycle_periods(economics, mean, risk.PERIODS), np.maximum(1, reach[rows] - lead[own])
+            )
+            projected = risk.project(
+                demand, _arrivals(view.pipeline[own], demand.shape[1]), view.on_hand[own],
+                np.repeat(lead[own][:, None], risk.SCENARIOS, axis=1), cycle[own], backlog=backlog,
+            )  # fmt: skip
+            requirement[own], waiting[own] = projected.requirement, projected.waiting
+    return Outlook(tuple(segment) * copies, requirement, waiting, cycle)
+
+
+def futures(
+    model: Model, panel: Panel, rows: Ints, tables: Ints, periods: Ints
+) -> tuple[Ints, tuple[str, ...], Floats]:
+    """Scenarios [rows, periods, scenarios] of these rows' demand, their segments, and their mean demand per period.
+
+    Beyond what the cadence projects, its last period repeats.
+    """
+    longest, ahead = int(periods.max()), model.cadence.ahead
+    said = forecast(model, panel.windows(panel.last, rows), np.minimum(periods, ahead))
+    demand = demand_scenarios(said, tables)
+    mean = demand[:, : min(longest, model.cadence.short)].mean(axis=(1, 2))
+    if longest > demand.shape[1]:
+        last = np.repeat(demand[:, -1:], longest - demand.shape[1], axis=1)
+        demand = np.concatenate([demand, last], axis=1)
+    return demand, said.segment, mean
+
+
+def _arrivals(pipeline: Ints, periods: int) -> Ints:
+    arrivals = np.zeros((len(pipeline), periods), dtype=np.int64)
+    coming = min(periods, pipeline.shape[1])
+    arrivals[:, :coming] = pipeline[:, :coming]
+    return np.repeat(arrivals[:, :, None], risk.SCENARIOS, axis=2)
+
+
+def _chunks(periods: Ints) -> list[Ints]:
+    """Rows to look at together: few enough for memory, of similar length."""
+    order = np.argsort(periods, kind="stable")
+    parts, begin = [], 0
+    while begin < len(order):
+        longest = int(periods[order[min(len(order), begin + ROWS_AT_ONCE) - 1]])
+        size = int(np.clip(CELLS_AT_ONCE // (longest * risk.SCENARIOS), 1, ROWS_AT_ONCE))
+        parts.append(np.sort(order[begin : begin + size]))
+        begin += size
+    return parts
+
+
+def _longest_cycle(view: View, count: int) -> Ints:
+    """Periods to forecast beyond the lead time: the cycle that the last year suggests, with room to spare."""
+    recent = view.history[:count, -view.facts.period.a_year :]
+    known = ~np.isnan(recent)
+    mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    rough = cycle_periods(economics_of_rows(view.economics, np.arange(count)), mean, risk.PERIODS)
+    return np.where(rough > 1, np.minimum(2 * rough, risk.PERIODS), 1)
+
+
+def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
+    """Lattice units to order: nothing while waiting is safe enough, else the cheapest admissible quantity near tau.
+
+    The two steps of `domain.deciding.decide`: the risk of waiting against 1 - tau, then rules 5 to 7.
+    """
+    holding = np.rint(economics.holding * seen.cycle * MICRO).astype(np.int64)
+    shortage = np.rint(economics.shortage * MICRO).astype(np.int64)
+    if parameters.shortage_per_holding is not None:
+        shortage = np.rint(economics.holding * parameters.shortage_per_holding * MICRO).astype(np.int64)
+    backlog = economics.unmet is Unmet.BACKLOG
+    tau = targets(shortage, holding, backlog=backlog, factor_hundredths=parameters.factors(seen.segment))
+    safe = (seen.waiting > 0).sum(axis=1) * TEN_THOUSAND <= (TEN_THOUSAND - tau) * seen.waiting.shape[1]
+    terms = TermsOfRows.free(len(tau))
+    terms = replace(terms, minimum=economics.minimum, pack=economics.pack)
+    money = EconomicsOfRows(shortage, holding, np.rint(economics.order_cost * MICRO).astype(np.int64))
+    units = order_quantities(seen.requirement, tau, terms, money)
+    return np.where(safe, 0, units)
+
+
+class EnginePolicy:
+    """Forecasts at every review from what is known then; trains anew in long trials."""
+
+    name = ENGINE
+
+    def __init__(self, model: Model, parameters: Parameters, *, seed: int, nthread: int) -> None:
+        self._model = model
+        self._parameters = parameters
+        self._seed = seed
+        self._nthread = nthread
+
+    def order(self, view: View) -> Ints:
+        """Lattice units for each row."""
+        panel = panel_of(view.history, view.facts)
+        if view.round and view.round % RETRAIN_EVERY[self._model.cadence.name] == 0:
+            self._model = train_panel(
+                panel, horizon=self._model.manifest.horizon, seed=self._seed, nthread=self._nthread,
+                report=lambda *_: None,
+            )  # fmt: skip
+        return orders(outlook(self._model, panel, view), view.economics, self._parameters)

@@ -1,0 +1,69 @@
+"""The engine on a study: its forecasts for `evaluate`, and its policy for `simulate`."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from activities.learning.demand import QUANTILES
+from activities.learning.forecast_scores import LEVELS
+from activities.learning.forecasting import forecast
+from activities.learning.simulation import Policy, View, Watch
+from activities.learning.study_panel import panel_of
+from activities.learning.training import train_panel
+from activities.learning.trial import Facts
+from activities.learning.tuning import Report, prepared
+from activities.learning.windows import Floats
+
+SEED = 1
+ROWS_AT_ONCE = 512
+MOST_THREADS = 4
+
+
+def engine_policy(view: View, watch: Watch | None) -> tuple[Policy, Mapping[str, Any]]:
+    """The engine as it stands at the first review, and what it chose on which validation stretch."""
+    tuned = prepared(view, seed=SEED, nthread=threads(), report=_reported(watch))
+    return tuned.policy, tuned.document
+
+
+def engine_forecast(history: Floats, facts: Facts, horizon: int, watch: Watch | None) -> Floats:
+    """[rows, horizon, levels 0.1 to 0.9] in lattice units, from a history [rows, periods] (NaN: not observed).
+
+    Whole lattice units: demand comes in them, so that is where its quantiles are.
+    """
+    panel = panel_of(history, facts)
+    reach = min(horizon, panel.cadence.ahead)
+    model = train_panel(panel, horizon=reach, seed=SEED, nthread=threads(), report=_reported(watch))
+    parts = []
+    for begin in range(0, len(history), ROWS_AT_ONCE):
+        rows = np.arange(begin, min(begin + ROWS_AT_ONCE, len(history)))
+        said = forecast(model, panel.windows(panel.last, rows), np.full(len(rows), reach, dtype=np.int64))
+        parts.append(at_levels(said.knots / 1_000))
+        if watch:
+            watch(int(rows[-1]) + 1, len(history))
+    found = np.rint(np.concatenate(parts))
+    if horizon > reach:
+        # Nobody plans stock that far; what is said of the last projected period goes on.
+        found = np.concatenate([found, np.repeat(found[:, -1:], horizon - reach, axis=1)], axis=1)
+    return found
+
+
+def at_levels(quantiles: Floats) -> Floats:
+    """The published levels, linear between the engine's own."""
+    own = np.array(QUANTILES)
+    above = np.searchsorted(own, np.array(LEVELS) - 1e-9)
+    below = np.maximum(above - 1, 0)
+    gap = own[above] - own[below]
+    way = np.where(gap > 0, (np.array(LEVELS) - own[below]) / np.where(gap > 0, gap, 1), 0.0)
+    found: Floats = quantiles[..., below] * (1 - way) + quantiles[..., above] * way
+    return found
+
+
+def threads() -> int:
+    """Threads for XGBoost: those of the machine, few enough that they do not wait for each other."""
+    return max(1, min(MOST_THREADS, os.cpu_count() or 1))
+
+
+def _reported(watch: Watch | None) -> Report:
+    return lambda _, done, total: watch(done, total) if watch else None

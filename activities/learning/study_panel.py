@@ -1,0 +1,53 @@
+"""A study's history as the engine's panel: the same windows and features that production cuts."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+
+from activities.learning.cadence import CADENCES, Cadence
+from activities.learning.risk import table_of
+from activities.learning.trial import Facts
+from activities.learning.windows import Floats, Groups, Ints, Panel
+from workflows.domain.studies import Study
+
+QUANTITY_CAP = 1e8
+"""Lattice units a period beyond which a number is taken for a broken feed; keeps all later sums inside 64 bits."""
+NO_CATEGORY = "all"
+
+
+def panel_of(history: Floats, facts: Facts) -> Panel:
+    """[rows, periods so far] of demand (NaN: not observed, or not yet listed) on the calendar of its cadence."""
+    cadence = CADENCES[facts.period.value]
+    first = cadence.period(facts.first_day)
+    kept = min(history.shape[1], cadence.panel)
+    units = np.clip(history[:, history.shape[1] - kept :], 0, QUANTITY_CAP)
+    first += history.shape[1] - kept
+    seen = ~np.isnan(history)
+    # A row is listed from the first period that says anything of it.
+    listed = cadence.period(facts.first_day) + np.where(seen.any(axis=1), seen.argmax(axis=1), history.shape[1])
+    promoted = np.zeros((len(units), kept + cadence.ahead), dtype=np.bool_)
+    keys = tuple(f"{location}:{item}" for item, location in zip(facts.item, facts.location, strict=True))
+    return Panel(cadence, units, promoted, first, listed, _groups(facts.location, facts.categories), keys)
+
+
+def _groups(locations: tuple[str, ...], categories: Mapping[str, tuple[str, ...]]) -> Groups:
+    """The category first, then the location, then further category columns."""
+    columns = list(categories.values())
+    first = columns[0] if columns else (NO_CATEGORY,) * len(locations)
+    return tuple(zip(first, locations, *columns[1:], strict=True))
+
+
+def last_day(facts: Facts, known: int) -> date:
+    """The last day of the last of `known` periods."""
+    return date.fromordinal(facts.period.after(facts.first_day, known).toordinal() - 1)
+
+
+def tables_of(keys: tuple[str, ...], day: date) -> Ints:
+    """Which stored permutations each row uses: by its business key and its last known day, as in production."""
+    return np.array([table_of(f"{key}:{day}") for key in keys], dtype=np.int64)
+
+
+def cadence_of(study: Study) -> Cadence:
+    """The cadence of the study's period."""
+    return CADENCES[study.period.value]
