@@ -53,7 +53,20 @@ def _ledger(said: dict[str, Any]) -> None:
     assert said["verified_entries_per_s"].keys() == SPREAD
 
 
-_FIGURES = {Benchmark.INTAKE: _intake, Benchmark.ASSESSMENT: _assessment, Benchmark.LEDGER: _ledger}
+def _oracle(said: dict[str, Any]) -> None:
+    assert said["agrees_to"] <= 1e-9
+    for kind in ("single_units", "with_terms"):
+        assert said[kind]["agreement"]["futures_played"] > said["worlds"]
+        for gap in said[kind]["gap_percent"].values():
+            assert 0 <= gap["median"] <= gap["p90"] <= gap["worst"]
+
+
+_FIGURES = {
+    Benchmark.INTAKE: _intake,
+    Benchmark.ASSESSMENT: _assessment,
+    Benchmark.LEDGER: _ledger,
+    Benchmark.ORACLE: _oracle,
+}
 
 
 def test_an_installation_without_the_tests_says_where_the_benchmarks_are(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ class Benchmark(StrEnum):
     INTAKE = "intake"
     ASSESSMENT = "assessment"
     LEDGER = "ledger"
+    ORACLE = "oracle"
 
 
 def bench(which: Benchmark, quick: Quick = False, json: AsJson = False) -> None:
-    """Measure events, assessments or ledger entries a second on this machine, on a temporary database."""
+    """Measure events, assessments or ledger entries a second on a temporary database, or orders against an oracle."""
     with errors_explained():
         module = module_of(which, CHECKOUT)
     told = [flag for flag, given in (("--quick", quick), ("--json", json)) if given]
