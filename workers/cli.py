@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, deliveries, feeds, orders, planning, policy, studies, tasks
+from workers.commands import bench, books, deliveries, demand, feeds, orders, planning, policy, studies, tasks
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -30,6 +30,7 @@ app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")
 app.add_typer(policy.app, name="policy")
 app.add_typer(feeds.letters, name="dead-letters")
+app.add_typer(demand.app, name="demand")
 app.add_typer(planning.budgets, name="budget")
 app.command("kpi")(planning.kpi)
 app.command("feed")(feeds.feed)
