@@ -67,7 +67,7 @@ def counts(days: Sequence[int]) -> Ints:
     return np.bincount(clipped, minlength=LEAD_CAP_DAYS + 1).astype(np.int64)
 
 
-def survival_law(observed: Ints, waiting: Ints, prior: LeadTimeLaw) -> LeadTimeLaw:
+def survival_law(observed: Ints, waiting: Ints, prior: LeadTimeLaw, parts: int = 1) -> LeadTimeLaw:
     """The law after `observed` deliveries and `waiting` orders by age, where the prior is worth SHRINKAGE deliveries.
 
     Susarla and Van Ryzin's estimate (1976): Kaplan and Meier's with the prior's weight counted among the deliveries.
@@ -77,11 +77,12 @@ def survival_law(observed: Ints, waiting: Ints, prior: LeadTimeLaw) -> LeadTimeL
     Args:
         observed: deliveries by days, [LEAD_CAP_DAYS + 1].
         waiting: orders in flight by age in days, [LEAD_CAP_DAYS + 1].
+        parts: entries of `observed` that make one delivery.
     """
     # Python's own whole numbers: the products are longer than 64 bits.
     scale = int(prior.weights.sum())
-    dead = [int(n) * scale + SHRINKAGE * int(w) for n, w in zip(observed, prior.weights, strict=True)]
-    left = [int(n) * scale for n in waiting]
+    dead = [int(n) * scale + parts * SHRINKAGE * int(w) for n, w in zip(observed, prior.weights, strict=True)]
+    left = [int(n) * scale * parts for n in waiting]
     at_risk = sum(dead) + sum(left)
     surviving, weights, last = WHOLE, [], 0
     for day, (died, censored) in enumerate(zip(dead, left, strict=True)):
@@ -119,8 +120,9 @@ def promised_law(seen: LeadTimes) -> LeadTimeLaw:
 @functools.lru_cache(maxsize=REMEMBERED)
 def lead_time_law(seen: LeadTimes) -> LeadTimeLaw:
     """The lane's own days, shrunk to the supplier's, to all suppliers' slips, to the promise; open orders count."""
-    supplier = survival_law(counts(seen.supplier_days), counts(seen.supplier_waiting), promised_law(seen))
-    law = survival_law(counts(seen.lane_days), counts(seen.lane_waiting), supplier)
+    parts = seen.parts_per_order
+    supplier = survival_law(counts(seen.supplier_days), counts(seen.supplier_waiting), promised_law(seen), parts)
+    law = survival_law(counts(seen.lane_days), counts(seen.lane_waiting), supplier, parts)
     law.weights.setflags(write=False)
     return law
 

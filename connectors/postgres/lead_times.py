@@ -22,10 +22,12 @@ SUPPLIER_ORDERS = 1_000
 """So many of a supplier's newest orders make its law; a lane cannot have more than about one a day."""
 EVERYONE_RECEIPTS = 2_000
 SETTLED_LINES = 400
+PARTS = 4
+"""An order's lead time is told by the days on which each quarter of its units was there."""
 
-# One row per order: ours by their id; recorded ones, which have none, by lane and day. It came on the day on which most
-# of it came: a few units that follow days later are no late order. Cohorts are cut by the day of ordering, because a
-# cut by the day of arrival would see the slow ones of an older time beside the open ones of today.
+# One row per order: ours by their id; recorded ones, which have none, by lane and day. It was late or not by the day on
+# which most of it came: a few units that follow days later are no late order. Cohorts are cut by the day of ordering:
+# a cut by the day of arrival would see the slow ones of an older time beside the open ones of today.
 DELIVERIES = """
 WITH part AS (
     SELECT t.order_id, t.supplier, t.location, t.ordered_on, t.received_on, sum(t.units) AS units,
@@ -36,13 +38,15 @@ WITH part AS (
     GROUP BY t.order_id, t.supplier, t.location, t.ordered_on, t.received_on
 ), came AS (
     SELECT DISTINCT ON (supplier, location, ordered_on, order_id) supplier, location, ordered_on, order_id, received_on,
+           array_agg(received_on) OVER whole AS days, array_agg(units) OVER whole AS shares,
            sum(units) OVER whole AS units, max(lines) OVER whole AS lines, sum(value) OVER whole AS value
     FROM part WINDOW whole AS (PARTITION BY supplier, location, ordered_on, order_id)
     ORDER BY supplier, location, ordered_on, order_id, part.units DESC, received_on
 ), known AS (
-    SELECT supplier, location, ordered_on, order_id, received_on, units, lines, value FROM came
+    SELECT supplier, location, ordered_on, order_id, received_on, units, lines, value, days, shares FROM came
     UNION ALL
-    SELECT o.supplier, o.location, (o.ordered_at AT TIME ZONE 'UTC')::date, o.order_id, NULL, NULL, NULL, NULL
+    SELECT o.supplier, o.location, (o.ordered_at AT TIME ZONE 'UTC')::date, o.order_id, NULL, NULL, NULL, NULL, NULL,
+           NULL
     FROM purchase_order o
     WHERE (%(suppliers)s::text[] IS NULL OR o.supplier = ANY(%(suppliers)s))
       AND (o.ordered_at AT TIME ZONE 'UTC')::date BETWEEN %(since)s::date + 1 AND %(today)s
@@ -53,7 +57,7 @@ WITH part AS (
     SELECT supplier, location, percentile_disc(0.5) WITHIN GROUP (ORDER BY lead_time_days) AS lead_time_days
     FROM sourcing WHERE %(suppliers)s::text[] IS NULL OR supplier = ANY(%(suppliers)s) GROUP BY supplier, location
 )
-SELECT k.supplier, k.location, k.ordered_on, k.received_on,
+SELECT k.supplier, k.location, k.ordered_on, k.received_on, k.days, k.shares,
        coalesce((o.first_promised_at AT TIME ZONE 'UTC')::date, k.ordered_on + lane.lead_time_days) AS promised_on,
        o.first_promised_at IS NOT NULL AS dated,
        CASE WHEN (o.shipped_at AT TIME ZONE 'UTC')::date <= %(today)s THEN (o.shipped_at AT TIME ZONE 'UTC')::date END
@@ -133,12 +137,12 @@ class _Tally:
         if today > row["promised_on"]:
             self.judged += 1
             self.late += came is None or came > row["promised_on"]
-        if len(self.days) + len(self.waiting) >= SUPPLIER_ORDERS:
+        if len(self.days) // PARTS + len(self.waiting) >= SUPPLIER_ORDERS:
             return
         if came is None:
             self.waiting.append((today - ordered).days)
             return
-        self.days.append(max(0, (came - ordered).days))
+        self.days += [max(0, (day - ordered).days) for day in parts(row["days"], row["shares"])]
         if row["dated"]:
             self.slips.append((came - row["promised_on"]).days)
             if row["revised"]:
@@ -151,6 +155,18 @@ class _Tally:
     def kept(self) -> KeptPromises:
         """The promises of the year."""
         return KeptPromises(judged=self.judged, late=self.late)
+
+
+def parts(days: Sequence[date], units: Sequence[int]) -> list[date]:
+    """The days on which the middle unit of each of PARTS equal parts of a delivery came, ascending."""
+    arrivals = sorted(zip(days, units, strict=True))
+    total, there = sum(units), 0
+    found: list[date] = []
+    for day, share in arrivals:
+        there += share
+        while len(found) < PARTS and (2 * len(found) + 1) * total <= 2 * PARTS * there:
+            found.append(day)
+    return found
 
 
 async def lane_times(cursor: Cursor, lanes: Iterable[Lane], today: date) -> dict[Lane, LeadTimes]:
@@ -179,7 +195,7 @@ def _seen(
     lane: _Tally, supplier: _Tally, promised: int, everyone: tuple[int, ...], delivered: Sequence[int]
 ) -> LeadTimes:
     return LeadTimes(
-        lane_days=tuple(lane.days), supplier_days=tuple(supplier.days), promised_days=promised,
+        lane_days=tuple(lane.days), supplier_days=tuple(supplier.days), promised_days=promised, parts_per_order=PARTS,
         lane_waiting=tuple(lane.waiting), supplier_waiting=tuple(supplier.waiting), everyone_slips=everyone,
         lane_transport_days=tuple(lane.transport), supplier_transport_days=tuple(supplier.transport),
         supplier_handling_days=tuple(supplier.handling), slips=tuple(supplier.slips),

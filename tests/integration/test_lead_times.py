@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from connectors.postgres.catalog import load_history
-from connectors.postgres.lead_times import delivery_records, lane_times, open_receipts
+from connectors.postgres.lead_times import PARTS, delivery_records, lane_times, open_receipts, parts
 from connectors.postgres.lead_times import owed as attached
 from tests.storeroom import LOCATION, MORNING, SUPPLIER, Storeroom, catalog, clock, counted, event, received
 from workflows.domain.events import ShipmentLine, ShipmentStatus, ShipmentUpdated
@@ -57,8 +57,8 @@ async def test_what_arrived_later_was_open_on_the_day_that_is_asked_for(storeroo
     day = TODAY - timedelta(days=50)
     past = [receipt(day, day + timedelta(days=3)), receipt(day + timedelta(days=10), day + timedelta(days=30))]
     load_history(storeroom.connection, [], past, actor="test")
-    assert (await times(storeroom, day + timedelta(days=12))).lane_days == (3,)
-    assert (await times(storeroom, TODAY)).lane_days == (20, 3)
+    assert (await times(storeroom, day + timedelta(days=12))).lane_days == (3,) * PARTS
+    assert (await times(storeroom, TODAY)).lane_days == (20,) * PARTS + (3,) * PARTS
     assert (await times(storeroom, TODAY)).lane_kept == KeptPromises(judged=2, late=1)
     assert (await times(storeroom, TODAY)).everyone_slips == (0, 17)
     assert (await times(storeroom, TODAY + timedelta(days=400))).lane_days == (), "a year ago is no evidence"
@@ -67,9 +67,11 @@ async def test_what_arrived_later_was_open_on_the_day_that_is_asked_for(storeroo
 async def test_an_order_came_on_the_day_on_which_most_of_it_came(storeroom: Storeroom) -> None:
     await storeroom.stock()
     day = TODAY - timedelta(days=50)
-    parts = [receipt(day, day + timedelta(days=4), 90), receipt(day, day + timedelta(days=6), 10, item="ITEM-002")]
-    load_history(storeroom.connection, [], parts, actor="test")
-    assert (await times(storeroom, TODAY)).lane_days == (4,)
+    came = [receipt(day, day + timedelta(days=3), 70), receipt(day, day + timedelta(days=6), 30, item="ITEM-002")]
+    load_history(storeroom.connection, [], came, actor="test")
+    seen = await times(storeroom, TODAY)
+    assert seen.lane_days == (3, 3, 3, 6), "a quarter of its units each"
+    assert seen.lane_kept == KeptPromises(judged=1, late=0), "most of it was there on the promised day"
 
 
 async def test_an_order_in_flight_is_a_lead_time_of_at_least_its_age(storeroom: Storeroom) -> None:
@@ -101,7 +103,7 @@ async def test_the_first_word_is_kept_when_the_supplier_takes_it_back(storeroom:
         received(open_receipt.units, order_id, item="ITEM-002", at=MORNING + timedelta(days=9)),
     )
     seen = await times(storeroom, TODAY + timedelta(days=10))
-    assert (seen.lane_days, seen.slips, seen.revised_slips) == ((9,), (6,), (1,))
+    assert (seen.lane_days, seen.slips, seen.revised_slips) == ((9,) * PARTS, (6,), (1,))
     assert (seen.lane_transport_days, seen.supplier_handling_days) == ((3,), (6,))
     assert seen.lane_waiting == ()
     async with storeroom.database.transaction() as cursor:
@@ -130,3 +132,10 @@ async def test_what_another_supplier_owes_is_judged_by_that_suppliers_lead_times
     receipts = (OpenReceipt(units=1, ordered_days_ago=0, supplier="b"),)
     (found,) = attached(receipts, {("a", "L"): mine, ("b", "L"): other}, "L")
     assert found.lead_times == other
+
+
+def test_a_delivery_in_parts_counts_by_its_units() -> None:
+    first, second = TODAY, TODAY + timedelta(days=2)
+    assert parts([second, first], [50, 50]) == [first, first, second, second]
+    assert parts([first], [1]) == [first] * PARTS
+    assert parts([first, second], [1, 99]) == [second] * PARTS

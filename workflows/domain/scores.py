@@ -50,13 +50,15 @@ class KeptPromises(Payload):
 class LeadTimes(Payload):
     """Observed lead times of a supplier lane and of the supplier, in whole days, and the promised one.
 
-    One observation is one order: the days from ordering to the day on which most of it was sellable. What is still on
-    its way is an observation too: its age says how long the lead time is at least.
+    One observation is one order: the days from ordering until it was sellable, by parts of its units where it came on
+    several days. What is still on its way is one too: its age says how long the lead time is at least.
     """
 
     lane_days: tuple[int, ...] = ()
     supplier_days: tuple[int, ...] = ()
     promised_days: int
+    parts_per_order: int = Field(default=1, ge=1)
+    """Each order stands with so many entries in `lane_days` and `supplier_days`, one per equal part of its units."""
     lane_waiting: tuple[int, ...] = ()
     supplier_waiting: tuple[int, ...] = ()
     """Ages in days of the orders in flight: right-censored lead times."""
