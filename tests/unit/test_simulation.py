@@ -271,6 +271,17 @@ def test_the_saving_is_paired_and_repeats_itself() -> None:
     assert saving(baseline, np.zeros(300)).share is None
 
 
+def test_the_interval_of_very_many_series_is_that_of_groups_of_them() -> None:
+    chance = np.random.default_rng(1)
+    baseline = chance.gamma(1.0, 100.0, 24_000)
+    found = saving(baseline * chance.normal(0.9, 0.3, 24_000), baseline)
+    half_width = 1.96 * 0.3 * np.sqrt((baseline**2).sum()) / baseline.sum()
+
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low == pytest.approx(2 * half_width, rel=0.1)
+
+
 def test_the_gap_closed_is_a_share_of_what_could_be_avoided() -> None:
     assert gap_closed(70.0, 100.0, 40.0) == 0.5
     assert gap_closed(70.0, 100.0, 100.0) is None
