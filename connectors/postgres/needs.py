@@ -7,7 +7,7 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import rhythm, sweeping
+from connectors.postgres import exposure, rhythm, sweeping
 from workflows.domain.identity import digest
 from workflows.domain.needs import MAX_BATCH, NeedBatch, NeedCause
 
@@ -138,6 +138,7 @@ def advance_clock(
         keys = [(location, item) for item in levels]
         return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys), levels=list(levels.values()))
     rhythm.learn(cursor, location, closed["first"], closed["day"])
+    exposure.expose(cursor, location, closed["first"], closed["day"])
     cursor.execute("SELECT item FROM position WHERE location = %s", [location])
     keys = [(location, row["item"]) for row in cursor.fetchall()]
     return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys))
