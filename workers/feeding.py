@@ -1,7 +1,7 @@
 """Plays a world into the engine, day by day, and waits for the engine at each stroke of the business clock.
 
-A day has these strokes: deliveries and 06:00 (orders are cut off and placed), noon and 18:00 if something happened
-before (what moved is swept), midnight (the day is closed and swept for needs). What is published is a function of the
+A day has these strokes: deliveries and 06:00 (orders are cut off and placed), 18:00 if something happened before
+(what moved is swept), midnight (the day is closed and swept for needs). What is published is a function of the
 world and of the stock that morning, which is noted before the day begins: a feed that is killed and started again
 publishes the same events, and the inbox knows them.
 """
@@ -34,7 +34,7 @@ REPUBLISH_AFTER_SECONDS = 10.0
 """Events that the inbox does not get for so long are published again: the embedded broker forgets when it restarts."""
 GIVE_UP_AFTER_SECONDS = 120.0
 DELIVERIES_DONE = time(5, 45)
-STROKE_HOURS = 6
+STROKE_HOURS = 12
 """A played clock strikes when so many hours are over, if anything happened in them. A live one follows the wall clock,
 and each of its hours is swept; to wait for the inbox every hour would make a demo half as slow again."""
 SOURCE = "feed/clock"

@@ -164,7 +164,7 @@ async def test_hours_strike_when_all_of_them_is_told_and_only_if_something_happe
 
     begun = engine.happened.index("clock 03.06")
     assert engine.happened[begun + 2 :] == [
-        "sale", "sale", "sale", "sale", "sale", "clock 03.12", "sale", "clock 03.18", "sale", "sale",
+        "sale", "sale", "sale", "sale", "sale", "sale", "clock 03.18", "sale", "sale",
         "clock 04.00", "settled", "answers 03", "settled",
     ]  # fmt: skip
 
