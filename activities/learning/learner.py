@@ -16,6 +16,7 @@ from activities.learning.evaluation import by_series, loss_ratio, pinball, ratio
 from activities.learning.forecasting import forecast
 from activities.learning.lateness import train_lateness
 from activities.learning.model_file import Model, pack, read_manifest, unpack
+from activities.learning.rescoring import rescore_self_test
 from activities.learning.training import TRAINING_ROWS, train_panel
 from activities.learning.windows import Floats, Panel
 from workflows.domain.deliveries import DeliveryRecord
@@ -108,7 +109,7 @@ class XgboostLearner:
             loss_ratio_upper=_four(upper), candidate_coverage_90=_four(float(our_hits.sum() / seen.sum())),
             champion_coverage_90=_four(float(their_hits.sum() / seen.sum())),
             candidate_loss=_four(float(our_loss.sum() / seen.sum())),
-            champion_loss=_four(float(their_loss.sum() / seen.sum())),
+            champion_loss=_four(float(their_loss.sum() / seen.sum())), rescored=rescore_self_test(candidate),
         )  # fmt: skip
 
     def _remember(self, artefact: bytes, seconds: float) -> None:

@@ -89,6 +89,14 @@ class TrainedModel(Payload):
     library: str = ""
 
 
+class Rescored(Payload):
+    """A model's answers asked twice: of the library that made it, and of the reference scorer (science 6.3, gate f)."""
+
+    predictions: int
+    differently: int
+    """How many differ by as much as one bit."""
+
+
 class Comparison(Payload):
     """Candidate against champion on the newest unseen stretch. Ratios below 1 favour the candidate."""
 
@@ -102,6 +110,8 @@ class Comparison(Payload):
     champion_coverage_90: Decimal
     candidate_loss: Decimal
     champion_loss: Decimal
+    rescored: Rescored | None = None
+    """The candidate's; None in records of before there was a reference scorer."""
 
 
 class GateResult(Payload):
@@ -125,7 +135,8 @@ class ModelVersion(Payload):
 
 
 def promotion_gate(comparison: Comparison, *, max_ratio_upper: Decimal = Decimal("1.02")) -> GateResult:
-    """Science 6.3 (b) and (d), the parts that need no simulation: not worse overall, and its intervals hold.
+    """Science 6.3 (b), (d) and (f), the parts that need no simulation: not worse overall, its intervals hold, and a
+    scorer of our own gives the same bits.
 
     The point estimate must be below 1, its upper bound at most `max_ratio_upper`, and the 0.9 quantile's coverage
     within 5 points of nominal or no further from it than the champion's.
@@ -142,10 +153,20 @@ def promotion_gate(comparison: Comparison, *, max_ratio_upper: Decimal = Decimal
             off <= Decimal("0.05") or off <= abs(comparison.champion_coverage_90 - nominal),
             f"coverage {comparison.candidate_coverage_90} must be near {nominal}",
         ),
+        *_same_bits(comparison.rescored),
     )
     return GateResult(
         passed=all(ok for ok, _ in checks), reasons=tuple(("ok: " if ok else "failed: ") + text for ok, text in checks)
     )
+
+
+def _same_bits(rescored: Rescored | None) -> tuple[tuple[bool, str], ...]:
+    if rescored is None:
+        return ()
+    found = (
+        f"{rescored.differently} of {rescored.predictions} predictions differ from the reference scorer's: must be 0"
+    )
+    return ((rescored.differently == 0, found),)
 
 
 Progress = Callable[[str, int, int], None]
