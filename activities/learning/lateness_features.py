@@ -18,12 +18,14 @@ from workflows.domain.scores import KeptPromises, LeadTimes, OpenReceipt
 NAMES = (
     "promised_days", "dated", "elapsed_days", "left_days", "shipped_days_ago", "log_units", "log_lines", "log_value",
     "ordered_weekday", "promised_weekday", "ordered_month", "lane_late_rate", "supplier_late_rate",
-    "log_supplier_judged",
+    "supplier_judged_bits",
 )  # fmt: skip
 MONOTONE = tuple(1 if name.endswith("_rate") else 0 for name in NAMES)
 """A worse record never makes lateness less likely."""
 YEAR_DAYS = 365
 """Promises older than this are forgotten; the same in the query that counts them for a scoring row."""
+RATE_STEPS = 20
+"""Rates are told in twentieths: finer, a supplier's rate creeps by the day, and trees take it for a calendar."""
 RATE_PRIOR = 10
 """Orders that the prior of a rate is worth."""
 
@@ -41,8 +43,8 @@ def vector(
         promised_days, float(dated), elapsed_days, promised_days - elapsed_days,
         float("nan") if shipped_days_ago is None else shipped_days_ago, float(np.log1p(units)),
         float(np.log1p(lines)), float(np.log1p(value)), ordered_on.weekday(),
-        (ordered_on.weekday() + promised_days) % 7, ordered_on.month, lane_rate, supplier_rate,
-        float(np.log1p(supplier.judged)),
+        (ordered_on.weekday() + promised_days) % 7, ordered_on.month, round(lane_rate * RATE_STEPS),
+        round(supplier_rate * RATE_STEPS), supplier.judged.bit_length(),
     ]  # fmt: skip
 
 
