@@ -4,6 +4,7 @@ What production takes from a catalog and a calendar, a study gives as terms and 
 same, and a test holds the two to the last digit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -172,23 +173,42 @@ def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
     return np.where(safe, 0, units)
 
 
+def orders_of_copies(seen: Outlook, economics: Economics, tried: Sequence[Parameters]) -> Ints:
+    """As `orders`, where the rows are one block after the other for each of the parameters tried."""
+    count = len(seen.segment) // len(tried)
+    parts = []
+    for number, parameters in enumerate(tried):
+        rows = np.arange(number * count, (number + 1) * count)
+        own = replace(
+            seen, segment=seen.segment[number * count : (number + 1) * count], requirement=seen.requirement[rows],
+            waiting=seen.waiting[rows], cycle=seen.cycle[rows],
+        )  # fmt: skip
+        parts.append(orders(own, economics_of_rows(economics, rows), parameters))
+    return np.concatenate(parts)
+
+
 class EnginePolicy:
     """Forecasts at every review from what is known then; trains anew in long trials."""
 
     name = ENGINE
 
     def __init__(self, model: Model, parameters: Parameters, *, seed: int, nthread: int) -> None:
+        self.parameters = parameters
         self._model = model
-        self._parameters = parameters
         self._seed = seed
         self._nthread = nthread
 
     def order(self, view: View) -> Ints:
         """Lattice units for each row."""
-        panel = panel_of(view.history, view.facts)
+        return orders(self.outlook(view), view.economics, self.parameters)
+
+    def outlook(self, view: View, copies: int = 1) -> Outlook:
+        """What this review knows of every row. With `copies` the view holds its facts' rows that many times, one block
+        after the other; what the first block could observe is what all are forecast from."""
+        panel = panel_of(view.history[: len(view) // copies], view.facts)
         if view.round and view.round % RETRAIN_EVERY[self._model.cadence.name] == 0:
             self._model = train_panel(
                 panel, horizon=self._model.manifest.horizon, seed=self._seed, nthread=self._nthread,
                 report=lambda *_: None,
             )  # fmt: skip
-        return orders(outlook(self._model, panel, view), view.economics, self._parameters)
+        return outlook(self._model, panel, view, copies=copies)

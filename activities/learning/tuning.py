@@ -14,7 +14,7 @@ from activities.learning.engine_policy import (
     ENGINE,
     EnginePolicy,
     Parameters,
-    orders,
+    orders_of_copies,
     outlook,
     usual_parameters,
 )
@@ -23,7 +23,7 @@ from activities.learning.model_file import Model
 from activities.learning.simulation import Run, View, rehearsal, simulate
 from activities.learning.study_panel import last_day, panel_of
 from activities.learning.training import MIN_JUDGED_PERIODS, train_panel
-from activities.learning.trial import Trial, economics_of_rows
+from activities.learning.trial import Trial
 from activities.learning.windows import Floats, Ints
 from workflows.domain.studies import MISSING, Period
 
@@ -105,20 +105,11 @@ class _Alternatives:
         self._tried = tried
 
     def order(self, view: View) -> Ints:
-        count = len(self._view)
         known = view.history.shape[1]
         facts = self._view.facts
         panel = panel_of(self._view.history[:, :known], facts)
         seen = outlook(self._model, panel, replace(view, facts=facts), copies=len(self._tried))
-        parts = []
-        for number, parameters in enumerate(self._tried):
-            rows = np.arange(number * count, (number + 1) * count)
-            own = replace(
-                seen, segment=seen.segment[rows[0] : rows[-1] + 1], requirement=seen.requirement[rows],
-                waiting=seen.waiting[rows], cycle=seen.cycle[rows],
-            )  # fmt: skip
-            parts.append(orders(own, economics_of_rows(view.economics, rows), parameters))
-        return np.concatenate(parts)
+        return orders_of_copies(seen, view.economics, self._tried)
 
 
 def _chosen(
