@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_columns_come_in_the_order_asked_and_see_nothing_that_was_not_known() ->
     weather = DriverSeries(name="temperature", first_day=first, values=tuple(days), known_ahead=True)
     price = DriverSeries(name="price", first_day=first, values=tuple(days), known_ahead=False)
     origin = (first + timedelta(days=29)).toordinal()
-    given = {"origin": origin, "names": ("footfall", "price", "temperature"), "calendar": ENGLAND}
+    given: dict[str, Any] = {"origin": origin, "names": ("footfall", "price", "temperature"), "calendar": ENGLAND}
     columns = driver_columns(first.toordinal(), 40, drivers=(weather, price), **given)
     assert columns.shape == (6, 40)
     assert np.isnan(columns[3]).all(), "nobody gave footfall"
