@@ -39,6 +39,8 @@ class Parameters:
     by_segment: dict[str, int]
     shortage_per_holding: float | None = None
     """With a target fill rate: what a unit short is taken to cost, in units of holding; None: the study's own costs."""
+    aims: Ints | None = None
+    """Per row tau in ten-thousandths where a policy sets it, 0 where the costs do; None: the costs do everywhere."""
 
     def factors(self, segments: tuple[str, ...]) -> Ints:
         """One per row."""
@@ -55,8 +57,11 @@ def usual_parameters(economics: Economics) -> Parameters:
 def cycle_periods(economics: Economics, mean: Floats, ahead: int) -> Ints:
     """R: periods that one order should last: as long as its minimum, its pack or its economic quantity lasts.
 
-    EOQ = sqrt(2 K lambda / h) (Harris 1913). One where single units cost nothing to order.
+    EOQ = sqrt(2 K lambda / h) (Harris 1913). One where single units cost nothing to order. Where the terms say how long
+    (production's review periods), that.
     """
+    if economics.cover is not None:
+        return np.clip(economics.cover, 1, np.maximum(1, ahead - economics.lead))
     rate = np.maximum(mean, 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
         economic = np.sqrt(2 * economics.order_cost * rate / np.maximum(economics.holding, 1e-12))
@@ -89,7 +94,7 @@ def outlook(model: Model, panel: Panel, view: View, *, copies: int = 1) -> Outlo
     waiting = np.empty_like(requirement)
     cycle = np.ones(len(view), dtype=np.int64)
     segment = [""] * count
-    reach = np.minimum(lead[:count] + _longest_cycle(view, count), risk.PERIODS)
+    reach = np.minimum((lead + _longest_cycle(view)).reshape(copies, count).max(axis=0), risk.PERIODS)
     tables = tables_of(panel.keys, last_day(view.facts, view.history.shape[1]))
     for rows in _chunks(reach):
         demand, names, mean = futures(model, panel, rows, tables[rows], reach[rows])
@@ -145,12 +150,14 @@ def _chunks(periods: Ints) -> list[Ints]:
     return parts
 
 
-def _longest_cycle(view: View, count: int) -> Ints:
+def _longest_cycle(view: View) -> Ints:
     """Periods to forecast beyond the lead time: the cycle that the last year suggests, with room to spare."""
-    recent = view.history[:count, -view.facts.period.a_year :]
+    if view.economics.cover is not None:
+        return view.economics.cover
+    recent = view.history[:, -view.facts.period.a_year :]
     known = ~np.isnan(recent)
     mean = np.where(known, recent, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    rough = cycle_periods(economics_of_rows(view.economics, np.arange(count)), mean, risk.PERIODS)
+    rough = cycle_periods(view.economics, mean, risk.PERIODS)
     return np.where(rough > 1, np.minimum(2 * rough, risk.PERIODS), 1)
 
 
@@ -165,6 +172,8 @@ def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
         shortage = np.rint(economics.holding * parameters.shortage_per_holding * MICRO).astype(np.int64)
     backlog = economics.unmet is Unmet.BACKLOG
     tau = targets(shortage, holding, backlog=backlog, factor_hundredths=parameters.factors(seen.segment))
+    if parameters.aims is not None:
+        tau = np.where(parameters.aims > 0, parameters.aims, tau)
     safe = (seen.waiting > 0).sum(axis=1) * TEN_THOUSAND <= (TEN_THOUSAND - tau) * seen.waiting.shape[1]
     terms = TermsOfRows.free(len(tau))
     terms = replace(terms, minimum=economics.minimum, pack=economics.pack)

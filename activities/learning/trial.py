@@ -33,6 +33,8 @@ class Economics:
     """Orders are whole multiples of this many lattice units; at least 1."""
     unmet: Unmet = Unmet.LOST
     target_fill_rate: float | None = None
+    cover: Ints | None = None
+    """Periods that one order should last beyond its lead time, at least 1; None: what its cost and its pack say."""
 
     @property
     def free(self) -> Flags:
@@ -120,7 +122,8 @@ def _picked(values: tuple[str, ...], index: Ints) -> tuple[str, ...]:
 def economics_of_rows(economics: Economics, rows: Ints | Flags) -> Economics:
     """The economics of these rows only."""
     each = ("holding", "shortage", "order_cost", "lead", "minimum", "pack")
-    return replace(economics, **{name: getattr(economics, name)[rows] for name in each})
+    cover = None if economics.cover is None else economics.cover[rows]
+    return replace(economics, cover=cover, **{name: getattr(economics, name)[rows] for name in each})
 
 
 def observed(study: Study) -> tuple[Floats, Floats]:
