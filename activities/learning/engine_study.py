@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from activities.learning.demand import QUANTILES
+from activities.learning.engine_policy import EnginePolicy
 from activities.learning.forecast_scores import LEVELS
 from activities.learning.forecasting import forecast
-from activities.learning.simulation import Policy, View, Watch
+from activities.learning.simulation import View, Watch
 from activities.learning.study_panel import panel_of
 from activities.learning.training import train_panel
 from activities.learning.trial import Facts
@@ -21,7 +22,7 @@ ROWS_AT_ONCE = 512
 MOST_THREADS = 4
 
 
-def engine_policy(view: View, watch: Watch | None) -> tuple[Policy, Mapping[str, Any]]:
+def engine_policy(view: View, watch: Watch | None) -> tuple[EnginePolicy, Mapping[str, Any]]:
     """The engine as it stands at the first review, and what it chose on which validation stretch."""
     tuned = prepared(view, seed=SEED, nthread=threads(), report=_reported(watch))
     return tuned.policy, tuned.document

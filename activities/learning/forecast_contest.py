@@ -5,12 +5,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from activities.learning.contest import ENGINE, Bar, chosen
+import numpy as np
+
+from activities.learning.contest import Bar, chosen
+from activities.learning.engine_policy import ENGINE
 from activities.learning.forecast_scores import LEVELS, SEASONAL_NAIVE, Forecasts, season_of, seasonal_naive
 from activities.learning.prophet_baseline import PROPHET, prophet_forecast
 from activities.learning.simulation import Watch
+from activities.learning.study_panel import classes_of
 from activities.learning.trial import Facts, facts_of, observed
-from activities.learning.windows import Floats
+from activities.learning.windows import Flags, Floats
 from workflows.domain.errors import InvalidInput
 from workflows.domain.studies import Study
 
@@ -36,21 +40,31 @@ def contest(
     names, left_out = chosen(asked, known, len(study.series))
     demand, _ = observed(study)
     facts, history, actual = facts_of(study), demand[:, :-horizon], demand[:, -horizon:]
-    scores = {}
+    classes = classes_of(history, facts)
+    scores, of_class = {}, {str(name): _series(classes == name) for name in np.unique(classes)}
     for name in names:
         watch = partial(bar, name)
         begun = time.perf_counter()
         quantiles = _forecast(name, history, facts, horizon, engine, watch)
         seconds = round(time.perf_counter() - begun, 3)
         scores[name] = {**Forecasts(quantiles, actual, history, study.period).scores(), "seconds": seconds}
+        for kind, told in of_class.items():
+            mine = classes == kind
+            found = Forecasts(quantiles[mine], actual[mine], history[mine], study.period).scores()
+            told["methods"][name] = {score: found[score] for score in ("mase", "wql", "wape")}
     return {
         "study": {
             "series": len(study.series), "period": study.period.value, "history_periods": history.shape[1],
             "first_forecast": str(study.day(history.shape[1])), "season": season_of(study.period, history.shape[1]),
             "notes": dict(study.notes or {}),
         },
-        "horizon": horizon, "levels": list(LEVELS), "methods": scores, "left_out": left_out,
+        "horizon": horizon, "levels": list(LEVELS), "methods": scores, "by_demand_class": of_class,
+        "left_out": left_out,
     }  # fmt: skip
+
+
+def _series(mine: Flags) -> dict[str, Any]:
+    return {"series": int(mine.sum()), "methods": {}}
 
 
 def _forecast(

@@ -6,6 +6,8 @@ from datetime import date
 import numpy as np
 
 from activities.learning.cadence import CADENCES, Cadence
+from activities.learning.forecasting import segments_of
+from activities.learning.redistribution import redistributed
 from activities.learning.risk import table_of
 from activities.learning.trial import Facts
 from activities.learning.windows import Floats, Groups, Ints, Panel
@@ -14,11 +16,19 @@ from workflows.domain.studies import Study
 QUANTITY_CAP = 1e8
 """Lattice units a period beyond which a number is taken for a broken feed; keeps all later sums inside 64 bits."""
 NO_CATEGORY = "all"
+CLASSED_AT_ONCE = 10_000
 
 
-def panel_of(history: Floats, facts: Facts) -> Panel:
-    """[rows, periods so far] of demand (NaN: not observed, or not yet listed) on the calendar of its cadence."""
+def panel_of(history: Floats, facts: Facts, sold: Floats | None = None) -> Panel:
+    """[rows, periods so far] of demand (NaN: not observed, or not yet listed) on the calendar of its cadence.
+
+    `sold` says in addition what was sold where demand was not wholly observed; without it such periods are missing.
+    """
     cadence = CADENCES[facts.period.value]
+    guessed = None
+    if sold is not None and (np.isnan(history) & ~np.isnan(sold)).any():
+        history, guessed = redistributed(history, sold, cadence.quarter)
+        guessed = guessed[:, max(0, history.shape[1] - cadence.panel) :]
     first = cadence.period(facts.first_day)
     kept = min(history.shape[1], cadence.panel)
     units = np.clip(history[:, history.shape[1] - kept :], 0, QUANTITY_CAP)
@@ -28,7 +38,20 @@ def panel_of(history: Floats, facts: Facts) -> Panel:
     listed = cadence.period(facts.first_day) + np.where(seen.any(axis=1), seen.argmax(axis=1), history.shape[1])
     promoted = np.zeros((len(units), kept + cadence.ahead), dtype=np.bool_)
     keys = tuple(f"{location}:{item}" for item, location in zip(facts.item, facts.location, strict=True))
-    return Panel(cadence, units, promoted, first, listed, _groups(facts.location, facts.categories), keys)
+    return Panel(cadence, units, promoted, first, listed, _groups(facts.location, facts.categories), keys, guessed)
+
+
+def classes_of(history: Floats, facts: Facts) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    """Each row's demand class at the end of its history, as reports divide series: `thin` with fewer than eight sale
+    periods, else smooth, erratic, intermittent or lumpy."""
+    panel = panel_of(history, facts)
+    parts = [
+        segments_of(
+            panel.windows(panel.last, np.arange(begin, min(begin + CLASSED_AT_ONCE, len(history)))), frozenset()
+        )
+        for begin in range(0, len(history), CLASSED_AT_ONCE)
+    ]
+    return np.array([name for part in parts for name in part], dtype=np.str_)
 
 
 def _groups(locations: tuple[str, ...], categories: Mapping[str, tuple[str, ...]]) -> Groups:

@@ -15,6 +15,9 @@ KPIS = {
     "total_cost": MONEY, "holding_cost": MONEY, "shortage_cost": MONEY, "order_cost": MONEY, "fill_rate": SHARE,
     "cycle_service": SHARE, "mean_stock": UNITS, "order_variance_ratio": UNITS, "seconds": "{:.1f}",
 }  # fmt: skip
+EXCHANGED = {
+    "whole": "all rounds", "acted": "rounds that orders reach", "started_empty": "the same from empty shelves",
+}  # fmt: skip
 SCORES = {"mase": "{:.4f}", "wql": "{:.4f}", "wape": "{:.4f}", "seconds": "{:.1f}"}
 
 
@@ -23,6 +26,13 @@ def simulate(
     policy: Annotated[
         list[str] | None, typer.Option(help="One to play; repeat it for more. Without it, all of them.")
     ] = None,
+    exchange: Annotated[
+        bool,
+        typer.Option(
+            "--exchange",
+            help="Also what each fill rate takes in stock: the engine's curve beside the static order point's.",
+        ),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Play a stretch of a study's past with each policy and say what it would have cost."""
@@ -32,7 +42,7 @@ def simulate(
         from activities.learning.engine_study import engine_policy
 
         study = read_study(folder)
-        document = play(study, policy or (), engine_policy, say.bar)
+        document = play(study, policy or (), engine_policy, say.bar, exchanged=exchange)
     if json:
         print_json(document)
         return
@@ -43,6 +53,8 @@ def simulate(
         for other, found in others.items():
             if found["share"] is not None:
                 out.print(f"{name} saves {_between(found)} of what {other} costs")
+    for where in EXCHANGED if exchange else ():
+        _say_exchange(where, document["exchange"][where])
     _say_rest(document)
 
 
@@ -84,6 +96,15 @@ def _shown(value: float | None, style: str) -> str:
 
 def _between(found: Mapping[str, float]) -> str:
     return f"{found['share']:.1%} (95 % interval {found['low']:.1%} to {found['high']:.1%})"
+
+
+def _say_exchange(where: str, told: Mapping[str, Any]) -> None:
+    at = told["at_their_fill_rate"]
+    rate, theirs, ours = (_shown(at[key], style) for key, style in
+                          (("fill_rate", SHARE), ("their_stock", UNITS), ("our_stock", UNITS)))  # fmt: skip
+    out.print(
+        f"{EXCHANGED[where]}: at a fill rate of {rate} the static order point keeps {theirs} units, engine {ours}"
+    )
 
 
 def _say_rest(document: Mapping[str, Any]) -> None:
