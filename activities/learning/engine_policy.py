@@ -174,7 +174,9 @@ def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
     tau = targets(shortage, holding, backlog=backlog, factor_hundredths=parameters.factors(seen.segment))
     if parameters.aims is not None:
         tau = np.where(parameters.aims > 0, parameters.aims, tau)
-    safe = (seen.waiting > 0).sum(axis=1) * TEN_THOUSAND <= (TEN_THOUSAND - tau) * seen.waiting.shape[1]
+    # A recorded risk has four decimals, half to even (`domain.scores.probability`), and is compared as recorded.
+    risk_of_waiting = np.rint((seen.waiting > 0).sum(axis=1) * TEN_THOUSAND / seen.waiting.shape[1])
+    safe = risk_of_waiting <= TEN_THOUSAND - tau
     terms = TermsOfRows.free(len(tau))
     terms = replace(terms, minimum=economics.minimum, pack=economics.pack)
     money = EconomicsOfRows(shortage, holding, np.rint(economics.order_cost * MICRO).astype(np.int64))
