@@ -155,7 +155,7 @@ def _together(parts: list[_Losses]) -> _Losses:
     shared = set.intersection(*(set(part.loss) for part in parts))
     count = sum(part.observations for part in parts)
     correlations = {
-        name: round(sum(part.correlation.get(name, 0) * part.observations for part in parts) / max(count, 1))
+        name: _stepped(sum(part.correlation.get(name, 0) * part.observations for part in parts) / max(count, 1) / 100)
         for name in shared
     }
     return _Losses(

@@ -216,7 +216,8 @@ class EnginePolicy:
     def outlook(self, view: View, copies: int = 1) -> Outlook:
         """What this review knows of every row. With `copies` the view holds its facts' rows that many times, one block
         after the other; what the first block could observe is what all are forecast from."""
-        panel = panel_of(view.history[: len(view) // copies], view.facts)
+        count = len(view) // copies
+        panel = panel_of(view.history[:count], view.facts, view.sold[:count])
         if view.round and view.round % RETRAIN_EVERY[self._model.cadence.name] == 0:
             self._model = train_panel(
                 panel, horizon=self._model.manifest.horizon, seed=self._seed, nthread=self._nthread,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from activities.learning.cadence import DAY, Cadence
+from activities.learning.outside import Calendar, Outside, gathered
 from workflows.domain.models import TrainingSeries
 from workflows.domain.scores import DemandHistory, Promotion, ScoringRow
 
@@ -38,6 +39,8 @@ class Windows:
     """Periods since the item was listed, the origin included; 0 when it was not yet."""
     groups: Groups
     """What each row belongs to; the first is its category."""
+    outside: Outside | None = None
+    """Holidays, prices and other drivers: `lookback` periods, then `ahead`; None where none was given."""
 
     def __len__(self) -> int:
         return len(self.origin)
@@ -52,7 +55,7 @@ class Windows:
         index = np.arange(len(self))[rows]
         return Windows(
             self.cadence, self.units[index], self.promoted[index], self.origin[index], self.age[index],
-            tuple(self.groups[i] for i in index),
+            tuple(self.groups[i] for i in index), self.outside.take(index) if self.outside else None,
         )  # fmt: skip
 
 
@@ -92,7 +95,16 @@ def windows_of(rows: Sequence[ScoringRow]) -> Windows:
         _fill_promotions(promoted[index], first, row.promotions)
     listed = np.array([row.history.first_day.toordinal() for row in rows], dtype=np.int64)
     groups = tuple((row.category, row.location) for row in rows)
-    return Windows(DAY, units, promoted, origin, np.maximum(origin - listed + 1, 0), groups)
+    origins = [int(day) for day in origin]
+    firsts = [day - DAY.lookback + 1 for day in origins]
+    outside = gathered(
+        [row.drivers for row in rows], [_calendar(row) for row in rows], firsts, DAY.lookback + DAY.ahead, origins
+    )
+    return Windows(DAY, units, promoted, origin, np.maximum(origin - listed + 1, 0), groups, outside)
+
+
+def _calendar(row: ScoringRow | TrainingSeries) -> Calendar | None:
+    return Calendar(row.country, row.subdivision) if row.country else None
 
 
 @dataclass(frozen=True)
@@ -110,6 +122,10 @@ class Panel:
     groups: Groups
     keys: tuple[str, ...]
     """`location:item`, one per row."""
+    guessed: Flags | None = None
+    """[series, periods]: what demand is only taken to have been; it is looked at, but is no target."""
+    outside: Outside | None = None
+    """Drivers on the same periods as `promoted`."""
 
     @classmethod
     def of(cls, series: Sequence[TrainingSeries], last_day: date) -> "Panel":
@@ -125,7 +141,12 @@ class Panel:
             _fill_history(units[index], first, one.history)
             _fill_promotions(promoted[index], first, one.promotions)
         keys = tuple(f"{one.location}:{one.item}" for one in ordered)
-        return cls(DAY, units, promoted, first, listed, tuple((one.category, one.location) for one in ordered), keys)
+        outside = gathered(
+            [one.drivers for one in ordered], [_calendar(one) for one in ordered], [first] * len(ordered),
+            days + DAY.ahead, [last] * len(ordered),
+        )  # fmt: skip
+        groups = tuple((one.category, one.location) for one in ordered)
+        return cls(DAY, units, promoted, first, listed, groups, keys, outside=outside)
 
     @property
     def category(self) -> tuple[str, ...]:
@@ -149,7 +170,8 @@ class Panel:
             raise ValueError(f"period {period} lies outside the panel")
         return Panel(
             self.cadence, self.units[:, :keep], self.promoted[:, : keep + self.cadence.ahead], self.first, self.listed,
-            self.groups, self.keys,
+            self.groups, self.keys, None if self.guessed is None else self.guessed[:, :keep],
+            self.outside.cut(keep + self.cadence.ahead) if self.outside else None,
         )  # fmt: skip
 
     def take(self, rows: Ints) -> "Panel":
@@ -157,6 +179,7 @@ class Panel:
         return Panel(
             self.cadence, self.units[rows], self.promoted[rows], self.first, self.listed[rows],
             tuple(self.groups[i] for i in rows), tuple(self.keys[i] for i in rows),
+            None if self.guessed is None else self.guessed[rows], self.outside.take(rows) if self.outside else None,
         )  # fmt: skip
 
     def windows(self, origin: int, rows: Ints | None = None) -> Windows:
@@ -174,6 +197,7 @@ class Panel:
         return Windows(
             self.cadence, units, promoted, np.full(len(chosen), origin, dtype=np.int64),
             np.maximum(origin - self.listed[chosen] + 1, 0), tuple(self.groups[i] for i in chosen),
+            self.outside.window(end, self.cadence, chosen) if self.outside else None,
         )  # fmt: skip
 
     def targets(self, rows: Ints, periods: Ints) -> Floats:
@@ -181,4 +205,6 @@ class Panel:
         columns = periods - self.first
         known = (columns >= 0) & (columns < self.periods)
         found = self.units[rows, np.where(known, columns, 0)]
+        if self.guessed is not None:
+            known &= ~self.guessed[rows, np.where(known, columns, 0)]
         return np.where(known, found, np.nan)
