@@ -5,6 +5,7 @@ The query is a constant that both kinds of connection run: intake's, which sweep
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TypedDict
 
 import psycopg
 from psycopg.rows import DictRow
@@ -43,6 +44,13 @@ ON CONFLICT (location) DO UPDATE SET
 """
 
 
+class SoFar(TypedDict):
+    """The fields of a scoring row that say how far the day is."""
+
+    day_elapsed_permille: int | None
+    day_clump_permille: int | None
+
+
 def learn(cursor: psycopg.Cursor[DictRow], location: str, first: date, last: date) -> None:
     """Take in the sales of the days (inclusive) that have closed. They are read through an index, once."""
     cursor.execute(_LEARN, {"location": location, "first": first, "last": last})
@@ -59,7 +67,7 @@ def of_location(rows: Sequence[DictRow], location: str) -> DayRhythm:
     )
 
 
-def so_far(rows: Sequence[DictRow], location: str, clock: datetime, data_through: datetime) -> dict[str, int | None]:
+def so_far(rows: Sequence[DictRow], location: str, clock: datetime, data_through: datetime) -> SoFar:
     """How much of the clock's day is done, for a scoring row: up to the newest fact that is known of the location."""
     rhythm = of_location(rows, location)
     if not rhythm.known:
