@@ -12,7 +12,6 @@ from activities.learning.windows import Floats, Windows
 from workflows.domain.scores import Driver, units
 
 NAMES = tuple(name for name, _ in columns(DAY))
-WORDS = tuple(words for _, words in columns(DAY))
 SHOWN = 6
 EXPLAINED_DAYS = 14
 """Longer stretches are explained by this many evenly spaced days, each standing for its neighbours."""
@@ -42,11 +41,12 @@ def _of_booster(model: Model, window: Windows, days: int) -> list[Driver]:
     ahead = np.unique(np.linspace(1, days, min(days, EXPLAINED_DAYS)).round().astype(np.int64))
     vectors = features(window, np.zeros(len(ahead), dtype=np.int64), ahead, model.context)
     size = float(scale(window)[0])
+    listed = columns(DAY, model.manifest.drivers)
     assert model.median is not None  # noqa: S101 - the booster spoke, so its median is there
     effects = contributions(model.median, vectors)[:, :-1].sum(axis=0) * size * (days / len(ahead))
     return [
         Driver(feature=words, value=_value(name, vectors[:, column], size, window), effect_units=units(effect))
-        for column, (name, words, effect) in enumerate(zip(NAMES, WORDS, effects, strict=True))
+        for column, ((name, words), effect) in enumerate(zip(listed, effects, strict=True))
     ]
 
 

@@ -8,13 +8,14 @@ mathematical library never decides.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from activities.learning.cadence import Cadence
+from activities.learning.outside import outside_columns, words_of
 from activities.learning.pool import Pools
 from activities.learning.rolling import Sums, intermittence, order_statistics, ratio, smoothed
 from activities.learning.windows import Flags, Floats, Ints, Windows
@@ -31,8 +32,11 @@ _ANNUAL = np.array(
 )
 
 
-def columns(cadence: Cadence) -> tuple[tuple[str, str], ...]:
-    """Name, and what a planner reads. Their order is the schema: changing it makes older models unreadable."""
+def columns(cadence: Cadence, drivers: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
+    """Name, and what a planner reads. Their order is the schema: changing it makes older models unreadable.
+
+    `drivers`: those that a model learned from come last, so that one without any has the schema it always had.
+    """
     period, by_week = cadence.name, cadence.cycle > 1
     sales = f"{period}ly" if period != "day" else "daily"
     listed: list[tuple[str, str]] = [
@@ -78,17 +82,18 @@ def columns(cadence: Cadence) -> tuple[tuple[str, str], ...]:
             ("day_of_month", "day of the month"),
             *((f"weekday_mean_{weeks}", f"same weekday in the last {weeks} weeks") for weeks in (4, 8, 26)),
         ]
-    return tuple(listed)
+    return tuple(listed + [(f"outside_{name}", words_of(name)) for name in drivers])
 
 
-def names(cadence: Cadence) -> tuple[str, ...]:
+def names(cadence: Cadence, drivers: Sequence[str] = ()) -> tuple[str, ...]:
     """The features of a cadence, in order."""
-    return tuple(name for name, _ in columns(cadence))
+    return tuple(name for name, _ in columns(cadence, drivers))
 
 
-def schema_sha256(cadence: Cadence) -> str:
+def schema_sha256(cadence: Cadence, drivers: Sequence[str] = ()) -> str:
     """What a model's features must equal to be used."""
-    return hashlib.sha256(json.dumps({"names": names(cadence), "lookback": cadence.lookback}).encode()).hexdigest()
+    schema = {"names": names(cadence, drivers), "lookback": cadence.lookback}
+    return hashlib.sha256(json.dumps(schema).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Context:
     codes: tuple[Mapping[str, int], ...] = ()
     """Per group column: name to code; what it does not know has the code -1."""
     pools: Pools = field(default_factory=Pools)
+    drivers: tuple[str, ...] = ()
+    """What it learned from outside."""
 
 
 def codes_of(groups: tuple[tuple[str, ...], ...]) -> tuple[dict[str, int], ...]:
@@ -139,7 +146,7 @@ def features(windows: Windows, rows: Ints, horizons: Ints, context: Context) -> 
     known = ~np.isnan(windows.units)
     size = scale(windows)
     sums = Sums(windows.units, known)
-    place = {name: column for column, name in enumerate(names(cadence))}
+    place = {name: column for column, name in enumerate(names(cadence, context.drivers))}
     result = np.empty((len(rows), len(place)), dtype=np.float32)
     for name, values in _row_features(windows, known, size, sums, context).items():
         result[:, place[name]] = values[rows]
@@ -158,6 +165,8 @@ def features(windows: Windows, rows: Ints, horizons: Ints, context: Context) -> 
     )
     if cadence.cycle > 1:
         _by_weekday(windows, known, rows, horizons, of_row, result, place)
+    for name, values in outside_columns(windows.outside, context.drivers, cadence, rows, horizons).items():
+        result[:, place[f"outside_{name}"]] = values
     return result
 
 

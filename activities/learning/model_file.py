@@ -57,6 +57,8 @@ class Manifest(Payload):
     rounds: int
     codes: tuple[dict[str, int], ...]
     """Per group column (the category first): name to code."""
+    drivers: tuple[str, ...] = ()
+    """What it learned from outside: holidays, prices, given numbers; their features come last."""
     correlations: dict[str, int] = Field(default_factory=dict)
     """Per segment, in hundredths: how much the surprises of two periods hang together."""
     segments: tuple[SegmentScore, ...]
@@ -93,7 +95,7 @@ class Model:
     @property
     def context(self) -> Context:
         """What its features know beyond one row's window."""
-        return Context(self.manifest.codes, self.pools)
+        return Context(self.manifest.codes, self.pools, self.manifest.drivers)
 
     @property
     def chosen(self) -> Mapping[str, str]:
@@ -201,7 +203,8 @@ def _read(raw: bytes) -> tuple[Manifest, dict[str, bytes]]:
     # An older XGBoost reads a newer file without an error and predicts something else (science 6.4).
     if _version(manifest.xgboost_version) > _version(xgb.__version__):
         raise ModelUnusable(f"written by xgboost {manifest.xgboost_version}, installed is {xgb.__version__}")
-    if manifest.cadence not in CADENCES or manifest.feature_schema_sha256 != schema_sha256(CADENCES[manifest.cadence]):
+    cadence = CADENCES.get(manifest.cadence)
+    if cadence is None or manifest.feature_schema_sha256 != schema_sha256(cadence, manifest.drivers):
         raise ModelUnusable("the model was trained on another feature schema than the one installed")
     return manifest, members
 

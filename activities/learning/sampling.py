@@ -71,6 +71,8 @@ def sample(
         weights = np.full(len(size), 0.5 ** ((panel.last - origin) // cadence.season))
         parts.append((features(windows, pairs, horizons, context), observed / size, weights))
     if not parts:
-        return TrainingRows(np.zeros((0, len(names(cadence))), dtype=np.float32), np.zeros(0), np.zeros(0))
+        return TrainingRows(
+            np.zeros((0, len(names(cadence, context.drivers))), dtype=np.float32), np.zeros(0), np.zeros(0)
+        )
     vectors, targets, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
     return TrainingRows(vectors, targets, weights)

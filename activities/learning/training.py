@@ -13,6 +13,7 @@ from activities.learning.demand import ROUNDS, median_booster, train_booster
 from activities.learning.features import codes_of, names, schema_sha256
 from activities.learning.forecasting import PROPHET
 from activities.learning.model_file import Manifest, Model
+from activities.learning.outside import worth_learning
 from activities.learning.pool import Pools
 from activities.learning.sampling import sample
 from activities.learning.seasonal import fit_profile
@@ -53,11 +54,12 @@ def _fitted(
     panel: Panel, *, horizon: int, seed: int, nthread: int, report: Report, rows: int, rounds: int, stage: str
 ) -> Model:
     cadence = panel.cadence
+    drivers = worth_learning(panel.outside, cadence.min_age)
     manifest = Manifest(
         xgboost_version=xgb.__version__, prophet_version=importlib.metadata.version("prophet"), cadence=cadence.name,
-        feature_names=names(cadence), feature_schema_sha256=schema_sha256(cadence), horizon=horizon, seed=seed,
-        trained_through=cadence.last_day(panel.last), rows=0, rounds=rounds, codes=codes_of(panel.groups), segments=(),
-        profiles={},
+        feature_names=names(cadence, drivers), feature_schema_sha256=schema_sha256(cadence, drivers), drivers=drivers,
+        horizon=horizon, seed=seed, trained_through=cadence.last_day(panel.last), rows=0, rounds=rounds,
+        codes=codes_of(panel.groups), segments=(), profiles={},
     )  # fmt: skip
     bare = Model(manifest, None, None, fit_priors(panel.windows(panel.last)), Pools.of(panel))
     taught = sample(panel, rows=rows, seed=seed, context=bare.context, horizon=horizon)

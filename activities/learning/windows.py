@@ -125,7 +125,7 @@ class Panel:
     guessed: Flags | None = None
     """[series, periods]: what demand is only taken to have been; it is looked at, but is no target."""
     outside: Outside | None = None
-    """Drivers on the same periods as `promoted`."""
+    """Drivers on the same periods as `promoted`, and `lookback` before them: they are older than the items."""
 
     @classmethod
     def of(cls, series: Sequence[TrainingSeries], last_day: date) -> "Panel":
@@ -142,8 +142,8 @@ class Panel:
             _fill_promotions(promoted[index], first, one.promotions)
         keys = tuple(f"{one.location}:{one.item}" for one in ordered)
         outside = gathered(
-            [one.drivers for one in ordered], [_calendar(one) for one in ordered], [first] * len(ordered),
-            days + DAY.ahead, [last] * len(ordered),
+            [one.drivers for one in ordered], [_calendar(one) for one in ordered],
+            [first - DAY.lookback] * len(ordered), DAY.lookback + days + DAY.ahead, [last] * len(ordered),
         )  # fmt: skip
         groups = tuple((one.category, one.location) for one in ordered)
         return cls(DAY, units, promoted, first, listed, groups, keys, outside=outside)
@@ -171,7 +171,7 @@ class Panel:
         return Panel(
             self.cadence, self.units[:, :keep], self.promoted[:, : keep + self.cadence.ahead], self.first, self.listed,
             self.groups, self.keys, None if self.guessed is None else self.guessed[:, :keep],
-            self.outside.cut(keep + self.cadence.ahead) if self.outside else None,
+            self.outside.cut(self.cadence.lookback + keep + self.cadence.ahead) if self.outside else None,
         )  # fmt: skip
 
     def take(self, rows: Ints) -> "Panel":

@@ -16,6 +16,8 @@ from workflows.domain.ledger import EntryType, NewEntry
 
 Cursor = psycopg.AsyncCursor[DictRow]
 Key = tuple[str, str]
+PRICE_DAYS = 91
+"""A decision compares the price with that of 13 weeks; training looks at every such stretch of the past."""
 AHEAD_DAYS = 160
 """The furthest day for which a value known ahead is read."""
 
@@ -28,24 +30,28 @@ WHERE (location = ANY(%(locations)s::text[]) OR location = %(everywhere)s)
   AND recorded_at <= %(recorded_by)s::timestamptz
 ORDER BY location, name, day, known_at DESC
 """
+# A price that did not change in all that time is the usual one, and need not be told.
 _PRICES = """
-SELECT location, item, day, sum(revenue) / sum(units) AS price FROM (
-    SELECT location, item, demand_day AS day, unit_price * demand_units AS revenue, demand_units AS units FROM movement
-        {keys} WHERE unit_price IS NOT NULL AND demand_units > 0 AND recorded_at <= %(recorded_by)s::timestamptz
-    UNION ALL
-    SELECT location, item, day, unit_price * greatest(units, 1), greatest(units, 1) FROM recorded_demand
-        {keys} WHERE unit_price IS NOT NULL AND recorded_at <= %(recorded_by)s::timestamptz
-) p WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day ORDER BY location, item, day
+WITH paid AS (
+    SELECT location, item, day, round(sum(revenue) / sum(units), 4) AS price FROM (
+        {sales}
+        UNION ALL
+        SELECT location, item, day, unit_price * greatest(units, 1), greatest(units, 1) FROM recorded_demand
+            {keys} WHERE unit_price IS NOT NULL AND recorded_at <= %(recorded_by)s::timestamptz
+    ) p WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day
+)
+SELECT location, item, day, price FROM paid JOIN (
+    SELECT location, item FROM paid GROUP BY location, item HAVING min(price) < max(price)
+) changing USING (location, item) ORDER BY location, item, day
+"""
+_PAID = """
+SELECT location, item, demand_day AS day, unit_price * demand_units AS revenue, demand_units AS units FROM movement
+    {keys} WHERE unit_price IS NOT NULL AND demand_units > 0 AND recorded_at <= %(recorded_by)s::timestamptz
 """
 # The same sums, as intake keeps them: for decisions, which want what is known by now.
-_PRICES_NOW = """
-SELECT location, item, day, sum(revenue) / sum(units) AS price FROM (
-    SELECT location, item, day, revenue, priced_units AS units FROM daily_demand {keys} WHERE priced_units > 0
-    UNION ALL
-    SELECT location, item, day, unit_price * greatest(units, 1), greatest(units, 1) FROM recorded_demand
-        {keys} WHERE unit_price IS NOT NULL
-) p WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day ORDER BY location, item, day
-"""
+_PAID_BY_NOW = (
+    "SELECT location, item, day, revenue, priced_units AS units FROM daily_demand {keys} WHERE priced_units > 0"
+)
 _KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
 
 
@@ -66,15 +72,26 @@ async def drivers_of(
     by_place: dict[str, dict[str, dict[date, Decimal]]] = defaultdict(lambda: defaultdict(dict))
     for row in await cursor.fetchall():
         by_place[row["location"]][row["name"]][row["day"]] = row["value"]
-    await cursor.execute((_PRICES if recorded_by else _PRICES_NOW).format(keys=_KEYS), arguments)
+    sales = (_PAID if recorded_by else _PAID_BY_NOW).format(keys=_KEYS)
+    arguments["since"] = today - timedelta(days=PRICE_DAYS) if recorded_by is None else since
+    await cursor.execute(_PRICES.format(keys=_KEYS, sales=sales), arguments)
     prices: dict[Key, dict[date, Decimal]] = defaultdict(dict)
     for row in await cursor.fetchall():
-        prices[row["location"], row["item"]][row["day"]] = row["price"].quantize(Decimal("0.0001"))
+        prices[row["location"], row["item"]][row["day"]] = row["price"]
     places = {location: _series_of(by_place, location) for location in {location for location, _ in keys}}
     return {
         key: (*places[key[0]], *((DriverSeries.of(PRICE, prices[key], known_ahead=False),) if key in prices else ()))
         for key in keys
     }
+
+
+async def calendars_of(cursor: Cursor) -> dict[str, dict[str, str | None]]:
+    """Each location's country and subdivision: whose public holidays it keeps."""
+    await cursor.execute("SELECT location, country, subdivision FROM location")
+    return {
+        row["location"]: {"country": row["country"], "subdivision": row["subdivision"]}
+        for row in await cursor.fetchall()
+    }  # fmt: skip
 
 
 def _series_of(given: Mapping[str, Mapping[str, Mapping[date, Decimal]]], location: str) -> tuple[DriverSeries, ...]:

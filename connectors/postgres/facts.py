@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import rhythm, supply
+from connectors.postgres.drivers import calendars_of, drivers_of
 from connectors.postgres.histories import histories_of
 from connectors.postgres.lead_times import lane_times, open_receipts, owed
 from workflows.domain.catalog import Item, Sourcing, Supplier
@@ -70,6 +71,8 @@ async def gather(
     options = await supply.with_history(cursor, options, clock, keys["today"])
     demand = await histories_of(cursor, keys)
     definition = demand.definition.digest
+    outside = await drivers_of(cursor, list(positions), clock, keys["since"])
+    calendars = await calendars_of(cursor)
     receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
@@ -95,6 +98,8 @@ async def gather(
             last_day=keys["today"] - timedelta(days=1),
             history=demand.history(key) or DemandHistory(first_day=keys["today"], daily_units=()),
             promotions=demand.promotions(key),
+            drivers=outside[key],
+            **calendars.get(key[0], {}),
             demand_definition=definition,
             on_hand_units=position.on_hand_units,
             reserved_units=position.reserved_units,

@@ -1,13 +1,14 @@
 """Keeps the registry of model versions and builds training sets as of an instant."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
+from connectors.postgres.drivers import calendars_of, drivers_of
 from connectors.postgres.histories import histories_at
 from connectors.postgres.pool import Database
 from workflows.domain.errors import Conflict, NotFound
@@ -24,6 +25,8 @@ from workflows.domain.models import (
 )
 
 Cursor = psycopg.AsyncCursor[DictRow]
+DRIVER_DAYS = 1_500
+"""Three years of demand are learned from, and each of its days looks back at a year of drivers."""
 
 
 class PostgresModels:
@@ -62,10 +65,15 @@ class PostgresModels:
             await cursor.execute("SELECT item, category FROM item")
             categories = {row["item"]: row["category"] for row in await cursor.fetchall()}
             known = await histories_at(cursor, known_at, last_day)
+            midnight = datetime.combine(last_day + timedelta(days=1), time.min, UTC)
+            since = last_day - timedelta(days=DRIVER_DAYS)
+            outside = await drivers_of(cursor, list(known.days), midnight, since, known_at)
+            calendars = await calendars_of(cursor)
         return [
             TrainingSeries(
                 location=location, item=item, category=categories[item], history=history,
-                promotions=known.promotions((location, item)),
+                promotions=known.promotions((location, item)), drivers=outside[location, item],
+                **calendars.get(location, {}),
             )
             for location, item in known.days
             if item in categories and (history := known.history((location, item)))

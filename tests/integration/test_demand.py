@@ -265,7 +265,7 @@ async def test_drivers_are_as_known_at_the_decisions_instant_and_never_what_came
     ]
     assert load_drivers(storeroom.connection, values, actor="test") == (7, 7)
     assert load_drivers(storeroom.connection, values, actor="test") == (7, 0)
-    paid = [(2, "4.00", -2), (1, "1.00", -2), (5, "3.50", 0)]
+    paid = [(2, "4.00", -2), (1, "1.00", -2), (4, "3.50", -1), (5, "2.00", 0)]
     storeroom.take(*(
         event(
             SaleRecorded(item=ITEM, location=LOCATION, sale_id=f"p{n}", units=units, unit_price=Decimal(price)),
@@ -283,7 +283,7 @@ async def test_drivers_are_as_known_at_the_decisions_instant_and_never_what_came
             "issued before the day, by the decision's instant"
         )
         assert (price.name, price.known_ahead) == ("price", False)
-        assert price.values == (Decimal("3.0000"),), "the mean paid, days that are over only"
+        assert price.values == (Decimal("3.0000"), Decimal("3.5000")), "the mean paid, days that are over only"
     async with database.transaction() as cursor:
         before = await drivers_of(cursor, [(LOCATION, ITEM)], MORNING, since, MORNING)
     assert before[LOCATION, ITEM] == (), "nothing had reached this database then"

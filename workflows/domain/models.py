@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from workflows.domain.deliveries import DeliveryRecord
+from workflows.domain.drivers import DriverSeries
 from workflows.domain.identity import Code, Digest, Instant, Payload
 from workflows.domain.scores import DemandHistory, Promotion
 
@@ -29,6 +30,11 @@ class TrainingSeries(Payload):
     category: str = "uncategorised"
     history: DemandHistory
     promotions: tuple[Promotion, ...] = ()
+    drivers: tuple[DriverSeries, ...] = ()
+    """What moves its demand from outside, as known at the instant."""
+    country: str | None = None
+    subdivision: str | None = None
+    """Whose public holidays its location keeps; None: they are not looked at."""
 
 
 class TrainingSet(Payload):

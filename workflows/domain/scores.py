@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field
 
+from workflows.domain.drivers import DriverSeries
 from workflows.domain.identity import Code, Digest, Payload
 
 Probability = Annotated[Decimal, Field(ge=0, le=1)]
@@ -116,6 +117,11 @@ class ScoringRow(Payload):
     """The last day whose demand is known; day 0 of the projection is the next one."""
     history: DemandHistory
     promotions: tuple[Promotion, ...] = ()
+    drivers: tuple[DriverSeries, ...] = ()
+    """What moves its demand from outside, as known at the instant."""
+    country: str | None = None
+    subdivision: str | None = None
+    """Whose public holidays its location keeps; None: they are not looked at."""
     demand_definition: Digest | None = None
     """Which definition of demand the history follows (`domain.demand`); None: not recorded."""
     on_hand_units: int
