@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from activities.learning.demand import QUANTILES
+from activities.learning.demand import MILLI, QUANTILES
 from activities.learning.engine_policy import EnginePolicy
 from activities.learning.forecast_scores import LEVELS
 from activities.learning.forecasting import forecast
+from activities.learning.model_file import Model
 from activities.learning.simulation import View, Watch
 from activities.learning.study_panel import panel_of
 from activities.learning.training import train_panel
 from activities.learning.trial import Facts
 from activities.learning.tuning import Report, prepared
-from activities.learning.windows import Floats
+from activities.learning.windows import Floats, Panel
 
 SEED = 1
 ROWS_AT_ONCE = 512
@@ -36,17 +37,23 @@ def engine_forecast(history: Floats, facts: Facts, horizon: int, watch: Watch | 
     panel = panel_of(history, facts)
     reach = min(horizon, panel.cadence.ahead)
     model = train_panel(panel, horizon=reach, seed=SEED, nthread=threads(), report=_reported(watch))
-    parts = []
-    for begin in range(0, len(history), ROWS_AT_ONCE):
-        rows = np.arange(begin, min(begin + ROWS_AT_ONCE, len(history)))
-        said = forecast(model, panel.windows(panel.last, rows), np.full(len(rows), reach, dtype=np.int64))
-        parts.append(at_levels(said.knots / 1_000))
-        if watch:
-            watch(int(rows[-1]) + 1, len(history))
-    found = np.rint(np.concatenate(parts))
+    found = forecasts(model, panel, reach, watch)
     if horizon > reach:
         # Nobody plans stock that far; what is said of the last projected period goes on.
         found = np.concatenate([found, np.repeat(found[:, -1:], horizon - reach, axis=1)], axis=1)
+    return found
+
+
+def forecasts(model: Model, panel: Panel, horizon: int, watch: Watch | None) -> Floats:
+    """[rows, horizon, levels 0.1 to 0.9] in whole units, of every row of the panel from its last period on."""
+    count = len(panel.keys)
+    found = np.empty((count, horizon, len(LEVELS)))
+    for begin in range(0, count, ROWS_AT_ONCE):
+        rows = np.arange(begin, min(begin + ROWS_AT_ONCE, count))
+        said = forecast(model, panel.windows(panel.last, rows), np.full(len(rows), horizon, dtype=np.int64))
+        found[rows] = np.rint(at_levels(said.knots / MILLI))
+        if watch:
+            watch(int(rows[-1]) + 1, count)
     return found
 
 

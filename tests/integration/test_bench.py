@@ -61,11 +61,25 @@ def _oracle(said: dict[str, Any]) -> None:
             assert 0 <= gap["median"] <= gap["p90"] <= gap["worst"]
 
 
+def _forecast(said: dict[str, Any]) -> None:
+    assert [one["series"] for one in said["engine"]] == [60, 200]
+    for one in said["engine"]:
+        assert one["train_series_per_s"] > 0
+        assert one["predict_series_per_s"] > 0
+        assert one["peak_mb"] >= one["peak_mb_before"] > 0
+    assert said["prophet"]["series_per_s"] > 0
+    for name in ("auto_ets", "auto_ets_without_season"):
+        assert "statsforecast" in said[name].get("skipped", "statsforecast")
+        assert (name in said["times_as_fast"]) == ("skipped" not in said[name])
+    assert said["times_as_fast"]["prophet"] > 0
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESSMENT: _assessment,
     Benchmark.LEDGER: _ledger,
     Benchmark.ORACLE: _oracle,
+    Benchmark.FORECAST: _forecast,
 }
 
 

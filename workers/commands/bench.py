@@ -24,6 +24,7 @@ class Benchmark(StrEnum):
     ASSESSMENT = "assessment"
     LEDGER = "ledger"
     ORACLE = "oracle"
+    FORECAST = "forecast"
 
 
 def bench(which: Benchmark, quick: Quick = False, json: AsJson = False) -> None:
