@@ -48,7 +48,7 @@ MIN_ACTED = 4
 """Rounds of the stretch that the orders themselves must reach."""
 MIN_SERIES = 30
 """A segment with fewer series follows the choice for all."""
-SIGNIFICANT = 1.0
+SIGNIFICANT = 1.5
 """Standard errors of the paired difference by which a choice must be better than the one it replaces."""
 WORTHWHILE = 0.02
 """Share of the cost that another forecaster must save: a smaller difference is noise (science 5)."""
