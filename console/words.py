@@ -143,6 +143,12 @@ ENTRIES: dict[str, str] = {
     EntryType.MODEL_ROLLED_BACK: "The model before was brought back",
     EntryType.DRIFT_ALARMED: "A drift alarm began",
     EntryType.DRIFT_ENDED: "A drift alarm ended",
+    EntryType.DEMAND_DEFINED: "What counts as demand was defined",
+    EntryType.DEMAND_ADJUSTED: "Somebody spoke about days of demand",
+    EntryType.DEMAND_WITHDRAWN: "A word about demand was withdrawn",
+    EntryType.DRIVERS_IMPORTED: "Numbers from outside were loaded",
+    EntryType.SHELF_SUSPECTED: "A silent shelf should be counted",
+    EntryType.SHELF_SETTLED: "A silent shelf was counted, or sold",
     EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
 }
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.histories import definition_at, histories_of
+from connectors.postgres.histories import definition_at, definition_named, histories_of
 from connectors.postgres.pool import Database
 from workflows.domain.demand import Adjustment, DayLayers, DemandDefinition, Layer, layers
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
@@ -50,13 +50,10 @@ class PostgresDemand:
         async with self._database.transaction() as cursor:
             if digest is None:
                 return await definition_at(cursor)
-            if digest == DemandDefinition().digest:
-                return DemandDefinition()
-            await cursor.execute("SELECT document FROM demand_definition WHERE digest = %s", [digest])
-            row = await cursor.fetchone()
-            if row is None:
-                raise NotFound(f"there is no definition of demand {digest[:12]}")
-            return DemandDefinition.model_validate_json(row["document"])
+            found = await definition_named(cursor, digest)
+        if found is None:
+            raise NotFound(f"there is no definition of demand {digest[:12]}")
+        return found
 
     async def adopt(self, definition: DemandDefinition, author: str) -> bool:
         """Put a definition into force; whether it was another one.

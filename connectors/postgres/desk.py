@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
+from connectors.postgres.histories import definition_named
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import TaskState
 from workflows.domain.decisions import Decision, DecisionInputs, Proposal
@@ -96,6 +97,8 @@ class PostgresDesk:
                 [decision_id],
             )
             approvals = tuple(plain(approval) for approval in await cursor.fetchall())
+            inputs = json.loads(row["inputs"])
+            definition = await definition_named(cursor, inputs.get("demand_definition") or "")
         entries = await ledger.timeline(self._database, decision_id)
         if order:
             entries += await ledger.timeline(self._database, f"order:{order['order_id']}")
@@ -106,12 +109,13 @@ class PostgresDesk:
         )  # fmt: skip
         return DecisionView(
             decision=Decision.model_validate_json(row["body"]),
-            inputs=json.loads(row["inputs"]),
+            inputs=inputs,
             task=task,
             approvals=approvals,
             order=order,
             outcome=json.loads(bytes.fromhex(outcome["body"])) if outcome else None,
             timeline=timeline,
+            demand_words=definition.words if definition else "",
         )
 
     async def counts(self) -> dict[str, int]:

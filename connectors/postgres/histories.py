@@ -102,6 +102,15 @@ async def definition_at(cursor: Cursor, known_at: datetime | str = EVER) -> Dema
     return DemandDefinition.model_validate_json(row["document"]) if row else DemandDefinition()
 
 
+async def definition_named(cursor: Cursor, digest: str) -> DemandDefinition | None:
+    """The definition with this digest; None when there is none."""
+    if digest == DemandDefinition().digest:
+        return DemandDefinition()
+    await cursor.execute("SELECT document FROM demand_definition WHERE digest = %s", [digest])
+    row = await cursor.fetchone()
+    return DemandDefinition.model_validate_json(row["document"]) if row else None
+
+
 async def histories_of(cursor: Cursor, keys: Mapping[str, Any]) -> Known:
     """Everything known by now of these items (`locations`, `items`) from the day `since` to the day before `today`."""
     return await _known(cursor, _KEYS, keys, EVER)

@@ -100,7 +100,8 @@ def import_files(
         Path | None, typer.Option(help="A catalog document (JSON).", exists=True, dir_okay=False)
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(help="Past demand (CSV: location,item,day,units[,in_stock,promotion]).", exists=True)
+        Path | None,
+        typer.Option(help="Past demand (CSV: location,item,day,units[,in_stock,promotion,unit_price]).", exists=True),
     ] = None,
     state: State = None,
     json: AsJson = False,

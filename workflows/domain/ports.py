@@ -295,6 +295,8 @@ class DecisionView(Payload):
     order: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
     timeline: tuple[dict[str, Any], ...] = ()
+    demand_words: str = ""
+    """What counted as demand, in a line; empty for decisions from before that was recorded."""
 
 
 class TaskRow(Payload):
