@@ -31,6 +31,7 @@ FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 BOOSTER = "booster.ubj"
 MEDIAN_BOOSTER = "median.ubj"
+MEAN_BOOSTER = "mean.ubj"
 PRIORS = "priors.json"
 LATENESS = "lateness.json"
 """Absent where there were too few deliveries to learn from, and in artefacts of before."""
@@ -80,17 +81,20 @@ class Model:
     pools: Pools = field(default_factory=Pools)
     profiles: Mapping[str, SegmentProfile] = field(default_factory=dict)
     lateness: LatenessModel | None = None
+    mean: xgb.Booster | None = None
+    """The second opinion: mean demand by a Tweedie loss."""
 
     @property
     def cadence(self) -> Cadence:
         """Of the periods it speaks about."""
         return CADENCES[self.manifest.cadence]
 
-    def taught(self, rows: int, booster: xgb.Booster | None, median: xgb.Booster | None) -> "Model":
-        """The model with its booster, which learned from that many rows."""
-        return replace(
-            self, manifest=self.manifest.model_copy(update={"rows": rows}), booster=booster, median=median
-        )  # fmt: skip
+    def taught(
+        self, rows: int, booster: xgb.Booster | None, median: xgb.Booster | None, mean: xgb.Booster | None = None
+    ) -> "Model":
+        """The model with its boosters, which learned from that many rows."""
+        manifest = self.manifest.model_copy(update={"rows": rows})
+        return replace(self, manifest=manifest, booster=booster, median=median, mean=mean)
 
     @property
     def context(self) -> Context:
@@ -125,7 +129,7 @@ def _json(value: Any) -> bytes:
 
 def pack(model: Model) -> bytes:
     """The artefact's bytes: fixed order, fixed timestamps, nothing compressed."""
-    boosters = {BOOSTER: model.booster, MEDIAN_BOOSTER: model.median}
+    boosters = {BOOSTER: model.booster, MEDIAN_BOOSTER: model.median, MEAN_BOOSTER: model.mean}
     members = (
         {
             PRIORS: _json({name: asdict(prior) for name, prior in model.priors.items()}),
@@ -175,13 +179,13 @@ def unpack(raw: bytes, *, nthread: int) -> Model:
         pools = Pools.from_document(json.loads(members[POOLS]))
         late = json.loads(members[LATENESS]) if LATENESS in members else None
         lateness = None if late is None else LatenessModel.from_document(late, nthread=nthread)
-        booster, median = (
+        booster, median, mean = (
             load_booster(members[name], nthread=nthread) if name in manifest.members else None
-            for name in (BOOSTER, MEDIAN_BOOSTER)
+            for name in (BOOSTER, MEDIAN_BOOSTER, MEAN_BOOSTER)
         )
     except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
         raise ModelUnusable(f"a part of the model cannot be read: {error}") from error
-    return Model(manifest, booster, median, priors, pools, profiles, lateness)
+    return Model(manifest, booster, median, priors, pools, profiles, lateness, mean)
 
 
 def _prior(found: Mapping[str, Any]) -> Prior:

@@ -20,6 +20,7 @@ from activities.learning.lateness import late_risks
 from activities.learning.lead_time import lead_time_law
 from activities.learning.model_file import Model, unpack
 from activities.learning.scenarios import demand_scenarios
+from activities.learning.second_opinion import mean_demand
 from activities.learning.waiting import waiting_risk
 from activities.learning.windows import Ints, Windows, windows_of
 from workflows.domain.scores import DayForecast, Driver, Scores, ScoringRow, probability, units
@@ -96,6 +97,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
 
     targets = [risk.target(row.shortage_per_unit, row.holding_per_unit_day, row.review_days) for row in rows]
     waits = waiting_risk(to_come, arrivals, projected.waiting, lead, horizon, [1 - tau for tau in targets])
+    opinions = mean_demand(model, windows, protection)
     results = []
     for i, (row, tau) in enumerate(zip(rows, targets, strict=True)):
         requirement, waiting = projected.requirement[i], projected.waiting[i]
@@ -115,6 +117,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
                 lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
                 cover_days=int(review[i]),
+                second_opinion_units=None if np.isnan(opinions[i]) else units(opinions[i]),
                 novelty=bool(said.thin[i]), drivers=explained[i],
             )
         )  # fmt: skip

@@ -17,9 +17,12 @@ from activities.learning.outside import worth_learning
 from activities.learning.pool import Pools
 from activities.learning.sampling import sample
 from activities.learning.seasonal import fit_profile
+from activities.learning.second_opinion import train_mean
 from activities.learning.windows import Panel
 
 TRAINING_ROWS = 60_000
+FINAL = "rounds"
+"""The stage that makes the model itself; a trial of the backtest needs neither explanations nor second opinions."""
 MIN_BOOSTER_ROWS = 200
 """With fewer rows a booster learns the noise; the items' own past speaks instead."""
 MIN_JUDGED_PERIODS = {"day": 224, "week": 20, "month": 12}
@@ -45,7 +48,7 @@ def train_panel(
             if profile is not None:
                 profiles[name] = profile
     model = _fitted(
-        panel, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows, rounds=rounds, stage="rounds"
+        panel, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows, rounds=rounds, stage=FINAL
     )
     return with_judgement(model, judgement, profiles)
 
@@ -69,4 +72,7 @@ def _fitted(
         taught.vectors, taught.targets, taught.weights, rounds=rounds, seed=seed, nthread=nthread,
         report=lambda done: report(stage, done, rounds),
     )  # fmt: skip
-    return bare.taught(len(taught), booster, median_booster(booster))
+    if stage != FINAL:
+        return bare.taught(len(taught), booster, None)
+    mean = train_mean(taught.vectors, taught.targets, taught.weights, seed=seed, nthread=nthread)
+    return bare.taught(len(taught), booster, median_booster(booster), mean)

@@ -88,7 +88,7 @@ def test_the_same_rows_and_model_give_the_same_scores(model: bytes, scoring: Sco
     assert [(one.item, one.location) for one in first] == [(one.item, one.location) for one in rows]
     for scores in first:
         sane(scores)
-    assert {scores.forecaster for scores in first} <= {"xgboost", "prophet", "empirical", "recent"}
+    assert {scores.forecaster for scores in first} <= {"xgboost", "prophet", "empirical", "recent", "blend"}
 
 
 def test_a_row_scored_alone_is_the_row_scored_in_a_batch(model: bytes, scoring: Scoring) -> None:
@@ -245,7 +245,7 @@ def test_prophet_speaks_where_a_calendar_rules_and_nowhere_else(scoring: Scoring
     assert chosen["calendar"].chosen == "prophet"
     losses = chosen["calendar"].loss_by_forecaster
     assert losses["prophet"] < losses["xgboost"]
-    assert chosen["restless"].chosen == "xgboost"
+    assert chosen["restless"].chosen != "prophet"
     assert all(score.chosen != "prophet" for score in segments if "calendar" not in score.segment)
     found = scoring.score([row(one) for one in world], artefact, explain=True)
     for one, scores in zip(world, found, strict=True):
@@ -255,7 +255,7 @@ def test_prophet_speaks_where_a_calendar_rules_and_nowhere_else(scoring: Scoring
     # A decision far beyond the stored table is made by the global model rather than by a season it does not know.
     later = LAST_DAY + timedelta(days=300)
     moved = world[0].model_copy(update={"history": world[0].history.model_copy(update={"first_day": date(2024, 1, 1)})})
-    assert scoring.score([row(moved, last_day=later)], artefact)[0].forecaster == "xgboost"
+    assert scoring.score([row(moved, last_day=later)], artefact)[0].forecaster != "prophet"
 
 
 def test_comparing_says_which_is_better_on_unseen_days() -> None:
@@ -297,3 +297,15 @@ def test_training_on_real_sales(scoring: Scoring) -> None:
     for scores in scoring.score([row(one, last_day=last) for one in world[:300]], artefact):
         sane(scores)
     assert len(windows_of([row(world[0], last_day=last)])) == 1
+
+
+def test_the_second_opinion_is_a_mean_that_comes_near_what_is_sold(scoring: Scoring, model: bytes) -> None:
+    found = scoring.score(rows_of(STEADY), model)
+    again = scoring.score(rows_of(STEADY)[:1], model)[0]
+    assert again.second_opinion_units == found[0].second_opinion_units
+    said = sum(float(one.second_opinion_units or 0) for one in found)
+    usual = sum(
+        one.protection_days * float(np.mean([units or 0 for units in row.history.daily_units[-90:]]))
+        for one, row in zip(found, rows_of(STEADY), strict=True)
+    )
+    assert said == pytest.approx(usual, rel=0.1)

@@ -180,6 +180,8 @@ class Scores(Payload):
     demand_p50: Decimal
     demand_p90: Decimal
     """Demand over the protection days, in units."""
+    second_opinion_units: Decimal | None = None
+    """Mean demand over the same days by a model with another loss; None where there is none."""
     stockout_risk: Probability
     """Pi_0: probability of running out before the next chance to be helped if nothing is ordered now: mean of N > 0
     where N is the requirement with R = 1 (the next chance is tomorrow's order)."""
