@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from console.auth import api_token, sign_in_token
-from workers.commands import bench, books, deliveries, demand, feeds, orders, planning, policy, studies, tasks, what_if
+from workers.commands import (
+    bench,
+    books,
+    deliveries,
+    demand,
+    feeds,
+    money,
+    orders,
+    planning,
+    policy,
+    studies,
+    tasks,
+    what_if,
+)
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -38,6 +51,7 @@ app.command("import")(feeds.import_files)
 app.command("bench")(bench.bench)
 app.command("simulate")(studies.simulate)
 app.command("what-if")(what_if.what_if)
+app.command("money")(money.money)
 app.command("evaluate")(studies.evaluate)
 
 Feed = Annotated[str, typer.Option(help=f"Which world: {', '.join(FEEDS)}.")]

@@ -17,6 +17,7 @@ from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.deliveries import PostgresDeliveries
+from connectors.postgres.money import ComparedOutcomes, PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
@@ -72,7 +73,10 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
 
     history = PostgresDeliveries(database)
     models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval, history)
-    approvals, outcomes = ApprovalActivities(parts.approvals), OutcomeActivities(PostgresOutcomes(database))
+    approvals = ApprovalActivities(parts.approvals)
+    outcomes = OutcomeActivities(
+        ComparedOutcomes(PostgresOutcomes(database), PostgresMoney(database, threads=threads))
+    )  # fmt: skip
     monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching())
     engine_worker = Worker(
         parts.client,
