@@ -229,6 +229,16 @@ async def test_a_silent_shelf_is_found_and_a_count_of_zero_makes_its_silence_mis
     assert storeroom.verified().ok
 
 
+@pytest.mark.parametrize(("counted_days_ago", "found"), [(30, 1), (1, 0)])
+async def test_silence_begins_after_the_newest_count_that_saw_goods(
+    storeroom: Storeroom, database: Database, counted_days_ago: int, found: int
+) -> None:
+    await storeroom.stock(catalog(3))
+    load_history(storeroom.connection, [*past(80, before=16), *past(100, item="ITEM-002")], (), actor="test")
+    storeroom.take(counted(40, at=MORNING - timedelta(days=counted_days_ago)), clock())
+    assert await PostgresShelves(database).watch(LOCATION, YESTERDAY) == (0, found)
+
+
 @pytest.mark.parametrize("news", ["count", "sale"])
 async def test_a_count_above_zero_or_a_sale_ends_the_suspicion(
     storeroom: Storeroom, database: Database, news: str
