@@ -21,7 +21,7 @@ from activities.learning.simulation import View, Watch, simulate
 from activities.learning.trial import Facts, Trial
 from activities.learning.windows import Flags, Ints
 
-SHORTAGE_PRICES = (0.6, 1.0, 1.6, 2.5, 4.0, 6.0, 9.0, 14.0, 22.0, 35.0, 60.0, 110.0, 250.0)
+SHORTAGE_PRICES = (1.0, 2.5, 4.0, 6.0, 9.0, 14.0, 22.0, 35.0, 60.0, 110.0, 250.0, 700.0, 3_000.0)
 """Costs of a unit short in units of holding, for every row alike: the engine's curve."""
 SIGMAS = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, ERP_SIGMAS, 2.0, 2.5, 3.0, 4.0)
 """The static order point's curve; `ERP_SIGMAS` is the baseline itself."""

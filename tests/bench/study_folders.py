@@ -2,6 +2,7 @@
 
     python -m tests.bench.study_folders carparts PATH/carparts.csv FOLDER
     python -m tests.bench.study_folders online-retail PATH/online_retail.csv.gz FOLDER
+    python -m tests.bench.study_folders demo-world SEED FOLDER
 
 carparts: one row per part and month, NA left empty; demand only, for `evaluate`. The file says neither year nor day;
 its 51 months are counted from January 1998, as in Hyndman et al., Forecasting with Exponential Smoothing (2008).
@@ -10,6 +11,9 @@ online-retail: net sales per article and week, all customers together as one loc
 last the file has Monday to Friday (the shop is closed on Saturdays). Cancellations are taken off the day of the sale
 that they cancel. Articles with at least 26 weeks from their first sale to the start. Invented, as the file has none of
 it: lead time 2 weeks, holding 0.2 and shortage 1 per unit, lost sales. The last 13 weeks are the test.
+
+demo-world: the 500 recorded days of the demo world of that seed, 120 items at three locations, with its empty shelves,
+prices, packs and promised lead times of the first supplier; lost sales. The last 28 days are the test.
 """
 
 import csv
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.feeds.online_retail import OnlineRetail
+from connectors.feeds.world import DemoWorld
 from workflows.domain.positions import movement_of
 from workflows.domain.studies import Period
 
@@ -29,6 +34,8 @@ FIRST_MONTH = date(1998, 1, 1)
 TEST_WEEKS = 13
 LEAST_WEEKS = 26
 LOCATION = "all"
+WORLD_ITEMS, WORLD_TEST_DAYS = 120, 28
+TERMS = ("item", "location", "unit_cost", "price", "lead_time_periods", "minimum_order", "pack", "category")
 INVENTED = {"lead_time_periods": 2, "holding_per_unit_period": 0.2, "shortage_per_unit": 1}
 
 
@@ -81,6 +88,38 @@ def online_retail(source: Path, folder: Path, test_weeks: int = TEST_WEEKS) -> P
     return write_folder(folder, demand, rules)
 
 
+def demo_world(seed: int, folder: Path, items: int = WORLD_ITEMS, test_days: int = WORLD_TEST_DAYS) -> Path:
+    """The folder of the demo world's past."""
+    world = DemoWorld(seed, items=items)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "demand.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("item", "location", "date", "quantity", "in_stock"))
+        for one in world.recorded_demand():
+            writer.writerow((one.item, one.location, one.day, one.units, "true" if one.in_stock else "false"))
+    articles = {article.item: article for article in world.catalog.items}
+    with (folder / "items.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(TERMS)
+        for source in world.catalog.sourcing:
+            article = articles[source.item]
+            if source.rank == 1:
+                writer.writerow((
+                    source.item, source.location, source.unit_cost, article.price, source.lead_time_days,
+                    source.minimum_order_units, source.pack_units, article.category,
+                ))  # fmt: skip
+    start = world.first_day - timedelta(days=test_days + 1)
+    rules = {"period": "day", "unmet": "lost", "start": start.isoformat(), "rounds": test_days}
+    (folder / "rules.json").write_text(json.dumps(rules, indent=2))
+    return folder
+
+
+def main(which: str, given: str, wanted: str) -> Path:
+    """The folder that the command line asks for."""
+    if which == "demo-world":
+        return demo_world(int(given), Path(wanted))
+    return {"carparts": carparts, "online-retail": online_retail}[which](Path(given), Path(wanted))
+
+
 if __name__ == "__main__":
-    which, given, wanted = sys.argv[1:]
-    print({"carparts": carparts, "online-retail": online_retail}[which](Path(given), Path(wanted)))
+    print(main(*sys.argv[1:]))

@@ -25,14 +25,20 @@ class Benchmark(StrEnum):
     LEDGER = "ledger"
     ORACLE = "oracle"
     FORECAST = "forecast"
+    QUALITY = "quality"
 
 
-def bench(which: Benchmark, quick: Quick = False, json: AsJson = False) -> None:
-    """Measure events, assessments or ledger entries a second on a temporary database, or orders against an oracle."""
+PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""What the command does not know is for the benchmark to judge, as `--large` of forecast and `--data` of quality."""
+
+
+def bench(context: typer.Context, which: Benchmark, quick: Quick = False, json: AsJson = False) -> None:
+    """Measure pace on a temporary database, orders against an oracle, forecasts beside others; or write the page of
+    figures (quality). Further options are the benchmark's own."""
     with errors_explained():
         module = module_of(which, CHECKOUT)
     told = [flag for flag, given in (("--quick", quick), ("--json", json)) if given]
-    raise typer.Exit(finished(subprocess.Popen([sys.executable, "-m", module, *told], cwd=CHECKOUT)))  # noqa: S603
+    raise typer.Exit(finished(subprocess.Popen([sys.executable, "-m", module, *told, *context.args], cwd=CHECKOUT)))  # noqa: S603
 
 
 def module_of(which: Benchmark, checkout: Path) -> str:
