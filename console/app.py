@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console import api, api_policies, planning
 from console.auth import Gate
 from console.desk import AnswerDesk
-from console.pages import api_docs, deliveries, home, inbox, lists, models, policies, sign_in, task
+from console.pages import api_docs, deliveries, home, inbox, lists, models, money, policies, sign_in, task, what_if
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from console.problems import tell_errors
@@ -57,6 +57,10 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         deliveries.rest(ports, gate),
         models.routes(ports, gate, pages),
         policies.routes(policy_desk, gate, pages),
+        money.routes(ports, gate, pages),
+        money.rest(ports, gate),
+        what_if.routes(ports, gate, pages),
+        what_if.rest(ports, gate),
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
         api_policies.routes(policy_desk, gate),

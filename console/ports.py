@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from workflows.domain.deliveries import Deliveries
+from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
+from workflows.domain.what_if import WhatIf
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
 """The business clock of each location that has one."""
@@ -58,6 +60,10 @@ class ConsolePorts:
     """Orders in flight and their odds; None shows none."""
     planning: Planning | None = None
     """Budget and stability figures; None shows none."""
+    money: Money | None = None
+    """What decisions cost and save; None shows none."""
+    what_if: WhatIf | None = None
+    """Answers what-ifs; None answers none."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

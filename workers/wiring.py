@@ -16,12 +16,14 @@ from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.models import PostgresModels
+from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
+from connectors.postgres.studies import PostgresStudies
 from console.desk import AnswerDesk
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
@@ -29,6 +31,7 @@ from workers import temporal
 from workers.deliveries import LiveDeliveries
 from workers.relay import Relay
 from workers.settings import Settings
+from workers.what_if import LiveWhatIf
 from workflows.domain.errors import InvalidInput
 from workflows.domain.needs import ClockMode
 
@@ -147,6 +150,8 @@ def console_of(parts: Engine) -> ConsolePorts:
         policies=parts.policy_desk.policies,
         deliveries=deliveries_of(parts),
         planning=PostgresPlanning(parts.database),
+        money=PostgresMoney(parts.database, threads=parts.settings.training_threads),
+        what_if=LiveWhatIf(PostgresStudies(parts.database)),
         key=console_key(parts.settings),
         currency=parts.settings.currency,
         temporal_ui=parts.settings.temporal_ui_address,

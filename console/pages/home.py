@@ -30,6 +30,8 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "invented": await ports.invented(),
             "stability": await ports.planning.stability() if ports.planning else None,
             "definitions": DEFINITIONS,
+            "money": await ports.money.report() if ports.money else None,
+            "what_if": ports.what_if is not None,
             "clocks": sorted((await ports.clocks()).items()),
         }
         return pages.show(request, "home.html", session, context)

@@ -13,8 +13,10 @@ from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
 from workflows.domain.approvals import TaskState
 from workflows.domain.deliveries import Deliveries
+from workflows.domain.money import Money
 from workflows.domain.planning import Planning
 from workflows.domain.policy_trials import Recorded
+from workflows.domain.what_if import WhatIf
 
 KEY = b"a key of thirty-two bytes or more"
 
@@ -24,7 +26,7 @@ class ConsoleOverFakes:
 
     def __init__(
         self, shop: MemoryShop | None = None, *, passive: bool = False, planning: Planning | None = None,
-        deliveries: Deliveries | None = None,
+        deliveries: Deliveries | None = None, money: Money | None = None, what_if: WhatIf | None = None,
     ) -> None:  # fmt: skip
         self.shop = shop or stocked_shop()
         self.approvals = MemoryApprovals(self.shop)
@@ -36,7 +38,7 @@ class ConsoleOverFakes:
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
                 policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
-                drift=self.monitoring.view, deliveries=deliveries,
+                drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if,
             )
         )  # fmt: skip
 
