@@ -10,7 +10,6 @@ from typing import Protocol
 
 from workflows.domain.attention import Attention
 from workflows.domain.identity import Payload
-from workflows.domain.quantities import CENT
 
 CORE_HOUR = Decimal("0.05")
 """Money for an hour of one processor core: the upper end of what large clouds ask for a shared one."""
@@ -28,7 +27,7 @@ LEAST_PLACES = 10
 Z95 = Decimal("1.96")
 WEEKS = 13
 BYTES, SECONDS = Decimal(10) ** 9, 3600
-MICRO = Decimal("0.000001")
+CENT, MICRO = Decimal("0.01"), Decimal("0.000001")
 
 DEFINITIONS = {
     "per_decision": "(compute + storage + people) / decisions, everything since the installation began",
