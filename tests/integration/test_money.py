@@ -8,6 +8,7 @@ from statistics import stdev
 
 from activities.outcomes import ROUND
 from connectors.postgres.money import ComparedOutcomes, PostgresMoney, half_year_after
+from connectors.postgres.places import places_of
 from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, received, sold
 from workflows.domain.attention import Attention
 from workflows.domain.money import CORE_HOUR, GIGABYTE_MONTH, KEPT_MONTHS
@@ -189,6 +190,18 @@ async def test_comparing_again_counts_nothing_twice(storeroom: Storeroom) -> Non
            USING (decision_id), generate_series(decided_at::date, horizon_end - 1, interval '1 day') AS day) d"""
     )
     assert once.days == covered["n"]
+
+
+async def test_a_stretch_begins_with_the_stock_that_was_there(storeroom: Storeroom) -> None:
+    """On its fourth day, say: what was counted before, and everything that moved since."""
+    await lived(storeroom)
+    await measured(storeroom)
+    begin = FIRST + timedelta(days=3)
+    async with storeroom.database.transaction() as cursor:
+        found = await places_of(cursor, [("LEEDS", "ITEM-008")], begin, date(2025, 7, 1))
+    moves = storeroom.rows("SELECT * FROM movement WHERE item = 'ITEM-008' AND occurred_at::date < %s", begin)
+    assert len(moves) > 2
+    assert found["LEEDS", "ITEM-008"].opening == sum((m["counted_units"] or 0) + m["on_hand_delta"] for m in moves)
 
 
 async def test_the_worker_compares_what_settled_and_leaves_the_newest(storeroom: Storeroom) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from activities.learning.what_if import FEW_SERIES, play, scaled
+from activities.learning.simulation import first_view
+from activities.learning.what_if import FEW_SERIES, _Worlds, play, scaled
+from tests.unit.study_world import trial
 from workflows.domain.errors import InvalidInput
 from workflows.domain.studies import MISSING, Period, Study, StudyRules, StudySeries, Terms
 from workflows.domain.what_if import Answer, Bought, Change, Lane, Question, Stretch, after
@@ -104,7 +106,7 @@ def usual() -> Stretch:
 def test_what_changes_nothing_costs_nothing_and_the_answer_repeats(usual: Stretch) -> None:
     same = ask(usual, order_cost="1")
     assert same.now == same.changed
-    assert (same.difference, same.low, same.high) == (0, 0, 0)
+    assert {same.difference, same.low, same.high} == {Decimal(0)}
     assert same == ask(usual, order_cost="1")
     assert (same.series, same.first_day, same.last_day) == (6, "2025-05-17", "2025-05-30")
     assert same.now.total_cost == same.now.holding_cost + same.now.shortage_cost + same.now.order_cost
@@ -169,3 +171,15 @@ def test_nothing_is_no_question() -> None:
     empty = stretch(1)
     with pytest.raises(InvalidInput, match="nothing matches"):
         play(Stretch(replace(empty.study, series=()), ()), Question.of({"demand": 2}))
+
+
+def test_until_the_first_delivery_is_overdue_nobody_sees_the_slip() -> None:
+    """Two days of lead time slip to five: what was due tomorrow is still believed to be, and so is the lead time."""
+    view = first_view(trial([[1] * 9], lead=5, arrivals=[[0, 0, 0, 7, 0, 3]]))
+    engine = _Worlds(
+        Any, aims=None, believed=np.array([2]), surprise=3, stopped=np.array([False]), shared=None  # type: ignore[arg-type]
+    )  # fmt: skip
+    for round_, lead, pipeline in ((0, 2, [7, 0, 3, 0, 0, 0]), (2, 2, [7, 0, 3, 0, 0, 0]), (3, 5, [0, 0, 0, 7, 0, 3])):
+        seen = engine._as_believed(replace(view, round=round_))
+        assert seen.economics.lead.tolist() == [lead]
+        assert seen.pipeline.tolist() == [pipeline]
