@@ -69,8 +69,11 @@ def at_levels(quantiles: Floats) -> Floats:
 
 
 def threads() -> int:
-    """Threads for XGBoost: those of the machine, few enough that they do not wait for each other."""
-    return max(1, min(MOST_THREADS, os.cpu_count() or 1))
+    """Threads for XGBoost: those of the machine, few enough that they do not wait for each other; what OMP_NUM_THREADS
+    says where it is set. On a machine that others keep busy 1 is faster than all, and the model is the same."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    wanted = int(told) if told.isdecimal() and int(told) > 0 else os.cpu_count() or 1
+    return min(MOST_THREADS, wanted)
 
 
 def _reported(watch: Watch | None) -> Report:

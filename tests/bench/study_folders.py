@@ -27,6 +27,7 @@ from typing import Any
 
 from connectors.feeds.online_retail import OnlineRetail
 from connectors.feeds.world import DemoWorld
+from connectors.feeds.world_demand import HISTORY_DAYS
 from workflows.domain.positions import movement_of
 from workflows.domain.studies import Period
 
@@ -88,15 +89,24 @@ def online_retail(source: Path, folder: Path, test_weeks: int = TEST_WEEKS) -> P
     return write_folder(folder, demand, rules)
 
 
-def demo_world(seed: int, folder: Path, items: int = WORLD_ITEMS, test_days: int = WORLD_TEST_DAYS) -> Path:
-    """The folder of the demo world's past."""
+def demo_world(
+    seed: int, folder: Path, items: int = WORLD_ITEMS, test_days: int = WORLD_TEST_DAYS, past_days: int = HISTORY_DAYS
+) -> Path:
+    """The folder of the demo world's past, or of its newest days."""
     world = DemoWorld(seed, items=items)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "demand.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("item", "location", "date", "quantity", "in_stock"))
+        told, last = set(), world.first_day - timedelta(days=1)
         for one in world.recorded_demand():
+            if one.day < world.first_day - timedelta(days=past_days):
+                continue
             writer.writerow((one.item, one.location, one.day, one.units, "true" if one.in_stock else "false"))
+            told.add((one.item, one.location, one.day == last))
+        # Days without a row sold nothing, and so the last one may have none: the study would end before it.
+        ended = sorted({(item, place) for item, place, _ in told if (item, place, True) not in told})
+        writer.writerows((item, place, last, 0, "true") for item, place in ended)
     articles = {article.item: article for article in world.catalog.items}
     with (folder / "items.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -74,13 +74,32 @@ def _forecast(said: dict[str, Any]) -> None:
     assert said["times_as_fast"]["prophet"] > 0
 
 
+def _quality(said: dict[str, Any]) -> None:
+    assert said["carparts"].keys() == said["online_retail"].keys() == {"not_measured"}
+    world = said["demo_world"]
+    assert world["policies"].keys() >= {"engine", "static_reorder_point", "moving_average", "prophet", "clairvoyant"}
+    as_it_is = world["exchange"]["whole"]["curve"][0]
+    assert as_it_is["fill_rate"] == pytest.approx(world["policies"]["engine"]["fill_rate"])
+    assert as_it_is["mean_stock"] == pytest.approx(world["policies"]["engine"]["mean_stock"])
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESSMENT: _assessment,
     Benchmark.LEDGER: _ledger,
     Benchmark.ORACLE: _oracle,
     Benchmark.FORECAST: _forecast,
+    Benchmark.QUALITY: _quality,
 }
+
+
+def test_an_option_that_the_benchmark_does_not_know_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "workers.cli", "bench", "oracle", "--quick", "--larger"],
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--larger" in done.stderr
 
 
 def test_an_installation_without_the_tests_says_where_the_benchmarks_are(tmp_path: Path) -> None:

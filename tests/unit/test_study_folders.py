@@ -11,6 +11,7 @@ import pytest
 
 from activities.learning.trial import economics_of, facts_of, observed, trial_of
 from connectors.studies.folder import read_study
+from tests.bench.study_folders import demo_world
 from tests.unit.study_world import study_folder, write_csv
 from workflows.domain.errors import InvalidInput
 from workflows.domain.studies import MISSING, Period, Study, Terms, Unmet, settled
@@ -245,3 +246,15 @@ def test_an_item_that_is_not_yet_listed_at_the_start_shows_nothing_of_its_future
     assert trial.demand[1].tolist() == [MISSING, MISSING, 9]
     assert trial.on_hand[1] == 0
     assert trial.economics.unmet is Unmet.BACKLOG
+
+
+def test_the_demo_world_becomes_a_daily_folder_of_its_past(tmp_path: Path) -> None:
+    study = read_study(demo_world(7, tmp_path / "world", items=1, test_days=10))
+    rules, known, rounds = study.schedule()
+
+    assert (study.period, len(study.series), rounds, rules.unmet) == (Period.DAY, 3, 10, Unmet.LOST)
+    assert known + rounds == study.periods, "the test ends with the past, even where nothing was sold on its last day"
+    assert any(one.censored for one in study.series), "empty shelves are told"
+    trial_of(study)  # every series has the terms that a simulation needs
+    again = demo_world(7, tmp_path / "again", items=1, test_days=10)
+    assert (again / "demand.csv").read_bytes() == (tmp_path / "world" / "demand.csv").read_bytes()
