@@ -12,7 +12,15 @@ import numpy as np
 from activities.learning import risk
 from activities.learning.forecasting import forecast
 from activities.learning.model_file import Model
-from activities.learning.ordering import TEN_THOUSAND, EconomicsOfRows, TermsOfRows, order_quantities, targets
+from activities.learning.ordering import (
+    TEN_THOUSAND,
+    EconomicsOfRows,
+    TermsOfRows,
+    order_quantities,
+    short_if_waiting,
+    targets,
+    worth_waiting,
+)
 from activities.learning.scenarios import demand_scenarios
 from activities.learning.simulation import View
 from activities.learning.study_panel import last_day, panel_of, tables_of
@@ -27,48 +35,45 @@ ROWS_AT_ONCE, CELLS_AT_ONCE = 512, 4_000_000
 """Rows and scenario cells of one pass: they bound memory, for many rows and for long lead times."""
 RETRAIN_EVERY = {"day": 28, "week": 13, "month": 6}
 """Rounds after which a long trial trains anew, as production would have long before."""
-USUAL_FACTOR = int(risk.LOST_SALES_FACTOR * 100)
-NEWSVENDOR_FACTOR = 100
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What was chosen on the validation stretch: per segment the factor c of tau = 1 - c h/(p + h), in hundredths."""
+    """What was chosen on the validation stretch: per segment, in hundredths, the scale of the factor c of
+    tau = 1 - c h/(p + h); 100 is the documented factor itself (`risk.LOST_SALES_FACTORS`)."""
 
-    usual: int
+    scale: int
     by_segment: dict[str, int]
     shortage_per_holding: float | None = None
     """With a target fill rate: what a unit short is taken to cost, in units of holding; None: the study's own costs."""
     aims: Ints | None = None
     """Per row tau in ten-thousandths where a policy sets it, 0 where the costs do; None: the costs do everywhere."""
 
-    def factors(self, segments: tuple[str, ...]) -> Ints:
+    def scales(self, segments: tuple[str, ...]) -> Ints:
         """One per row."""
-        return np.array([self.by_segment.get(name, self.usual) for name in segments], dtype=np.int64)
+        return np.array([self.by_segment.get(name, self.scale) for name in segments], dtype=np.int64)
 
 
 def usual_parameters(economics: Economics) -> Parameters:
     """Where there is no stretch to choose on: the constants of the order rule."""
-    factor = NEWSVENDOR_FACTOR if economics.unmet is Unmet.BACKLOG else USUAL_FACTOR
     share = economics.target_fill_rate
-    return Parameters(factor, {}, None if share is None else USUAL_FACTOR / 100 / (1 - share))
+    return Parameters(risk.USUAL_SCALE, {}, None if share is None else float(risk.LOST_SALES_FACTORS[-1]) / (1 - share))
 
 
 def cycle_periods(economics: Economics, mean: Floats, ahead: int) -> Ints:
-    """R: periods that one order should last: as long as its minimum, its pack or its economic quantity lasts.
+    """R: periods that one order should last: as long as its economic quantity lasts, to the nearest whole period.
 
-    EOQ = sqrt(2 K lambda / h) (Harris 1913). One where single units cost nothing to order. Where the terms say how long
-    (production's review periods), that.
+    EOQ = sqrt(2 K lambda / h) (Harris 1913). One where an order costs nothing: then a large pack or minimum is no wish
+    to cover more, and is weighed when a quantity is chosen. Where the terms say how long (production's review periods),
+    that.
     """
     if economics.cover is not None:
         return np.clip(economics.cover, 1, np.maximum(1, ahead - economics.lead))
     rate = np.maximum(mean, 1e-9)
     with np.errstate(divide="ignore", invalid="ignore"):
         economic = np.sqrt(2 * economics.order_cost * rate / np.maximum(economics.holding, 1e-12))
-    smallest = -(-economics.minimum // economics.pack) * economics.pack
-    units = np.maximum(np.where(economics.order_cost > 0, economic, 0.0), np.where(smallest > 1, smallest, 0))
     most = np.maximum(1, ahead - economics.lead)
-    return np.clip(np.floor(units / rate), 1, most).astype(np.int64)
+    return np.clip(np.rint(np.where(economics.order_cost > 0, economic, 0.0) / rate), 1, most).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -162,25 +167,30 @@ def _longest_cycle(view: View) -> Ints:
 
 
 def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
-    """Lattice units to order: nothing while waiting is safe enough, else the cheapest admissible quantity near tau.
+    """Lattice units to order: the cheapest admissible quantity near tau, unless it is better ordered a period later.
 
-    The two steps of `domain.deciding.decide`: the risk of waiting against 1 - tau, then rules 5 to 7.
+    The two steps of `domain.deciding.decide`: rules 5 to 7, then what waiting loses against what it saves.
     """
     holding = np.rint(economics.holding * seen.cycle * MICRO).astype(np.int64)
+    holding_once = np.rint(economics.holding * MICRO).astype(np.int64)
     shortage = np.rint(economics.shortage * MICRO).astype(np.int64)
     if parameters.shortage_per_holding is not None:
         shortage = np.rint(economics.holding * parameters.shortage_per_holding * MICRO).astype(np.int64)
     backlog = economics.unmet is Unmet.BACKLOG
-    tau = targets(shortage, holding, backlog=backlog, factor_hundredths=parameters.factors(seen.segment))
+    protected = economics.lead + seen.cycle
+    tau = targets(shortage, holding, protected, backlog=backlog, scale=parameters.scales(seen.segment))
     if parameters.aims is not None:
         tau = np.where(parameters.aims > 0, parameters.aims, tau)
-    # A recorded risk has four decimals, half to even (`domain.scores.probability`), and is compared as recorded.
-    risk_of_waiting = np.rint((seen.waiting > 0).sum(axis=1) * TEN_THOUSAND / seen.waiting.shape[1])
-    safe = risk_of_waiting <= TEN_THOUSAND - tau
     terms = TermsOfRows.free(len(tau))
     terms = replace(terms, minimum=economics.minimum, pack=economics.pack)
     money = EconomicsOfRows(shortage, holding, np.rint(economics.order_cost * MICRO).astype(np.int64))
     units = order_quantities(seen.requirement, tau, terms, money)
+    safe = worth_waiting(short_if_waiting(seen.waiting), units, replace(money, holding=holding_once))
+    if parameters.aims is not None:
+        # A policy that says how sure an order should be says what risk of waiting is accepted, too. A recorded risk has
+        # four decimals, half to even (`domain.scores.probability`), and is compared as recorded.
+        risk_of_waiting = np.rint((seen.waiting > 0).sum(axis=1) * TEN_THOUSAND / seen.waiting.shape[1])
+        safe = np.where(parameters.aims > 0, risk_of_waiting <= TEN_THOUSAND - tau, safe)
     return np.where(safe, 0, units)
 
 

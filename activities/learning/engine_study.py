@@ -11,11 +11,12 @@ from activities.learning.engine_policy import EnginePolicy
 from activities.learning.forecast_scores import LEVELS
 from activities.learning.forecasting import forecast
 from activities.learning.model_file import Model
+from activities.learning.rehearsing import Report
 from activities.learning.simulation import View, Watch
 from activities.learning.study_panel import panel_of
 from activities.learning.training import train_panel
 from activities.learning.trial import Facts
-from activities.learning.tuning import Report, prepared
+from activities.learning.tuning import prepared
 from activities.learning.windows import Floats, Panel
 
 SEED = 1

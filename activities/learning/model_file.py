@@ -62,6 +62,8 @@ class Manifest(Payload):
     """What it learned from outside: holidays, prices, given numbers; their features come last."""
     correlations: dict[str, int] = Field(default_factory=dict)
     """Per segment, in hundredths: how much the surprises of two periods hang together."""
+    tau_scales: dict[str, int] = Field(default_factory=dict)
+    """Per segment, in hundredths: what the factor of tau is best multiplied by; 100 where it is not named."""
     segments: tuple[SegmentScore, ...]
     profiles: dict[str, str]
     """Segment to the member that holds its season, for the segments that Prophet won."""

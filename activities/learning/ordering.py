@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from activities.learning.risk import LOST_SALES_FACTOR, TARGET_CEILING, TARGET_FLOOR
+from activities.learning.risk import LOST_SALES_FACTORS, TARGET_CEILING, TARGET_FLOOR, USUAL_SCALE
 from activities.learning.windows import Flags, Ints
 
 AT_ONCE_BYTES = 2 << 20
 """The sample of one pass: it and its two working copies stay in the processor's cache."""
 TEN_THOUSAND = 10_000
+THOUSAND = 1_000
+_FACTORS = np.array([int(factor * 100) for factor in LOST_SALES_FACTORS], dtype=np.int64)
 SAFE = 2**62
 UNCAPPED = 2**62
 """The cap of a row that has none."""
@@ -49,17 +51,25 @@ class EconomicsOfRows:
     """K, per order."""
 
 
-def targets(shortage: Ints, holding: Ints, *, backlog: bool = False, factor_hundredths: Ints | None = None) -> Ints:
-    """[rows] tau in ten-thousandths, half to even: tau0 = 1 - 1.35 h/(p+h) for lost sales, the newsvendor's p/(p+h)
-    for back-orders (science 2.3), within the floor and the ceiling; costs in any common unit, `holding` per period.
-    `factor_hundredths` [rows] stands in for the 1.35 (or the 1 of back-orders) where a simulation found a better one.
+def targets(
+    shortage: Ints, holding: Ints, protected: Ints, *, backlog: bool = False, scale: Ints | None = None
+) -> Ints:
+    """[rows] tau in ten-thousandths, half to even: tau0 = 1 - c h/(p+h) for lost sales, the newsvendor's p/(p+h) for
+    back-orders (science 2.3), within the floor and the ceiling; costs in any common unit.
+
+    `holding` is that of one cycle and `protected` the periods of lead time and cycle, at least 1, which c depends on
+    (`risk.LOST_SALES_FACTORS`). `scale` [rows], in hundredths, is what c is multiplied by where a simulation found
+    something better than 100.
     """
-    usual = 100 if backlog else int(LOST_SALES_FACTOR * 100)
-    factor = np.full(len(shortage), usual, dtype=np.int64) if factor_hundredths is None else factor_hundredths
-    both = (shortage + holding).astype(object) * 100
+    factor = np.full(len(shortage), 100, dtype=np.int64)
+    if not backlog:
+        factor = _FACTORS[np.minimum(protected, len(_FACTORS)) - 1]
+    if scale is None:
+        scale = np.full(len(shortage), USUAL_SCALE, dtype=np.int64)
+    both = (shortage + holding).astype(object) * TEN_THOUSAND
     both[both == 0] = 1
     # 1 - x rounds half to even as x does, because ten thousand is even.
-    share = holding.astype(object) * factor.astype(object) * TEN_THOUSAND
+    share = holding.astype(object) * (factor * scale).astype(object) * TEN_THOUSAND
     whole = share // both
     rest = share - whole * both
     up = (2 * rest > both) | ((2 * rest == both) & (whole % 2 == 1))
@@ -83,6 +93,24 @@ def order_quantities(requirement: Ints, tau: Ints, terms: TermsOfRows, economics
         part = slice(begin, min(begin + step, rows))
         result[part] = _chunk(requirement[part], tau[part], _part(terms, part), _cut(economics, part))
     return result
+
+
+def short_if_waiting(missing: Ints) -> Ints:
+    """[rows] E[(N)+] in thousandths of a unit, half to even, of samples [rows, scenarios] of the requirement with one
+    period of review: what waiting for the next chance to order is expected to lose, as it is recorded."""
+    short: Ints = np.rint(np.maximum(missing, 0).sum(axis=1) * THOUSAND / missing.shape[1]).astype(np.int64)
+    return short
+
+
+def worth_waiting(short: Ints, units: Ints, economics: EconomicsOfRows) -> Flags:
+    """[rows]: whether `units` are better ordered one period later; `domain.quantities.worth_waiting` of many rows.
+
+    `short` is in thousandths of a unit, and the holding cost that of one period.
+    """
+    shortage, holding = economics.shortage.astype(object), economics.holding.astype(object)
+    saved = (shortage + holding) * short
+    waits: Flags = ((saved < holding * units * THOUSAND) | (short == 0)).astype(np.bool_)
+    return waits
 
 
 def needed_units(requirement: Ints, tau: Ints) -> Ints:

@@ -95,7 +95,13 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     until_tomorrow = risk.cumulated(to_come, lead + 1)
     explained = _explained(model, windows, said, protection) if explain else [()] * len(rows)
 
-    targets = [risk.target(row.shortage_per_unit, row.holding_per_unit_day, row.review_days) for row in rows]
+    targets = [
+        risk.target(
+            row.shortage_per_unit, row.holding_per_unit_day, row.review_days, lead_days=law.quantile(500),
+            scale=model.manifest.tau_scales.get(segment, risk.USUAL_SCALE),
+        )
+        for row, law, segment in zip(rows, laws, said.segment, strict=True)
+    ]  # fmt: skip
     waits = waiting_risk(to_come, arrivals, projected.waiting, lead, horizon, [1 - tau for tau in targets])
     opinions = mean_demand(model, windows, protection)
     results = []
@@ -116,7 +122,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 expected_lost_units=units(risk.mean(projected.lost_before[i] + np.maximum(waiting, 0))),
                 watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
                 lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
-                cover_days=int(review[i]),
+                cover_days=int(review[i]), waiting_short_units=units(risk.mean(np.maximum(waiting, 0))),
                 second_opinion_units=None if np.isnan(opinions[i]) else units(opinions[i]),
                 novelty=bool(said.thin[i]), drivers=explained[i],
             )

@@ -2,8 +2,8 @@
 
 Random small worlds whose law of demand is known are solved by dynamic programming over every state. `single_units`:
 nothing but demand, lead time and the two costs. `with_terms`: packs, minimum and fixed cost per order as well. Gaps are
-per cent of the least long-run cost; `usual` takes the documented constant of tau, `by_lead` 1 + 0.2 for each period of
-lead time, `calibrated` the best constant for that world. The simulator plays every possible future of each world.
+per cent of the least long-run cost; `usual` takes the documented factors of tau, `calibrated` the best factor for that
+world. The simulator plays every possible future of each world.
 """
 
 import sys
@@ -30,9 +30,7 @@ def main() -> None:
     for name, terms in (("single_units", False), ("with_terms", True)):
         gaps, agreements = _judged(name, figures["worlds"], terms=terms)
         figures[name] = {
-            "gap_percent": {
-                which: _spread([getattr(gap, which) for gap in gaps]) for which in ("usual", "by_lead", "calibrated")
-            },
+            "gap_percent": {which: _spread([getattr(gap, which) for gap in gaps]) for which in ("usual", "calibrated")},
             "gap_percent_by_lead": {str(lead): _by_lead(gaps, lead) for lead in _leads(gaps)},
             "worst_world": _described(max(gaps, key=lambda gap: gap.usual)),
             "agreement": _agreement(agreements),
@@ -69,7 +67,7 @@ def _leads(gaps: Sequence[Gap]) -> list[int]:
 
 def _by_lead(gaps: Sequence[Gap], lead: int) -> dict[str, Any]:
     own = [gap for gap in gaps if gap.world.instance.lead == lead]
-    which = ("usual", "by_lead", "calibrated")
+    which = ("usual", "calibrated")
     return {"worlds": len(own), **{name: _spread([getattr(gap, name) for gap in own])["mean"] for name in which}}
 
 

@@ -4,6 +4,7 @@ Both sides start from the same artefact and the same daily facts. Live: `Xgboost
 Simulated: `EnginePolicy`. The test assumes nothing of what they share: it fails where either goes a way of its own.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -13,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from activities.learning.engine_policy import EnginePolicy, outlook, usual_parameters
+from activities.learning.engine_policy import EnginePolicy, Parameters, outlook, usual_parameters
 from activities.learning.learner import XgboostLearner
-from activities.learning.model_file import Model, unpack
+from activities.learning.model_file import Model, pack, unpack
 from activities.learning.scoring import XgboostScoring
 from activities.learning.simulation import View, first_view
 from activities.learning.study_panel import panel_of
@@ -25,6 +26,7 @@ from tests.unit.learning_world import LAST_DAY, steady_world
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import decide
 from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
+from workflows.domain.limits import ServiceAim, ServiceMeasure
 from workflows.domain.models import TrainingSeries
 from workflows.domain.needs import Need, NeedCause
 from workflows.domain.policies import Policy
@@ -51,7 +53,8 @@ class Situation(NamedTuple):
 
 
 def at_a_tie(futures: int) -> tuple[Decimal, Decimal]:
-    """Costs whose 1 - tau is the rounded share of so many of the 128 futures: where comparisons go wrong first."""
+    """Costs whose 1 - tau is the rounded share of so many of the 128 futures if c is 1.35: where comparisons go wrong
+    first."""
     allowed = round(10_000 * futures / 128)
     return Decimal(13_500 - allowed) / 1_000, Decimal(allowed) / 1_000
 
@@ -92,7 +95,7 @@ def world() -> World:
     return World(artefact, unpack(artefact, nthread=1), series)
 
 
-def simulated(world: World, situations: list[Situation]) -> tuple[Ints, Ints]:
+def simulated(world: World, situations: list[Situation], parameters: Parameters | None) -> tuple[Ints, Ints]:
     """What the simulator's policy orders, and the days that each order shall last."""
     rows = len(situations)
     series = world.series[:rows]
@@ -118,7 +121,7 @@ def simulated(world: World, situations: list[Situation]) -> tuple[Ints, Ints]:
         ),
     )  # fmt: skip
     view: View = first_view(trial)
-    policy = EnginePolicy(world.model, usual_parameters(trial.economics), seed=1, nthread=1)
+    policy = EnginePolicy(world.model, parameters or usual_parameters(trial.economics), seed=1, nthread=1)
     return policy.order(view), outlook(world.model, panel_of(view.history, view.facts), view).cycle
 
 
@@ -137,7 +140,7 @@ def live_row(one: TrainingSeries, at: Situation, review_days: int) -> ScoringRow
     )  # fmt: skip
 
 
-def decided(one: TrainingSeries, at: Situation, review_days: int, scores: Scores) -> int:
+def decided(one: TrainingSeries, at: Situation, review_days: int, scores: Scores, policy: Policy) -> int:
     """What `decide` would order: 0 for a hold."""
     sourcing = Sourcing(
         item=one.item, location=one.location, supplier="S1", unit_cost=Decimal(1), pack_units=at.pack,
@@ -159,7 +162,7 @@ def decided(one: TrainingSeries, at: Situation, review_days: int, scores: Scores
             scores=scores, shortage_per_unit=at.shortage, holding_per_unit_day=at.holding, data_through=MORNING,
             clock=MORNING,
         ),
-        Policy(),
+        policy,
     )  # fmt: skip
     return result.units if isinstance(result, Proposal) else 0
 
@@ -176,24 +179,54 @@ def test_the_simulators_engine_orders_what_the_live_engine_decides(
     assert live == ordered
 
 
-def test_they_agree_where_the_risk_is_just_what_is_accepted(world: World) -> None:
-    """The risk of waiting is a share of 128 futures, and tau has four decimals: either side could round it its way."""
+def test_they_agree_where_the_risk_is_just_what_the_planner_accepts(world: World) -> None:
+    """The risk of waiting is a share of 128 futures, and an aim has four decimals: either side could round it its
+    way."""
     chance = np.random.default_rng(6)
     tried = [
         Situation(int(stock), (), int(lead), Decimal(4), Decimal(1), Decimal(0), 1, 0)
         for stock, lead in zip(chance.integers(0, 60, 40), chance.integers(0, 8, 40), strict=True)
     ]
-    _, _, risks = both(world, tried)
-    counts = [round(float(risk) * 128) for risk in risks]
-    ties = [
-        one._replace(shortage=at_a_tie(count)[0], holding=at_a_tie(count)[1]) if 1 <= count <= 50 else one
-        for one, count in zip(tried, counts, strict=True)
+    risks = [one.stockout_risk for one in both(world, tried)[2]]
+    ties = sorted({risk for risk in risks if 0 < risk < Decimal("0.4") and risk * 128 % 1 != 0})
+    assert len(ties) > 3
+    for accepted in ties[:6]:
+        aim = Policy(service=ServiceAim(measure=ServiceMeasure.CYCLE, target=1 - accepted))
+        aims = np.full(len(tried), 10_000 - int(accepted * 10_000))
+        live, ordered, _ = both(world, tried, aim, Parameters(100, {}, aims=aims))
+        assert live == ordered
+        assert all(units == 0 for units, risk in zip(live, risks, strict=True) if risk <= accepted)
+        assert any(units > 0 for units, risk in zip(live, risks, strict=True) if risk > accepted)
+
+
+def test_they_agree_where_waiting_loses_just_what_it_saves(world: World) -> None:
+    """(p + h) E = h q: one side's rounding would tip it. A minimum order fixes q, then costs follow from E."""
+    chance = np.random.default_rng(9)
+    tried = [
+        Situation(int(stock), (), int(lead), Decimal(30), Decimal(1), Decimal(0), 1, 60)
+        for stock, lead in zip(chance.integers(0, 30, 40), chance.integers(0, 5, 40), strict=True)
     ]
-    assert sum(one != other for one, other in zip(tried, ties, strict=True)) > 5
+    losses = [one.waiting_short_units or Decimal(0) for one in both(world, tried)[2]]
+    ties = [
+        one._replace(holding=loss, shortage=60 - loss) if 0 < loss < 15 else one
+        for one, loss in zip(tried, losses, strict=True)
+    ]
     live, ordered, found = both(world, ties)
-    assert found == risks
-    assert any(Decimal(count) / 128 > risk for count, risk in zip(counts, risks, strict=True)), "one was rounded down"
+    assert [one.waiting_short_units for one in found] == losses
+    tied = [units for units, one, other in zip(live, tried, ties, strict=True) if one != other]
+    assert len(tied) > 10
     assert live == ordered
+    assert 3 < tied.count(60) < len(tied), "the loss is rounded to three decimals, so a tie falls either way"
+
+
+def test_they_agree_on_what_a_training_found_to_be_the_better_factor(world: World) -> None:
+    scales = {name: 90 + 7 * number for number, name in enumerate(sorted(world.model.segment_names))}
+    taught = replace(world.model, manifest=world.model.manifest.model_copy(update={"tau_scales": scales}))
+    other = World(pack(taught), taught, world.series)
+    plain = Situation(6, (), 3, Decimal("0.9"), Decimal("0.2"), Decimal(0), 1, 0)
+    live, ordered, _ = both(other, [plain] * 40, parameters=Parameters(100, scales))
+    assert live == ordered
+    assert live != both(world, [plain] * 40)[0]
 
 
 def test_a_fair_share_of_what_is_compared_is_ordered(world: World) -> None:
@@ -204,16 +237,19 @@ def test_a_fair_share_of_what_is_compared_is_ordered(world: World) -> None:
     assert len(set(live)) > 5
 
 
-def both(world: World, situations: list[Situation]) -> tuple[list[int], list[int], list[Decimal]]:
-    """What the live engine decides, what the simulator's orders, and the risks of waiting, row by row.
+def both(
+    world: World, situations: list[Situation], policy: Policy | None = None, parameters: Parameters | None = None
+) -> tuple[list[int], list[int], list[Scores]]:
+    """What the live engine decides, what the simulator's orders, and the live scores, row by row.
 
     A cycle beyond what the live engine projects (40 days) is left out: such a trial is not of the same inputs.
     """
-    ordered, cycle = simulated(world, situations)
+    ordered, cycle = simulated(world, situations, parameters)
     chosen = [index for index in range(len(situations)) if cycle[index] <= 40]
     rows = [live_row(world.series[i], situations[i], int(cycle[i])) for i in chosen]
     scores = XgboostScoring().score(rows, world.artefact)
     live = [
-        decided(world.series[i], situations[i], int(cycle[i]), found) for i, found in zip(chosen, scores, strict=True)
+        decided(world.series[i], situations[i], int(cycle[i]), found, policy or Policy())
+        for i, found in zip(chosen, scores, strict=True)
     ]
-    return live, ordered[chosen].tolist(), [found.stockout_risk for found in scores]
+    return live, ordered[chosen].tolist(), scores

@@ -11,9 +11,10 @@ from activities.learning.demand import QUANTILES
 from activities.learning.engine_policy import Parameters, cycle_periods
 from activities.learning.engine_study import at_levels, engine_forecast, engine_policy
 from activities.learning.order_points import static_level
+from activities.learning.rehearsing import BLOCK
+from activities.learning.rehearsing import better as best_of
 from activities.learning.simulation import View, simulate
 from activities.learning.trial import Trial
-from activities.learning.tuning import BLOCK, _better, _shrunk
 from activities.learning.windows import Floats
 from tests.unit.study_world import trial
 from workflows.domain.studies import Period
@@ -110,21 +111,22 @@ def test_the_published_levels_lie_between_the_engines_own() -> None:
     np.testing.assert_allclose(found[0], np.arange(1, 10) / 10, atol=1e-12)
 
 
-def test_an_order_lasts_as_long_as_its_cost_or_its_pack_lasts() -> None:
+def test_an_order_lasts_as_long_as_its_cost_says_and_a_pack_is_no_wish_for_more() -> None:
     economics = trial([[0]] * 3, order_cost=9.0, holding=0.5).economics
     rates = np.array([4.0, 1.0, 0.25])
     assert cycle_periods(economics, rates, 50).tolist() == [3, 6, 12]  # sqrt(2 K / (h rate)) periods
     assert cycle_periods(trial([[0]] * 3).economics, rates, 50).tolist() == [1, 1, 1]
-    assert cycle_periods(trial([[0]] * 3, pack=12).economics, rates, 50).tolist() == [3, 12, 48]
+    assert cycle_periods(trial([[0]] * 3, pack=12).economics, rates, 50).tolist() == [1, 1, 1]
+    dearer = trial([[0]] * 3, order_cost=12.0, holding=0.5).economics
+    assert cycle_periods(dearer, rates, 50).tolist() == [3, 7, 14], "3.46, 6.93 and 13.86 to the nearest"
 
 
 def test_a_choice_must_beat_its_own_noise_and_goes_half_the_way() -> None:
     chance = np.random.default_rng(3)
     noise = chance.normal(0, 1, (1, 60, 12)).repeat(2, axis=0)
     better = noise + np.array([0.0, -0.5])[:, None, None] + chance.normal(0, 0.1, (2, 60, 12))
-    assert _better(better, 0) == 1
+    assert best_of(better, 0) == 1
     lucky = np.zeros((2, 60, 12))
     lucky[1, 7, 3] = -50  # one series, one week
-    assert _better(lucky, 0) == 0
-    assert _shrunk(175, 135) == 155
-    assert Parameters(135, {"thin": 120}).factors(("thin", "smooth")).tolist() == [120, 135]
+    assert best_of(lucky, 0) == 0
+    assert Parameters(100, {"thin": 120}).scales(("thin", "smooth")).tolist() == [120, 100]

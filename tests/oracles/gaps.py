@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from activities.learning.risk import USUAL_SCALE
 from tests.oracles.playing import play
 from tests.oracles.programming import Instance, average_cost, finite, optimum
 from tests.oracles.worlds import Decisions, World, random_world
 
-USUAL_FACTOR = 135
-FACTORS = (20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 135, 140, 150, 160, 180, 200, 250, 300, 400)
-"""Hundredths tried for c of tau = 1 - c h/(p + h) where it is calibrated."""
+SCALES = (15, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 135, 150, 175, 200, 250, 300, 400)
+"""Hundredths tried of the factor c of tau = 1 - c h/(p + h) where it is calibrated."""
 PATHS, MOST_PERIODS = 4_096, 6
 """At most this many futures of at most this many periods are played."""
 
@@ -21,19 +21,17 @@ class Gap:
 
     world: World
     usual: float
-    """With the documented constant 1.35."""
-    by_lead: float
-    """With 1 + 0.2 for each period of lead time: the newsvendor's own ratio where an order helps at once."""
+    """With the documented factors."""
     calibrated: float
-    """With the best of `FACTORS`."""
+    """With the best of `SCALES`."""
 
 
 def gap_of(world: World) -> Gap:
     """Solves the world and evaluates the engine's rule in it, both exactly."""
     least = optimum(world.instance).cost
     decisions = Decisions.of(world)
-    costs = {factor: average_cost(world.instance, decisions.orders(factor)) / least - 1 for factor in FACTORS}
-    return Gap(world, costs[USUAL_FACTOR], costs[100 + 20 * world.instance.lead], min(costs.values()))
+    costs = {scale: average_cost(world.instance, decisions.orders(scale)) / least - 1 for scale in SCALES}
+    return Gap(world, costs[USUAL_SCALE], min(costs.values()))
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def agreement_of(world: World, chance: np.random.Generator) -> Agreement:
     instance = _roomy(world.instance)
     support = int((instance.law.mass > 0).sum())
     periods = max(2, min(MOST_PERIODS, int(np.log(PATHS) / np.log(support))))
-    rule = Decisions.of(World(world.demands, instance)).orders(USUAL_FACTOR)
+    rule = Decisions.of(World(world.demands, instance)).orders()
     start = [int(one) for one in chance.integers(0, instance.law.most + 1, 1 + instance.lead)]
     best_value, best_orders = finite(instance, periods)
     rule_value, _ = finite(instance, periods, [rule] * periods)

@@ -7,6 +7,7 @@ import numpy as np
 from activities.learning import risk
 from activities.learning.engine_policy import Outlook, Parameters, cycle_periods
 from activities.learning.engine_policy import orders as engine_orders
+from activities.learning.risk import USUAL_SCALE
 from activities.learning.windows import Ints
 from tests.oracles.laws import equally_likely
 from tests.oracles.playing import economics_of
@@ -78,10 +79,10 @@ class Decisions:
         )  # fmt: skip
         return cls(world, Outlook(("",) * rows, projected.requirement, projected.waiting, cycle))
 
-    def orders(self, factor_hundredths: int) -> Ints:
-        """[*states]: the orders with tau = 1 - factor h/(p + h), by the engine's own decision step."""
+    def orders(self, scale: int = USUAL_SCALE) -> Ints:
+        """[*states]: the orders with so many hundredths of the documented factor, by the engine's own decision step."""
         instance = self.world.instance
         found = engine_orders(
-            self.seen, economics_of(instance, len(self.seen.cycle)), Parameters(factor_hundredths, {})
+            self.seen, economics_of(instance, len(self.seen.cycle)), Parameters(scale, {})
         )  # fmt: skip
         return found.reshape(instance.shape)

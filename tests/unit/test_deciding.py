@@ -124,6 +124,23 @@ def test_each_hold_has_its_reason_and_sentence(changes: dict[str, Any], reason: 
     assert found.waterfall
 
 
+@pytest.mark.parametrize(("short", "orders"), [("0.415", False), ("0.416", True), ("0", False), (None, True)])
+def test_it_waits_while_that_loses_less_than_a_day_of_keeping_the_order_costs(short: str | None, orders: bool) -> None:
+    """42 units at 0.01 a day are 0.42; a unit missed costs 1.00 and spares its own 0.01. Without it, 30 % is above 5 %."""
+    found = decide(inputs(waiting_short_units=short), POLICY)
+    assert isinstance(found, Proposal if orders else Hold)
+    if isinstance(found, Hold) and short != "0":
+        assert found.reason is HoldReason.COVERED
+        assert "is 30 %, at most 30.1 % is accepted" in found.sentence, "0.3 x 0.42 / (1.01 x 0.415)"
+
+
+def test_what_a_policy_aims_at_is_the_risk_that_it_accepts() -> None:
+    aim = {"service": {"measure": "cycle", "target": "0.6"}}
+    lax = Policy.model_validate({**dict(POLICY), "overrides": ({"category": "uncategorised", **aim},)})
+    assert isinstance(decide(inputs(stockout_risk="0.39", waiting_short_units="9"), lax), Hold)
+    assert isinstance(decide(inputs(stockout_risk="0.41", waiting_short_units="0.1"), lax), Proposal)
+
+
 @pytest.mark.parametrize(
     ("options", "supplier"),
     [((option("z", blocked=True), option("b", blocked=True, rank=2)), "z"), ((), "none")],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from activities.learning import ordering, risk
 from activities.learning.windows import Ints
-from workflows.domain.quantities import Economics, SupplyTerms, choose_quantity, micro
+from workflows.domain.quantities import Economics, SupplyTerms, choose_quantity, expected_cost, micro, worth_waiting
 
 Row = tuple[list[int], int, SupplyTerms, Economics]
 UNITS = st.one_of(st.integers(-60, 120), st.integers(-(10**9), 10**9))
@@ -77,17 +77,66 @@ def test_where_a_row_stands_in_which_chunk_changes_nothing(rows: list[Row]) -> N
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.decimals("0", "900", places=4), st.decimals("0", "90", places=6), st.integers(1, 40))
-def test_targets_of_rows_are_the_target_of_each(shortage: Decimal, holding: Decimal, review_days: int) -> None:
-    expected = risk.target(shortage, holding, review_days)
-    found = ordering.targets(np.array([micro(shortage)]), np.array([micro(holding * review_days)]))
+@given(
+    st.decimals("0", "900", places=4),
+    st.decimals("0", "90", places=6),
+    st.integers(1, 40),
+    st.integers(0, 4),
+    st.integers(75, 135),
+)
+def test_targets_of_rows_are_the_target_of_each(
+    shortage: Decimal, holding: Decimal, review_days: int, lead_days: int, scale: int
+) -> None:  # fmt: skip
+    expected = risk.target(shortage, holding, review_days, lead_days=lead_days, scale=scale)
+    found = ordering.targets(
+        np.array([micro(shortage)]), np.array([micro(holding * review_days)]), np.array([lead_days + review_days]),
+        scale=np.array([scale]),
+    )  # fmt: skip
     assert Decimal(int(found[0])) / 10_000 == expected
 
 
 def test_targets_of_the_documented_table() -> None:
     shortage, holding = np.array([4, 9, 19, 0, 1]), np.array([1, 1, 1, 0, 0])
-    assert ordering.targets(shortage, holding).tolist() == [7300, 8650, 9325, 5000, 9950]
-    assert ordering.targets(shortage, holding, backlog=True).tolist() == [8000, 9000, 9500, 5000, 9950]
+    later, at_once = np.full(5, 3), np.ones(5, dtype=np.int64)
+    assert ordering.targets(shortage, holding, later).tolist() == [7300, 8650, 9325, 5000, 9950]
+    assert ordering.targets(shortage, holding, later, backlog=True).tolist() == [8000, 9000, 9500, 5000, 9950]
+    assert ordering.targets(shortage, holding, at_once).tolist() == [8000, 9000, 9500, 5000, 9950]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.integers(-20, 30), min_size=128, max_size=128),
+    st.integers(0, 200),
+    st.decimals("0", "90", places=4),
+    st.decimals("0", "9", places=6),
+)
+def test_waiting_is_worth_it_for_rows_as_for_each(
+    missing: list[int], units: int, shortage: Decimal, holding: Decimal
+) -> None:  # fmt: skip
+    short = ordering.short_if_waiting(np.array([missing]))
+    prices = ordering.EconomicsOfRows(*(np.array([micro(one)]) for one in (shortage, holding, Decimal(0))))
+    expected = worth_waiting(Decimal(int(short[0])) / 1000, units, shortage, holding)
+    assert ordering.worth_waiting(short, np.array([units]), prices).tolist() == [expected]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(-20, 30), min_size=8, max_size=8),
+    st.integers(0, 30),
+    st.decimals("0.1", "90", places=1),
+    st.decimals("0.1", "9", places=1),
+)
+def test_waiting_is_worth_it_when_one_period_without_the_units_costs_less_than_one_with_them(
+    missing: list[int], extra: int, shortage: Decimal, holding: Decimal
+) -> None:  # fmt: skip
+    """Eight futures: all sums are exact in thousandths. Units that no future can want more of, as after rule 5."""
+    units = max(0, *missing) + extra
+    with_them, without = (expected_cost(sorted(missing), q, shortage, holding) for q in (units, 0))
+    short = Decimal(sum(max(0, n) for n in missing)) / 8
+    if short:
+        assert worth_waiting(short, units, shortage, holding) == (without < with_them)
+    else:
+        assert worth_waiting(short, units, shortage, holding)
 
 
 def test_no_rows_are_no_orders() -> None:

@@ -66,13 +66,25 @@ def test_days_are_joined_without_correlation() -> None:
     assert float(np.abs(correlations).max()) < 0.45
 
 
-def test_tau_zero_is_the_documented_constant() -> None:
-    assert [risk.target(Decimal(p), Decimal(1), 1) for p in (4, 9, 19)] == [
-        Decimal("0.7300"), Decimal("0.8650"), Decimal("0.9325")
-    ]  # fmt: skip
-    assert risk.target(Decimal(0), Decimal(0), 1) == Decimal("0.5")
-    assert risk.target(Decimal(0), Decimal(1), 1) == Decimal("0.5")
-    assert risk.target(Decimal(1000), Decimal("0.01"), 1) == Decimal("0.995")
+@pytest.mark.parametrize(
+    ("lead_days", "expected"),
+    [(0, ("0.8", "0.9", "0.95")), (1, ("0.76", "0.88", "0.94")), (2, ("0.73", "0.865", "0.9325")),
+     (9, ("0.73", "0.865", "0.9325"))],
+)  # fmt: skip
+def test_tau_zero_follows_the_documented_factors(lead_days: int, expected: tuple[str, ...]) -> None:
+    found = [risk.target(Decimal(p), Decimal(1), 1, lead_days=lead_days) for p in (4, 9, 19)]
+    assert found == [Decimal(tau) for tau in expected]
+
+
+def test_tau_zero_stays_within_its_limits() -> None:
+    assert risk.target(Decimal(0), Decimal(0), 1, lead_days=0) == Decimal("0.5")
+    assert risk.target(Decimal(0), Decimal(1), 1, lead_days=2) == Decimal("0.5")
+    assert risk.target(Decimal(1000), Decimal("0.01"), 1, lead_days=2) == Decimal("0.995")
+
+
+def test_a_longer_cover_counts_as_a_longer_lead_time_and_a_scale_multiplies_the_factor() -> None:
+    assert risk.target(Decimal(17), Decimal(1), 3, lead_days=0) == Decimal("0.7975")  # 1 - 1.35 * 3 / 20
+    assert risk.target(Decimal(9), Decimal(1), 1, lead_days=2, scale=120) == Decimal("0.838")
 
 
 def test_strata_are_the_quantiles_of_the_law() -> None:

@@ -49,6 +49,15 @@ def test_a_simulator_that_delivers_a_period_early_would_be_found_out() -> None:
     assert float(value[5]) <= played + 1e-9, "nothing is below the least cost"
 
 
+def test_with_packs_minimum_and_fixed_cost_the_rule_is_near_the_least_cost_too() -> None:
+    """Waiting is judged by what one period costs with and without the order: a risk alone would wait far too long."""
+    gaps = [gap_of(world).usual for world in worlds(SEED, 60, terms=True)]
+    assert min(gaps) > -1e-8, "nothing is below the least cost"
+    assert float(np.median(gaps)) < 0.005
+    assert float(np.mean(gaps)) < 0.04
+    assert float(np.quantile(gaps, 0.9)) < 0.1
+
+
 def test_the_rule_is_near_the_least_cost_in_random_worlds() -> None:
     gaps = [gap_of(world) for world in worlds(SEED, 24, terms=False)]
     usual, best = (np.array([getattr(gap, name) for gap in gaps]) for name in ("usual", "calibrated"))

@@ -82,6 +82,16 @@ def test_a_hold_says_until_when_it_may_wait() -> None:
     assert found.stakes.cost_with == found.stakes.cost_without
 
 
+def test_an_order_is_due_when_its_risk_is_no_longer_worth_taking() -> None:
+    """42 units cost 0.42 a day to keep; half a unit missed in 1 % of the futures, and so on: accepted are 41.6 %."""
+    found = decide(
+        inputs(stockout_risk="0.01", waiting_short_units="0.010", waiting_risk=("0.01", "0.41", "0.42")), Policy()
+    )
+    assert isinstance(found, Hold)
+    assert found.stakes is not None
+    assert found.stakes.order_by == datetime(2025, 3, 5, 6, tzinfo=UTC)
+
+
 def test_a_person_is_asked_when_the_look_saves_more_than_it_costs() -> None:
     """Avoidable cost of this proposal: a rare future of 5,000 units, 1 in 100, at 1.00 a unit: about 50."""
     rare: dict[str, Any] = {"sample": (*range(-54, 45), 5_000), "expected_lost_units": "2"}

@@ -49,7 +49,7 @@ def _proposal(
     inputs, units, sourcing = found.inputs, quantity.units, option.sourcing
     value = (units * sourcing.unit_cost).quantize(CENT)
     share = joint.share if joint else Decimal(0)
-    at_stake = stakes(inputs, found.target, found.holding, quantity, share=share)
+    at_stake = stakes(inputs, found.target, found.accepted, found.holding, quantity, share=share)
     gated = gate(
         inputs, policy, option,
         units=units, value=value, cost=quantity.expected_cost, holding=found.holding, stakes=at_stake,
@@ -76,7 +76,7 @@ def _hold(found: Draft, reason: HoldReason, sentence: str, joint: JointOrder | N
         steps = (*found.steps, *_supplier(found), *found.quantity.waterfall, stop)
     return Hold(
         reason=reason, sentence=sentence, waterfall=steps,
-        stakes=stakes(found.inputs, found.target, found.holding, nothing),
+        stakes=stakes(found.inputs, found.target, found.accepted, found.holding, nothing),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, HoldReason, SupplyOption
-from workflows.domain.gate import percent, service_target
+from workflows.domain.gate import percent, service_aim, service_target
 from workflows.domain.offers import SupplierChoice
 from workflows.domain.policies import Policy
 from workflows.domain.quantities import (
@@ -18,10 +18,11 @@ from workflows.domain.quantities import (
     choose_quantity,
     order_statistic,
     smallest_order,
+    worth_waiting,
 )
 from workflows.domain.supplying import choose, first_choice, holding_per_cover
 
-HALF = Decimal("0.5")
+HALF, SHARE = Decimal("0.5"), Decimal("0.0001")
 
 
 class Draft(NamedTuple):
@@ -30,6 +31,8 @@ class Draft(NamedTuple):
     inputs: DecisionInputs
     """As they look from the option."""
     target: Decimal
+    accepted: Decimal
+    """The risk of running out before the next chance to order up to which nothing is ordered."""
     holding: Decimal
     """Of one unit until the next order of its kind."""
     steps: tuple[WaterfallStep, ...]
@@ -63,17 +66,17 @@ def draft(inputs: DecisionInputs, policy: Policy, *, shared: bool = False) -> Dr
     terms = SupplyTerms.of(option.sourcing) if option else SupplyTerms()
     quantity = choose_quantity(scores.requirement_units, target, terms, economics)
     needed = order_statistic(scores.requirement_units, target)
+    waits, accepted = _waiting(inputs, policy, target, quantity.units)
     found = Draft(
-        inputs, target, holding, need_steps(inputs, needed, target), quantity, option,
+        inputs, target, accepted, holding, need_steps(inputs, needed, target), quantity, option,
         chosen.choice if chosen else None,
     )  # fmt: skip
-    allowed = 1 - target
     if scores.demand_p90 == 0 and needed <= 0:
         return found._replace(hold=(HoldReason.NO_DEMAND, "No demand is expected, so nothing is ordered."))
-    if needed <= 0 or scores.stockout_risk <= allowed:
+    if needed <= 0 or waits:
         sentence = (
             f"Stock suffices: the risk of running out before the next chance to order is "
-            f"{percent(scores.stockout_risk)}, at most {percent(allowed)} is accepted."
+            f"{percent(scores.stockout_risk)}, at most {percent(accepted)} is accepted."
         )
         return found._replace(hold=(HoldReason.COVERED, sentence))
     if option and quantity.units == 0:
@@ -83,6 +86,24 @@ def draft(inputs: DecisionInputs, policy: Policy, *, shared: bool = False) -> Dr
         )
         return found._replace(hold=(HoldReason.CHEAPER_TO_WAIT, sentence))
     return found
+
+
+def _waiting(inputs: DecisionInputs, policy: Policy, target: Decimal, units: int) -> tuple[bool, Decimal]:
+    """Whether `units` are better ordered at the next chance, which is tomorrow's, and the risk up to which they are.
+
+    Unless the policy says how sure an order should be, costs decide: what waiting is expected to lose against what
+    keeping the units a day longer costs. The accepted risk is then the one at which both are equal if the futures that
+    run short miss as much as they do now. (Scores from before that was recorded are judged by 1 - target, and so is
+    what is too dear to be ordered at all: there it only tells whether anything is missing.)
+    """
+    scores, shortage, holding = inputs.scores, inputs.shortage_per_unit, inputs.holding_per_unit_day
+    short = scores.waiting_short_units
+    if short is None or units == 0 or service_aim(inputs, policy) is not None:
+        return scores.stockout_risk <= 1 - target, 1 - target
+    if short == 0 or shortage + holding == 0:
+        return worth_waiting(short, units, shortage, holding), 1 - target
+    accepted = scores.stockout_risk * holding * units / ((shortage + holding) * short)
+    return worth_waiting(short, units, shortage, holding), min(Decimal(1), accepted).quantize(SHARE)
 
 
 def need_steps(inputs: DecisionInputs, needed: int, target: Decimal) -> tuple[WaterfallStep, ...]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, SupplyOption
 from workflows.domain.identity import Payload, digest
-from workflows.domain.limits import Autonomy, Limits, Place, ServiceMeasure
+from workflows.domain.limits import Autonomy, Limits, Place, ServiceAim, ServiceMeasure
 from workflows.domain.offers import Stakes
 from workflows.domain.policies import Policy, RiskTier, RuleCode, RuleFired
 from workflows.domain.quantities import expected_cost
@@ -29,9 +29,8 @@ def service_target(inputs: DecisionInputs, policy: Policy) -> Decimal:
     A fill-rate target beta is turned into the tau of the smallest sampled quantity q that serves it,
     1 - E[(N - q)+] / E[demand] >= beta (science 2.3), over the protection days.
     """
-    aim = policy.limits_for(_place(inputs)).service
-    demand = mean_demand(inputs)
-    if aim is None or (aim.measure is ServiceMeasure.FILL and demand == 0):
+    aim, demand = service_aim(inputs, policy), mean_demand(inputs)
+    if aim is None:
         return inputs.scores.target
     if aim.measure is ServiceMeasure.CYCLE:
         return aim.target
@@ -44,6 +43,14 @@ def service_target(inputs: DecisionInputs, policy: Policy) -> Decimal:
             # Rounded down, so that the order statistic at this share is the one of this rank and not of the next.
             return (Decimal(rank + 1) / len(sample)).quantize(Decimal("0.000001"), rounding=ROUND_DOWN)
     return Decimal(1) / len(sample)
+
+
+def service_aim(inputs: DecisionInputs, policy: Policy) -> ServiceAim | None:
+    """What the policy says how sure an order should be; None where it leaves that to the costs."""
+    aim = policy.limits_for(_place(inputs)).service
+    if aim is not None and aim.measure is ServiceMeasure.FILL and mean_demand(inputs) == 0:
+        return None
+    return aim
 
 
 def mean_demand(inputs: DecisionInputs) -> Decimal:

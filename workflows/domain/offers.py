@@ -29,6 +29,7 @@ class Outlook(Payload):
     stockout_risk_soon: Probability
     expected_lost_units: Decimal
     lost_before_units: Decimal = Decimal(0)
+    waiting_short_units: Decimal | None = Field(default=None, exclude_if=lambda value: value is None)
     waiting_risk: tuple[Probability, ...] = ()
     watch_level_units: int
 

@@ -17,6 +17,7 @@ from workflows.domain.catalog import Sourcing
 from workflows.domain.identity import Payload
 
 CENT = Decimal("0.0001")
+THOUSAND = 1_000
 MICRO = 1_000_000
 """Parts of a unit of money in which costs are compared."""
 Amount = Annotated[Decimal, Field(decimal_places=4)]
@@ -131,6 +132,19 @@ def expected_cost(requirement: Sequence[int], units: int, shortage: Decimal, hol
     """
     economics = Economics(shortage_per_unit=shortage, holding_per_unit=holding)
     return _money(_whole_cost(requirement, units, economics), len(requirement))
+
+
+def worth_waiting(short: Decimal, units: int, shortage: Decimal, holding: Decimal) -> bool:
+    """Whether `units` are better ordered at the next chance than now: exact, in millionths of money.
+
+    Waiting loses p `short` and keeps h (q - `short`), which an order of now would have to hold, so it is worth it while
+    (p + h) `short` < h q. `short` is E[(N)+], N being the requirement until an order of the next chance could help;
+    `holding` is that of one unit between the two chances. (One step of looking ahead: from there on both ways
+    have the same stock but for what was lost; the fixed cost falls due either way.)
+    """
+    lost = int(short * THOUSAND)
+    both = micro(shortage) + micro(holding)
+    return lost == 0 or both * lost < micro(holding) * units * THOUSAND
 
 
 def order_statistic(requirement: Sequence[int], probability: Decimal) -> int:

@@ -180,7 +180,7 @@ class Scores(Payload):
     demand_p50: Decimal
     demand_p90: Decimal
     """Demand over the protection days, in units."""
-    second_opinion_units: Decimal | None = None
+    second_opinion_units: Decimal | None = Field(default=None, exclude_if=lambda value: value is None)
     """Mean demand over the same days by a model with another loss; None where there is none."""
     stockout_risk: Probability
     """Pi_0: probability of running out before the next chance to be helped if nothing is ordered now: mean of N > 0
@@ -194,6 +194,9 @@ class Scores(Payload):
     lost_before_units: Decimal = Decimal(0)
     """Units expected to be lost before anything ordered now can arrive: no quantity saves them, a faster supplier may.
     """
+    waiting_short_units: Decimal | None = Field(default=None, exclude_if=lambda value: value is None)
+    """E[(N)+] with R = 1, to three decimals: what is expected to be lost until an order of tomorrow could help, beyond
+    what no order of now saves. None: not recorded; then waiting is judged by its risk alone."""
     waiting_risk: tuple[Probability, ...] = ()
     """Probability of running out before help comes if the next order leaves 1, 2, ... days from now; the last one is
     the first above 1 - tau, or that of the last day looked at."""

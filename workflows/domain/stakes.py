@@ -16,13 +16,15 @@ TENTH = Decimal("0.1")
 
 
 def stakes(
-    inputs: DecisionInputs, target: Decimal, holding: Decimal, quantity: Quantity, *, share: Decimal = Decimal(0)
-) -> Stakes:
+    inputs: DecisionInputs, target: Decimal, accepted: Decimal, holding: Decimal, quantity: Quantity, *,
+    share: Decimal = Decimal(0),
+) -> Stakes:  # fmt: skip
     """The figures of `quantity`, an order that bears no fixed cost of its own; `share` is what it bears of the joint
-    one. `holding` is that of one unit until the next order of its kind."""
+    one. `accepted` is the risk of waiting up to which nothing is ordered, `holding` that of one unit until the next
+    order of its kind."""
     scores, shortage = inputs.scores, inputs.shortage_per_unit
     sample, units, allowed = scores.requirement_units, quantity.units, 1 - target
-    order_by, open_end = last_safe_order_time(inputs, allowed)
+    order_by, open_end = last_safe_order_time(inputs, accepted)
     surplus = Decimal(sum(units - n for n in sample if n < units)) / len(sample)
     per_day = scores.demand_p50 / max(1, scores.protection_days)
     return Stakes(
