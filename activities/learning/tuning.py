@@ -62,9 +62,9 @@ def prepared(view: View, *, seed: int, nthread: int, report: Report) -> Tuned:
     model = train_panel(panel, horizon=horizon, seed=seed, nthread=nthread, report=report)
     model = spoken_for(model, speakers)
     document = notes | {
-        "usual_factors": [float(factor) for factor in LOST_SALES_FACTORS],
-        "factor_scale": chosen.scale / 100,
-        "factor_scale_by_segment": {name: scale / 100 for name, scale in sorted(chosen.by_segment.items())},
+        "usual_tau_factors": [float(factor) for factor in LOST_SALES_FACTORS],
+        "tau_scale": chosen.scale / 100,
+        "tau_scale_by_segment": {name: scale / 100 for name, scale in sorted(chosen.by_segment.items())},
         "shortage_per_holding": chosen.shortage_per_holding,
         "forecaster_by_segment": {score.segment: score.chosen for score in model.manifest.segments},
         "correlation_by_segment": {name: value / 100 for name, value in sorted(model.correlations.items())},
@@ -139,7 +139,7 @@ def _chosen(rehearsed: Rehearsed, usual: Parameters) -> tuple[Parameters, dict[s
         reached = (number for number, rate in enumerate(rates) if rate >= view.economics.target_fill_rate)
         return aimed[next(reached, len(aimed) - 1)], notes
     chosen, costs = chosen_scales(rehearsed, usual)
-    notes["cost_by_factor_scale"] = {str(scale / 100): round(cost, 2) for scale, cost in costs.items()}
+    notes["cost_by_tau_scale"] = {str(scale / 100): round(cost, 2) for scale, cost in costs.items()}
     return chosen, notes
 
 

@@ -107,11 +107,11 @@ def _chosen(said: Mapping[str, Any]) -> str:
         f"on {stretch['rounds']} periods from {stretch['first_day']} to {stretch['last_day']}" if stretch
         else "nowhere, the history being too short to keep a stretch back"
     )  # fmt: skip
-    segments = ", ".join(f"{name} {value}" for name, value in said["factor_by_segment"].items()) or "none of its own"
+    segments = ", ".join(f"{name} {value}" for name, value in said["tau_scale_by_segment"].items()) or "none of its own"
     speaks = ", ".join(f"{name} {who}" for name, who in said["forecaster_by_segment"].items()) or "the usual one"
     return (
-        f"The engine chose {where}: factor of tau {said['factor']} (by segment: {segments}); forecaster by segment: "
-        f"{speaks}. It learned from {said['training_rows']} rows through {said['trained_through']}."
+        f"The engine chose {where}: scale of tau's factor {said['tau_scale']} (by segment: {segments}); "
+        f"forecaster by segment: {speaks}. It learned from {said['training_rows']} rows through {said['trained_through']}."
     )
 
 

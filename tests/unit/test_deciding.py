@@ -126,7 +126,7 @@ def test_each_hold_has_its_reason_and_sentence(changes: dict[str, Any], reason: 
 
 @pytest.mark.parametrize(("short", "orders"), [("0.415", False), ("0.416", True), ("0", False), (None, True)])
 def test_it_waits_while_that_loses_less_than_a_day_of_keeping_the_order_costs(short: str | None, orders: bool) -> None:
-    """42 units at 0.01 a day are 0.42; a unit missed costs 1.00 and spares its own 0.01. Without it, 30 % is above 5 %."""
+    """42 units at 0.01 a day are 0.42; a unit missed costs 1.00 and spares its own 0.01. 30 % alone is above 5 %."""
     found = decide(inputs(waiting_short_units=short), POLICY)
     assert isinstance(found, Proposal if orders else Hold)
     if isinstance(found, Hold) and short != "0":
