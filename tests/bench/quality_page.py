@@ -111,7 +111,8 @@ def _chosen(said: Mapping[str, Any]) -> str:
     speaks = ", ".join(f"{name} {who}" for name, who in said["forecaster_by_segment"].items()) or "the usual one"
     return (
         f"The engine chose {where}: scale of tau's factor {said['tau_scale']} (by segment: {segments}); "
-        f"forecaster by segment: {speaks}. It learned from {said['training_rows']} rows through {said['trained_through']}."
+        f"forecaster by segment: {speaks}. It learned from {said['training_rows']} rows through "
+        f"{said['trained_through']}."
     )
 
 

@@ -44,8 +44,8 @@ def simulated(*, cost: float, saved: float | None) -> dict[str, Any]:
         "study": {"series": 9, "rounds": 4, "period": "week", "start": "2024-01-01"},
         "policies": {name: {"total_cost": value, **kpis} for name, value in costs.items()},
         "engine_parameters": {
-            "validation": None, "tau_scale": 1.0, "tau_scale_by_segment": {}, "forecaster_by_segment": {"thin": "blend"},
-            "training_rows": 12, "trained_through": "2024-01-07",
+            "validation": None, "tau_scale": 1.0, "tau_scale_by_segment": {},
+            "forecaster_by_segment": {"thin": "blend"}, "training_rows": 12, "trained_through": "2024-01-07",
         },
         "by_demand_class": {"smooth": {"series": 9, "total_cost": costs}},
         "savings": {"engine": {"static_reorder_point": {"share": share, "low": share - 0.05, "high": share + 0.05}}},
