@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
-from activities.learning.windows import UNITS_CAP, Floats, Ints
+from activities.learning.windows import Floats, Ints
 
 QUANTILES: tuple[float, ...] = (0.05, 0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)
 MEDIAN = QUANTILES.index(0.5)
 MILLI = 1_000
 """Thousandths of a unit: the lattice on which every forecast lives."""
+LARGEST = 5e10
+"""Units a period that are never exceeded: the whole-number arithmetic of scenarios stays inside 64 bits."""
 ROUNDS = 80
 ETA = 0.08
 DEPTH = 5
@@ -95,4 +97,4 @@ def contributions(median: xgb.Booster, vectors: Matrix) -> Floats:
 
 def to_milli(units: Floats) -> Ints:
     """Units as whole thousandths, half to even; what is no number is zero, what is absurd is capped."""
-    return np.rint(np.clip(np.nan_to_num(units, nan=0.0), 0.0, 10.0 * UNITS_CAP) * MILLI).astype(np.int64)
+    return np.rint(np.clip(np.nan_to_num(units, nan=0.0), 0.0, LARGEST) * MILLI).astype(np.int64)

@@ -99,7 +99,9 @@ def outlook(model: Model, panel: Panel, view: View, *, copies: int = 1) -> Outlo
     waiting = np.empty_like(requirement)
     cycle = np.ones(len(view), dtype=np.int64)
     segment = [""] * count
-    reach = np.minimum((lead + _longest_cycle(view)).reshape(copies, count).max(axis=0), risk.PERIODS)
+    # However long the lead time: a projection that ends before the order arrives would never ask for one.
+    reach = np.maximum(np.minimum(lead + _longest_cycle(view), risk.PERIODS), lead + 1)
+    reach = reach.reshape(copies, count).max(axis=0)
     tables = tables_of(panel.keys, last_day(view.facts, view.history.shape[1]))
     for rows in _chunks(reach):
         demand, names, mean = futures(model, panel, rows, tables[rows], reach[rows])
@@ -124,15 +126,18 @@ def futures(
 ) -> tuple[Ints, tuple[str, ...], Floats]:
     """Scenarios [rows, periods, scenarios] of these rows' demand, their segments, and their mean demand per period.
 
-    Beyond what the cadence projects, its last period repeats.
+    Beyond what the cadence projects, its last year repeats; its last weeks where it projects no year.
     """
     longest, ahead = int(periods.max()), model.cadence.ahead
     said = forecast(model, panel.windows(panel.last, rows), np.minimum(periods, ahead))
     demand = demand_scenarios(said, tables)
-    mean = demand[:, : min(longest, model.cadence.short)].mean(axis=(1, 2))
+    # Each row's own periods: what is not asked of it is zero here, and its neighbours may reach further.
+    own = np.minimum(periods, min(longest, model.cadence.short))
+    mean = risk.cumulated(demand, own).sum(axis=1) / (own * risk.SCENARIOS)
     if longest > demand.shape[1]:
-        last = np.repeat(demand[:, -1:], longest - demand.shape[1], axis=1)
-        demand = np.concatenate([demand, last], axis=1)
+        known = demand.shape[1]
+        again = model.cadence.season if known >= model.cadence.season else min(known, model.cadence.short)
+        demand = demand[:, np.concatenate([np.arange(known), known - again + np.arange(longest - known) % again])]
     return demand, said.segment, mean
 
 
@@ -171,11 +176,13 @@ def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
 
     The two steps of `domain.deciding.decide`: rules 5 to 7, then what waiting loses against what it saves.
     """
-    holding = np.rint(economics.holding * seen.cycle * MICRO).astype(np.int64)
-    holding_once = np.rint(economics.holding * MICRO).astype(np.int64)
-    shortage = np.rint(economics.shortage * MICRO).astype(np.int64)
+    # Millionths per whole unit, as production has them: a thousandth of a unit may cost less than one to hold.
+    whole = MICRO * economics.scale
+    holding = np.rint(economics.holding * seen.cycle * whole).astype(np.int64)
+    holding_once = np.rint(economics.holding * whole).astype(np.int64)
+    shortage = np.rint(economics.shortage * whole).astype(np.int64)
     if parameters.shortage_per_holding is not None:
-        shortage = np.rint(economics.holding * parameters.shortage_per_holding * MICRO).astype(np.int64)
+        shortage = np.rint(economics.holding * parameters.shortage_per_holding * whole).astype(np.int64)
     backlog = economics.unmet is Unmet.BACKLOG
     protected = economics.lead + seen.cycle
     tau = targets(shortage, holding, protected, backlog=backlog, scale=parameters.scales(seen.segment))
@@ -183,7 +190,7 @@ def orders(seen: Outlook, economics: Economics, parameters: Parameters) -> Ints:
         tau = np.where(parameters.aims > 0, parameters.aims, tau)
     terms = TermsOfRows.free(len(tau))
     terms = replace(terms, minimum=economics.minimum, pack=economics.pack)
-    money = EconomicsOfRows(shortage, holding, np.rint(economics.order_cost * MICRO).astype(np.int64))
+    money = EconomicsOfRows(shortage, holding, np.rint(economics.order_cost * whole).astype(np.int64))
     units = order_quantities(seen.requirement, tau, terms, money)
     safe = worth_waiting(short_if_waiting(seen.waiting), units, replace(money, holding=holding_once))
     if parameters.aims is not None:

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 
 from activities.learning.cadence import CADENCES, Cadence
+from activities.learning.demand import LARGEST
 from activities.learning.forecasting import segments_of
 from activities.learning.redistribution import redistributed
 from activities.learning.risk import table_of
@@ -13,8 +14,6 @@ from activities.learning.trial import Facts
 from activities.learning.windows import Floats, Groups, Ints, Panel
 from workflows.domain.studies import Study
 
-QUANTITY_CAP = 1e8
-"""Lattice units a period beyond which a number is taken for a broken feed; keeps all later sums inside 64 bits."""
 NO_CATEGORY = "all"
 CLASSED_AT_ONCE = 10_000
 
@@ -31,7 +30,7 @@ def panel_of(history: Floats, facts: Facts, sold: Floats | None = None) -> Panel
         guessed = guessed[:, max(0, history.shape[1] - cadence.panel) :]
     first = cadence.period(facts.first_day)
     kept = min(history.shape[1], cadence.panel)
-    units = np.clip(history[:, history.shape[1] - kept :], 0, QUANTITY_CAP)
+    units = np.clip(history[:, history.shape[1] - kept :], 0, LARGEST)
     first += history.shape[1] - kept
     seen = ~np.isnan(history)
     # A row is listed from the first period that says anything of it.

@@ -35,6 +35,8 @@ class Economics:
     target_fill_rate: float | None = None
     cover: Ints | None = None
     """Periods that one order should last beyond its lead time, at least 1; None: what its cost and its pack say."""
+    scale: int = 1
+    """Lattice units in a unit: how small the amounts of money above can be."""
 
     @property
     def free(self) -> Flags:
@@ -182,7 +184,7 @@ def economics_of(study: Study) -> Economics:
         order_cost=np.array([float(each.order_cost) for each in found]),
         lead=np.array([each.lead_periods for each in found], dtype=np.int64),
         minimum=lattice("minimum_order"), pack=lattice("pack"),
-        unmet=rules.unmet, target_fill_rate=rules.target_fill_rate,
+        unmet=rules.unmet, target_fill_rate=rules.target_fill_rate, scale=study.scale,
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def trial(
 
     economics = Economics(
         np.full(rows, holding), np.full(rows, shortage), np.full(rows, order_cost), ints(lead),
-        ints(minimum), ints(pack), unmet, target_fill_rate,
+        ints(minimum), ints(pack), unmet, target_fill_rate, scale=scale,
     )  # fmt: skip
     facts = Facts(
         tuple(f"i{row}" for row in range(rows)), ("L1",) * rows, {}, period, date(2024, 1, 1), scale
