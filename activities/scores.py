@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from temporalio import activity
 
 from workflows.domain.deciding import decide
-from workflows.domain.decisions import Decided, Decision, DecisionInputs, NeedFacts, Proposal
+from workflows.domain.decisions import RULE, Decided, Decision, DecisionInputs, NeedFacts, Proposal
 from workflows.domain.errors import Unavailable
 from workflows.domain.identity import digest
 from workflows.domain.joining import join
@@ -152,6 +152,7 @@ def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -
         clock=found.batch.clock,
         currency=found.currency,
         demand_definition=facts.row.demand_definition,
+        rule=RULE,
         drift_alarms=found.drift_alarms.get(scores[own].segment, ()),
     )
 

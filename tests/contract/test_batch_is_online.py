@@ -25,7 +25,7 @@ from activities.learning.windows import Ints
 from tests.unit.learning_world import LAST_DAY, steady_world
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import decide
-from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
+from workflows.domain.decisions import RULE, DecisionInputs, Proposal, SupplyOption
 from workflows.domain.limits import ServiceAim, ServiceMeasure
 from workflows.domain.models import TrainingSeries
 from workflows.domain.needs import Need, NeedCause
@@ -160,7 +160,7 @@ def decided(one: TrainingSeries, at: Situation, review_days: int, scores: Scores
                 ),
             ),
             scores=scores, shortage_per_unit=at.shortage, holding_per_unit_day=at.holding, data_through=MORNING,
-            clock=MORNING,
+            clock=MORNING, rule=RULE,
         ),
         policy,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from tests.fakes.desk import MemoryShop
 from workflows.domain.approvals import TaskState
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import decide
-from workflows.domain.decisions import Decided, Decision, DecisionInputs, SupplyOption
+from workflows.domain.decisions import RULE, Decided, Decision, DecisionInputs, SupplyOption
 from workflows.domain.identity import digest, need_id
 from workflows.domain.models import (
     Comparison,
@@ -74,7 +74,7 @@ def decided(
         ),
         scores=scores, shortage_per_unit=Decimal(price) - Decimal(unit_cost), holding_per_unit_day=Decimal("0.0023"),
         ordered_before=ordered_before, largest_receipt_units=largest_receipt,
-        data_through=CLOCK - timedelta(minutes=20), clock=CLOCK,
+        data_through=CLOCK - timedelta(minutes=20), clock=CLOCK, rule=RULE,
     )  # fmt: skip
     decision = Decision(
         decision_id=inputs.need.need_id, revision=revision, decided_at=CLOCK, result=decide(inputs, POLICY),

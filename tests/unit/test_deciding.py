@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import decide, preferred
-from workflows.domain.decisions import Decision, DecisionInputs, Hold, HoldReason, Proposal, SupplyOption
+from workflows.domain.decisions import RULE, Decision, DecisionInputs, Hold, HoldReason, Proposal, SupplyOption
 from workflows.domain.identity import canonical, digest
 from workflows.domain.needs import Need, NeedCause
 from workflows.domain.policies import Policy, RiskTier, RuleCode
@@ -52,6 +52,7 @@ def inputs(*options: SupplyOption, needed: int = 40, **changes: Any) -> Decision
         "item": Item(item="A", name="Thing", price=Decimal(3)), "position": Position(item="A", location="B"),
         "options": options or (option(),), "scores": Scores.model_validate(scores), "shortage_per_unit": "1.00",
         "holding_per_unit_day": "0.01", "largest_receipt_units": 60, "data_through": CLOCK, "clock": CLOCK,
+        "rule": RULE,
     } | changes  # fmt: skip
     return DecisionInputs.model_validate(fields)
 

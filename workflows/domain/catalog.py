@@ -1,11 +1,11 @@
 """What is bought, where it is kept and from whom: the slow facts that decisions rest on."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from workflows.domain.identity import Code, Payload
+from workflows.domain.identity import Code, Grown, Payload
 
 Money = Annotated[Decimal, Field(max_digits=16, decimal_places=4)]
 Name = Annotated[str, StringConstraints(max_length=200)]
@@ -34,8 +34,10 @@ class Location(Payload):
     """The country's part, as the `holidays` library names it: ENG, BY, CA."""
 
 
-class Supplier(Payload):
+class Supplier(Grown):
     """Whoever takes purchase orders."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({"supplier", "name", "blocked", "cost_per_order"})
 
     supplier: Code
     name: Name

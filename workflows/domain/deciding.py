@@ -7,8 +7,10 @@ supplier is chosen in `supplying`, the fixed cost of the order is shared in `joi
 
 from decimal import Decimal
 
-from workflows.domain.decisions import DecisionInputs, Hold, HoldReason, Proposal, SupplyOption
+from workflows.domain import first_rule
+from workflows.domain.decisions import FIRST_RULE, RULE, DecisionInputs, Hold, HoldReason, Proposal, SupplyOption
 from workflows.domain.drafting import HALF, Draft, draft
+from workflows.domain.errors import InvalidInput
 from workflows.domain.gate import gate, percent
 from workflows.domain.offers import JointOrder
 from workflows.domain.policies import Policy, RiskTier, RuleCode, RuleFired
@@ -27,7 +29,17 @@ __all__ = ["decide", "first_choice", "preferred"]
 
 
 def decide(inputs: DecisionInputs, policy: Policy) -> Hold | Proposal:
-    """Order what tau of the futures need, rounded to what the supplier sells, unless waiting is cheaper."""
+    """Order what tau of the futures need, rounded to what the supplier sells, unless waiting is cheaper.
+
+    Inputs are decided by the rule that they name, so a past decision comes out as it did.
+
+    Raises:
+        InvalidInput: they name a rule that this version does not know.
+    """
+    if inputs.rule == FIRST_RULE:
+        return first_rule.decide(inputs, policy)
+    if inputs.rule != RULE:
+        raise InvalidInput(f"decided by rule {inputs.rule}, and this version knows {FIRST_RULE} to {RULE}: upgrade it")
     joint = inputs.joint
     found = draft(inputs, policy, shared=joint is not None)
     if found.hold:

@@ -5,18 +5,23 @@ How it is reached is in `deciding`; here is what is recorded, and the hash that 
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from workflows.domain.catalog import Item, Money, Sourcing, Supplier
-from workflows.domain.identity import Digest, Instant, Payload, digest
+from workflows.domain.identity import Digest, Grown, Instant, Payload, digest
 from workflows.domain.needs import Need
 from workflows.domain.offers import JointOrder, Outlook, Stakes, SupplierChoice
 from workflows.domain.policies import RiskTier, RuleFired
 from workflows.domain.positions import Position
 from workflows.domain.quantities import Amount, WaterfallStep
 from workflows.domain.scores import Scores, ScoringRow
+
+FIRST_RULE: Final = 1
+"""Of decisions made before rules had numbers: `first_rule` decides those again as they were decided."""
+RULE: Final = 2
+"""The rule that decides now (`deciding`): another result for the same inputs and policy needs another number."""
 
 
 class HoldReason(StrEnum):
@@ -28,7 +33,7 @@ class HoldReason(StrEnum):
     NO_DEMAND = "no_demand"
 
 
-class SupplyOption(Payload):
+class SupplyOption(Grown):
     """One way to buy the item, with what the engine knows about the supplier."""
 
     sourcing: Sourcing
@@ -51,19 +56,14 @@ class SupplyOption(Payload):
 
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({"sourcing", "supplier", "ordered_before", "refused_at"})
 
-    @model_serializer(mode="wrap")
-    def _as_before_where_nothing_is_known(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Evidence from before a field was recorded keeps its bytes, and so its digest."""
-        fields = type(self).model_fields
-        return {
-            name: value
-            for name, value in handler(self).items()
-            if name in self.FIRST_FIELDS or getattr(self, name) != fields[name].default
-        }
 
-
-class DecisionInputs(Payload):
+class DecisionInputs(Grown):
     """All that a decision may look at, recorded with it."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({
+        "need", "item", "position", "options", "scores", "shortage_per_unit", "holding_per_unit_day", "ordered_before",
+        "largest_receipt_units", "data_through", "clock", "currency",
+    })  # fmt: skip
 
     need: Need
     item: Item
@@ -85,14 +85,8 @@ class DecisionInputs(Payload):
     """The order that this line would join; None: it is decided alone and bears the whole fixed cost."""
     demand_definition: Digest | None = None
     """Which definition of demand the forecasts saw; None: not recorded."""
-
-    @model_serializer(mode="wrap")
-    def _as_before_where_nothing_is_known(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Evidence from before the definition was recorded keeps its bytes, and so its digest."""
-        document: dict[str, Any] = handler(self)
-        if self.demand_definition is None:
-            document.pop("demand_definition", None)
-        return document
+    rule: int = Field(default=FIRST_RULE, ge=FIRST_RULE)
+    """Which rule decides on them, so that the same one does when the decision is made again."""
 
 
 class NeedFacts(Payload):
@@ -110,8 +104,10 @@ class NeedFacts(Payload):
     data_through: Instant
 
 
-class Hold(Payload):
+class Hold(Grown):
     """Nothing is ordered; the reason is recorded all the same ("why did you not order?")."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({"kind", "reason", "sentence", "waterfall"})
 
     kind: Literal["hold"] = "hold"
     reason: HoldReason
@@ -120,8 +116,13 @@ class Hold(Payload):
     stakes: Stakes | None = None
 
 
-class Proposal(Payload):
+class Proposal(Grown):
     """What should be ordered, from whom, and who must agree."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({
+        "kind", "supplier", "units", "unit_cost", "value", "currency", "tier", "rules", "waterfall", "sentence",
+        "expected_cost", "expected_cost_without", "safety_units",
+    })  # fmt: skip
 
     kind: Literal["proposal"] = "proposal"
     supplier: str

@@ -8,10 +8,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import rfc8785
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 """Codes appear in URLs, Kafka keys and workflow ids: ASCII, no separator of ours (':' and '/')."""
@@ -25,6 +33,23 @@ class Payload(BaseModel):
     so that old and new workers overlap during a deploy."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Grown(Payload):
+    """A payload that is hashed, and that got fields since its first records were written: those are left out where they
+    are at their default. So a record from before a field was there keeps its bytes when it is read, and its digest."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]]
+    """Always written, because the first records have them all."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_changes_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if name in self.FIRST_FIELDS or getattr(self, name) != fields[name].default
+        }
 
 
 def rfc3339(moment: datetime) -> str:

@@ -19,14 +19,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from workflows.domain.attention import Attention
-from workflows.domain.identity import Payload, digest
+from workflows.domain.identity import Grown, Payload, digest
 from workflows.domain.limits import (
     Autonomy,
     Days,
@@ -84,7 +82,7 @@ class RuleFired(Payload):
     detail: str
 
 
-class Policy(Document):
+class Policy(Grown, Document):
     """The limits. The defaults are the policy that a new installation starts with (version 1)."""
 
     version: int = Field(default=1, ge=1)
@@ -170,14 +168,6 @@ class Policy(Document):
                     "nobody could be asked about what lies between"
                 )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_changes_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {
-            name: value
-            for name, value in handler(self).items()
-            if name in self.FIRST_FIELDS or getattr(self, name) != type(self).model_fields[name].default
-        }
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from workflows.domain.deciding import decide
-from workflows.domain.decisions import Decision, DecisionInputs, Hold, Proposal
+from workflows.domain.decisions import RULE, Decision, DecisionInputs, Hold, Proposal
 from workflows.domain.identity import Digest, Payload
 from workflows.domain.policies import Policy, RiskTier
 
@@ -127,8 +127,8 @@ class Trying:
 
 
 def standing(inputs: DecisionInputs, policy: Policy) -> Standing:
-    """What these inputs come to under this policy."""
-    result: Hold | Proposal = decide(inputs, policy)
+    """What these inputs come to under this policy, by the rule that decides now whichever decided then."""
+    result: Hold | Proposal = decide(inputs.model_copy(update={"rule": RULE}), policy)
     if isinstance(result, Hold):
         return Standing(outcome=HOLD)
     rules = tuple(str(rule.code) for rule in result.rules)

@@ -7,12 +7,12 @@ number on any machine.
 from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 from pydantic import Field
 
 from workflows.domain.drivers import DriverSeries
-from workflows.domain.identity import Code, Digest, Payload
+from workflows.domain.identity import Code, Digest, Grown, Payload
 
 Probability = Annotated[Decimal, Field(ge=0, le=1)]
 
@@ -159,9 +159,15 @@ class Driver(Payload):
     effect_units: Decimal
 
 
-class Scores(Payload):
+class Scores(Grown):
     """One scored row. `requirement_units` is the sorted sample of what one order must cover (science 2.2, rule 4):
     negative where stock already suffices; its order statistics are the order-up-to quantities."""
+
+    FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({
+        "item", "location", "forecaster", "segment", "target", "requirement_units", "days", "protection_days",
+        "lead_time_p50_days", "lead_time_p95_days", "demand_p10", "demand_p50", "demand_p90", "stockout_risk",
+        "stockout_risk_soon", "expected_lost_units", "watch_level_units", "novelty", "drivers",
+    })  # fmt: skip
 
     item: Code
     location: Code
