@@ -141,7 +141,10 @@ def _answering(router: APIRouter, ports: ConsolePorts, answers: AnswerDesk, gate
 
     @router.post(
         "/tasks/{decision_id}/verdict", summary="Approve, approve edited or reject", response_model=None,
-        responses={200: {"model": VerdictReceipt}, 409: {"description": "Stale, or answered by somebody"}},
+        responses={
+            200: {"model": VerdictReceipt}, 403: {"description": "Nobody may release it, by the policy in force"},
+            409: {"description": "Stale, or answered by somebody"},
+        },
     )  # fmt: skip
     async def verdict(
         request: Request,

@@ -23,6 +23,7 @@ class AnswerDesk:
             NotFound: there is no such task.
             StaleProposal: the proposal has another hash by now.
             AlreadyAnswered: somebody's valid verdict came first.
+            NotAllowed: an approval of what the policy in force lets nobody release.
             InvalidInput: the command id was used for another command.
         """
         approval = await self._approvals.record(command, actor)

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import ceilings, ledger
 from connectors.postgres.pool import Database
 from connectors.postgres.tasks import rest
 from workflows.domain.approvals import Actor, Approval, Meaning, TaskState, VerdictCommand, VerdictNotice
-from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotFound, StaleProposal
+from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, NotFound, StaleProposal
 from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
 
@@ -40,7 +40,7 @@ class PostgresApprovals:
                 if known["command_digest"] != _asked(command, actor):
                     raise InvalidInput(_USED)
                 return _as_approval(known)
-            refusal = _refusal(task, command)
+            refusal = _refusal(task, command) or await _above_everybody(cursor, command)
             if refusal is None:
                 return await self._store(cursor, task, command, actor)
             # Not the refusal's words: they name whoever answered first.
@@ -164,6 +164,14 @@ def _refusal(task: DictRow, command: VerdictCommand) -> Conflict | None:
             f"the proposal changed: revision {task['revision']} is current; look at it and answer again"
         )
     return None
+
+
+async def _above_everybody(cursor: Cursor, command: VerdictCommand) -> Conflict | None:
+    """An approval, above all one with other units than were gated, of what the policy in force lets nobody release."""
+    if command.meaning not in (Meaning.APPROVE, Meaning.APPROVE_EDITED):
+        return None
+    refusal = await ceilings.refusal_of_answer(cursor, command.decision_id, command.units)
+    return NotAllowed(refusal) if refusal else None
 
 
 async def _answer(cursor: Cursor, decision_id: str, state: TaskState, actor: str) -> None:

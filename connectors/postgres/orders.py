@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import approvals, cycles, ledger
+from connectors.postgres import approvals, ceilings, cycles, ledger
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import TaskState
 from workflows.domain.errors import NotFound
@@ -225,6 +225,8 @@ async def _authorised_lines(cursor: Cursor, order: DictRow) -> list[OrderLine]:
         [order["order_id"]],
     )
     rows = await cursor.fetchall()
+    above = await ceilings.refusals_of_lines(cursor, order, rows)
+    rows = [{**row, "refusal": row["refusal"] or above.get(row["need_id"])} for row in rows]
     too_small = await cycles.below_minimum(cursor, order, rows)
     lines: list[OrderLine] = []
     for row in rows:

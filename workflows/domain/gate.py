@@ -109,10 +109,8 @@ def _place(inputs: DecisionInputs, option: SupplyOption | None = None) -> Place:
 
 def _of_value(order: _Order) -> Iterator[RuleFired]:
     limits, value, currency = order.limits, order.value, order.inputs.currency
-    highest = limits.review_value_limit
-    if highest is not None and value > highest:
-        detail = f"{value:.2f} {currency} is above {highest:.2f}, which nobody may release"
-        yield _fired(RuleCode.VALUE_ABOVE_ANY_LIMIT, detail + limits.scope_of("review_value_limit"))
+    if refusal := limits.above_everybody(value, currency):
+        yield _fired(RuleCode.VALUE_ABOVE_ANY_LIMIT, refusal)
     if value > limits.auto_value_limit:
         detail = f"{value:.2f} {currency} is above the limit of {limits.auto_value_limit:.2f}"
         yield _fired(RuleCode.VALUE_ABOVE_LIMIT, detail + limits.scope_of("auto_value_limit"))
@@ -199,8 +197,8 @@ def _of_change(order: _Order) -> Iterator[RuleFired]:
 
 def _of_autonomy(order: _Order, policy: Policy, *, asked: bool) -> Iterator[RuleFired]:
     level, whom = order.limits.autonomy, order.limits.scope_of("autonomy")
-    if level is Autonomy.L1:
-        yield _fired(RuleCode.SUGGESTION_ONLY, f"at autonomy L1{whom} people place the orders themselves")
+    if refusal := order.limits.suggestion_only():
+        yield _fired(RuleCode.SUGGESTION_ONLY, refusal)
     elif level is Autonomy.L2:
         yield _fired(RuleCode.EVERY_ORDER_REVIEWED, f"at autonomy L2{whom} a person approves each order")
     elif level is Autonomy.L4 and not asked and in_audit_sample(order.inputs.need.need_id, policy.audit_share):

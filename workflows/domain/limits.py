@@ -109,6 +109,21 @@ class Limits(Payload):
         """For whom this limit was set, as the end of a sentence; empty when it is the company's."""
         return f" for {self._scopes[name]}" if name in self._scopes else ""
 
+    def above_everybody(self, value: Decimal, currency: str) -> str | None:
+        """Why nobody may release a line of this value; None where somebody may."""
+        highest = self.review_value_limit
+        if highest is None or value <= highest:
+            return None
+        return f"{value:.2f} {currency} is above {highest:.2f}, which nobody may release" + self.scope_of(
+            "review_value_limit"
+        )
+
+    def suggestion_only(self) -> str | None:
+        """Why no order of the engine's goes out at all here; None where some do."""
+        if self.autonomy is not Autonomy.L1:
+            return None
+        return f"at autonomy L1{self.scope_of('autonomy')} people place the orders themselves"
+
 
 class Override(Document):
     """Limits of a scope: of everything that has all of the named `item`, `category`, `supplier` and `location`."""
