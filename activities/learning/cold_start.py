@@ -46,12 +46,13 @@ def _prior(units: Floats, periods: Floats, variance_ratio: Floats, profile: Floa
         return Prior(0.2, 2.0, 1.5, (1.0,) * len(profile))  # nothing was ever observed: a wide guess around 0.1
     rates = units / np.maximum(periods, 1)
     mean = max(float(units.sum() / max(periods.sum(), 1)), 1e-4)
-    # The spread of the rates less what counting alone would cause; never sharper than 25 items' agreement.
-    between = float(np.mean((rates - mean) ** 2) - np.mean(rates / np.maximum(periods, 1)))
+    dispersion = float(np.clip(np.median(variance_ratio) if len(variance_ratio) else 1.5, 1.0, 1e9))
+    # The spread of the rates less what few periods alone would cause; never sharper than 25 items' agreement.
+    between = float(np.mean((rates - mean) ** 2) - np.mean(rates * dispersion / np.maximum(periods, 1)))
     shape = float(np.clip(mean * mean / max(between, 1e-9), 0.2, 25.0))
-    dispersion = float(np.clip(np.median(variance_ratio) if len(variance_ratio) else 1.5, 1.0, 1e4))
     factors = tuple(round(float(value), 4) for value in profile)
-    return Prior(round(shape, 6), round(shape / mean, 6), round(dispersion, 4), factors)
+    # Significant digits, not decimals: of an item that sells millions, the periods are millionths.
+    return Prior(round(shape, 6), float(f"{shape / mean:.9g}"), round(dispersion, 4), factors)
 
 
 def fit_priors(windows: Windows) -> dict[str, Prior]:
@@ -119,11 +120,16 @@ class ColdForecast:
 
 
 def posterior(priors: Mapping[str, Prior], windows: Windows) -> tuple[Floats, Floats, list[Prior]]:
-    """Gamma shape and periods of each row's rate after what it has shown."""
+    """Gamma shape and periods of each row's rate after what it has shown.
+
+    Where demand comes in batches (dispersion d), or is counted in thousandths, d units are one observation: the
+    variance of a period is d times its mean, so what was shown weighs 1/d of what as many single customers would say.
+    """
     chosen = [priors.get(name, priors[OVERALL]) for name in windows.category]
     known = ~np.isnan(windows.units)
-    shape = np.array([prior.shape for prior in chosen]) + np.where(known, windows.units, 0.0).sum(axis=1)
-    return shape, np.array([prior.periods for prior in chosen]) + known.sum(axis=1), chosen
+    weight = 1 / np.array([prior.dispersion for prior in chosen])
+    shape = np.array([prior.shape for prior in chosen]) + np.where(known, windows.units, 0.0).sum(axis=1) * weight
+    return shape, np.array([prior.periods for prior in chosen]) + known.sum(axis=1) * weight, chosen
 
 
 def cold_forecast(priors: Mapping[str, Prior], windows: Windows) -> ColdForecast:

@@ -100,7 +100,7 @@ def _of_prior(model: Model, window: Windows, days: int) -> list[Driver]:
     shape, exposure, chosen = posterior(model.priors, window)
     usual = chosen[0].shape / chosen[0].periods
     learned = float(shape[0] / exposure[0]) - usual
-    seen = round(float(exposure[0]) - chosen[0].periods)
+    seen = int(np.count_nonzero(~np.isnan(window.units[0])))
     return [
         Driver(
             feature="usual sales of the category", value=f"{usual:.2f} units a day", effect_units=units(usual * days)

@@ -86,3 +86,29 @@ def test_no_observed_item_at_all_still_gives_a_prior() -> None:
     priors = fit_priors(windows_of([row(series("x", [None] * 30))]))
     law = cold_forecast(priors, windows_of([row(series("x", [None] * 30))]))
     assert law.knots(3).min() >= 0
+
+
+@pytest.mark.parametrize("batch", [1, 20, 1000])
+def test_batches_and_thousandths_are_no_more_evidence_than_the_customers_behind_them(batch: int) -> None:
+    """Four weeks of some dozen customers leave the rate open, whether each buys one unit or a thousand."""
+    chance = np.random.default_rng(17)
+    rates = chance.gamma(2, 1, 300)
+    shown = chance.poisson(rates[:, None], (300, 60)) * batch
+    told = [series(f"b{i}", shown[i].tolist(), category="batch") for i in range(200)]
+    new = [series(f"n{i}", shown[i, :4].tolist(), category="batch") for i in range(200, 300)]
+    priors = fit_priors(windows_of([row(one) for one in told]))
+    windows = windows_of([row(one) for one in new])
+    tables = permutations()[np.arange(100) % 16]
+    month = cold_forecast(priors, windows).scenarios(tables[:, :14], tables[:, RATE_COLUMN], 14).sum(axis=1)
+    came = chance.poisson(rates[200:, None], (100, 14)).sum(axis=1) * batch
+    assert float((came <= np.quantile(month, 0.9, axis=1)).mean()) >= 0.82
+
+
+def test_items_that_sell_hundreds_of_millions_have_a_prior_too() -> None:
+    chance = np.random.default_rng(18)
+    told = [series(f"h{i}", (chance.gamma(2, 4e6, 60)).round().tolist(), category="huge") for i in range(30)]
+    priors = fit_priors(windows_of([row(one) for one in told]))
+    assert priors["huge"].shape / priors["huge"].periods == pytest.approx(8e6, rel=0.2)
+    law = cold_forecast(priors, windows_of([row(series("new", [None], category="huge"))]))
+    assert (law.knots(3) > 0).any()
+    assert law.knots(3).max() < 1e12
