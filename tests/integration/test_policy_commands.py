@@ -1,7 +1,6 @@
 """`quartermaster policy` on a real database: for people and for programs, and two people are two system users."""
 
 import json
-import os
 import pwd
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -122,8 +121,3 @@ def test_a_file_that_is_no_policy_is_refused(
     refused(quartermaster("check", str(tmp_path / "none.json")), "cannot be read")
     refused(quartermaster("approve", "7"), "no policy change", "policy changes")
     refused(quartermaster("show", "--version", "7"), "there is no version 7")
-
-
-def test_who_one_is_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOGNAME", "somebody-else")
-    assert policy._me().name == pwd.getpwuid(os.getuid()).pw_name

@@ -1,13 +1,13 @@
 """`quartermaster decision`, `audit`, `model`: what was decided, whether the record is whole, which model decides."""
 
 import asyncio
-import getpass
 from typing import Annotated
 
 import typer
 
 from connectors.postgres import ledger
 from connectors.postgres.pool import connect
+from workers.commands import person
 from workers.commands.connection import addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State, _view, print_decision
@@ -101,7 +101,7 @@ def train_model(
     """Train a candidate, compare it with the champion, and promote it if it passes the gate."""
     with errors_explained():
         closed = run(
-            _train(state, TrainingRequest(seed=seed, reason=f"asked by {getpass.getuser()}", unseen_days=unseen_days))
+            _train(state, TrainingRequest(seed=seed, reason=f"asked by {person.name()}", unseen_days=unseen_days))
         )
         if json:
             print_json(closed.model_dump(mode="json"))
@@ -163,9 +163,9 @@ async def _promote(state: str | None, digest: str) -> ModelVersion:
         version = await parts.models.find(digest)
         if version is None:
             raise NotFound(f"no model, or more than one, begins with {digest}; `quartermaster model list` shows them")
-        return await parts.models.promote(version.digest, getpass.getuser())
+        return await parts.models.promote(version.digest, person.name())
 
 
 async def _rollback(state: str | None) -> ModelVersion:
     async with connected(state) as parts:
-        return await parts.models.rollback(getpass.getuser())
+        return await parts.models.rollback(person.name())

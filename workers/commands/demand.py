@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import getpass
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,6 +15,7 @@ from connectors.postgres.demand import PostgresDemand, Said
 from connectors.postgres.drivers import load_drivers
 from connectors.postgres.pool import connect
 from connectors.postgres.shelves import PostgresShelves
+from workers.commands import person
 from workers.commands.connection import addresses, connected
 from workers.commands.demand_forecast import forecast
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
@@ -67,7 +67,7 @@ def _read_definition(path: Path) -> DemandDefinition:
 async def _definition(state: str | None, given: DemandDefinition | None) -> tuple[DemandDefinition, bool]:
     async with connected(state) as parts:
         demand = PostgresDemand(parts.database)
-        new = await demand.adopt(given, getpass.getuser()) if given else False
+        new = await demand.adopt(given, person.name()) if given else False
         return await demand.definition(), new
 
 
@@ -105,7 +105,7 @@ async def _adjust(
 ) -> Adjustment:
     async with connected(state) as parts:
         return await PostgresDemand(parts.database).adjust(
-            location, item, *days, layer, units, reason=reason, author=getpass.getuser()
+            location, item, *days, layer, units, reason=reason, author=person.name()
         )
 
 
@@ -133,7 +133,7 @@ def withdraw(
 
 async def _withdraw(state: str | None, adjustment: str, reason: str) -> Adjustment:
     async with connected(state) as parts:
-        return await PostgresDemand(parts.database).withdraw(adjustment, reason=reason, author=getpass.getuser())
+        return await PostgresDemand(parts.database).withdraw(adjustment, reason=reason, author=person.name())
 
 
 @app.command()
@@ -239,7 +239,7 @@ async def _import(state: str | None, values: list[ExternalValue]) -> tuple[int, 
 
 def _load(dsn: str, values: list[ExternalValue]) -> tuple[int, int]:
     with connect(dsn, name="quartermaster-import") as connection:
-        return load_drivers(connection, values, actor=getpass.getuser())
+        return load_drivers(connection, values, actor=person.name())
 
 
 def _values(path: Path) -> Iterator[ExternalValue]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
+from workers.commands import person
 from workers.commands.connection import addresses, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State
@@ -129,10 +129,10 @@ def _load(dsn: str, document: Catalog | None, days: list[RecordedDemand]) -> dic
     loaded: dict[str, int] = {}
     with connect(dsn, name="quartermaster-import") as connection:
         if document is not None:
-            load_catalog(connection, document, actor=getpass.getuser())
+            load_catalog(connection, document, actor=person.name())
             loaded |= {"items": len(document.items), "sourcings": len(document.sourcing)}
         if days:
-            load_history(connection, days, (), actor=getpass.getuser())
+            load_history(connection, days, (), actor=person.name())
             loaded["days of demand"] = len(days)
     return loaded
 
@@ -236,5 +236,5 @@ def _send_again(found: Settings, number: int, mended: bytes | None) -> str:
         producer = EventProducer(required(found, "kafka_bootstrap"))
         producer.publish_raw(letter.topic, key, letter.payload if mended is None else mended, headers)
         producer.close()
-        kept.redriven(number, actor=getpass.getuser(), mended=mended is not None)
+        kept.redriven(number, actor=person.name(), mended=mended is not None)
     return letter.topic

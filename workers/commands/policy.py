@@ -1,7 +1,5 @@
 """`quartermaster policy`: what is in force, what a change would do, and the decision about it."""
 
-import os
-import pwd
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from console.policy_desk import LIMIT, WEEKS
+from workers.commands import person
 from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.commands.tasks import State
-from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.policies import Policy
 from workflows.domain.policy_changes import (
@@ -174,11 +172,6 @@ def _document(file: Path) -> dict[str, Any]:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _me() -> Actor:
-    """Who the system says that this process runs as: a variable of the environment would make one person two."""
-    return Actor(name=pwd.getpwuid(os.getuid()).pw_name, channel="cli")
-
-
 async def _history(state: str | None) -> list[PolicyVersion]:
     async with connected(state) as parts:
         return await parts.policy_desk.policies.history()
@@ -196,7 +189,7 @@ async def _dry_run(state: str | None, document: dict[str, Any], weeks: int, limi
 
 async def _propose(state: str | None, document: dict[str, Any], reason: str, weeks: int, limit: int) -> PolicyChange:
     async with connected(state) as parts:
-        return await parts.policy_desk.propose(document, reason, _me(), weeks=weeks, limit=limit)
+        return await parts.policy_desk.propose(document, reason, person.me(), weeks=weeks, limit=limit)
 
 
 async def _suggest(
@@ -216,7 +209,7 @@ async def _changes(state: str | None) -> list[PolicyChange]:
 async def _answer(state: str | None, change: str, approve: bool, reason: str) -> PolicyChange:
     async with connected(state) as parts:
         found = await parts.policy_desk.find(change)
-        return await parts.policy_desk.answer(found.change_id, _me(), approve=approve, reason=reason)
+        return await parts.policy_desk.answer(found.change_id, person.me(), approve=approve, reason=reason)
 
 
 def _say(change: PolicyChange, json: bool) -> None:

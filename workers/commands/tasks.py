@@ -1,15 +1,15 @@
 """`quartermaster tasks`: the inbox on the command line, by the same desk as the console."""
 
-import getpass
 import uuid
 from typing import Annotated
 
 import typer
 
 from connectors.postgres.desk import PostgresDesk
+from workers.commands import person
 from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
+from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.ports import DecisionView, TaskRow
 
@@ -129,7 +129,7 @@ async def _submit(
             )
         except ValueError as error:
             raise InvalidInput(str(error)) from None
-        return await parts.answers.answer(command, Actor(name=getpass.getuser(), channel="cli"))
+        return await parts.answers.answer(command, person.me())
 
 
 async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
