@@ -4,8 +4,9 @@ What production takes from a catalog and a calendar, a study gives as terms and 
 same, and a test holds the two to the last digit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,6 +34,7 @@ ENGINE = "engine"
 MICRO = 1_000_000
 ROWS_AT_ONCE, CELLS_AT_ONCE = 512, 4_000_000
 """Rows and scenario cells of one pass: they bound memory, for many rows and for long lead times."""
+NOBODY: Mapping[str, str] = MappingProxyType({})
 RETRAIN_EVERY = {"day": 28, "week": 13, "month": 6}
 """Rounds after which a long trial trains anew, as production would have long before."""
 
@@ -215,14 +217,30 @@ def orders_of_copies(seen: Outlook, economics: Economics, tried: Sequence[Parame
     return np.concatenate(parts)
 
 
+def spoken_for(model: Model, speakers: Mapping[str, str]) -> Model:
+    """The model with these forecasters speaking for these segments."""
+    scores = tuple(
+        score.model_copy(update={"chosen": speakers.get(score.segment, score.chosen)})
+        for score in model.manifest.segments
+    )
+    return replace(model, manifest=model.manifest.model_copy(update={"segments": scores}))
+
+
 class EnginePolicy:
-    """Forecasts at every review from what is known then; trains anew in long trials."""
+    """Forecasts at every review from what is known then; trains anew in long trials.
+
+    `speakers`: who speaks for a segment because its orders cost least on the validation stretch; a model that is
+    trained later keeps to that as it keeps to the parameters.
+    """
 
     name = ENGINE
 
-    def __init__(self, model: Model, parameters: Parameters, *, seed: int, nthread: int) -> None:
+    def __init__(
+        self, model: Model, parameters: Parameters, *, seed: int, nthread: int, speakers: Mapping[str, str] = NOBODY
+    ) -> None:
         self.parameters = parameters
-        self._model = model
+        self._speakers = speakers
+        self._model = spoken_for(model, speakers)
         self._seed = seed
         self._nthread = nthread
 
@@ -236,8 +254,9 @@ class EnginePolicy:
         count = len(view) // copies
         panel = panel_of(view.history[:count], view.facts, view.sold[:count])
         if view.round and view.round % RETRAIN_EVERY[self._model.cadence.name] == 0:
-            self._model = train_panel(
+            model = train_panel(
                 panel, horizon=self._model.manifest.horizon, seed=self._seed, nthread=self._nthread,
                 report=lambda *_: None,
             )  # fmt: skip
+            self._model = spoken_for(model, self._speakers)
         return outlook(self._model, panel, view, copies=copies)

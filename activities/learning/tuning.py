@@ -1,12 +1,11 @@
 """Tuning chooses who speaks and how sure orders should be, per segment, on the newest known stretch before the test."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from activities.learning.engine_policy import EnginePolicy, Parameters, usual_parameters
+from activities.learning.engine_policy import EnginePolicy, Parameters, spoken_for, usual_parameters
 from activities.learning.forecasting import (
     BLEND,
     COLD_START,
@@ -16,7 +15,6 @@ from activities.learning.forecasting import (
     THIN,
     XGBOOST,
 )
-from activities.learning.model_file import Model
 from activities.learning.rehearsing import MIN_SERIES, Rehearsed, Report, better, chosen_scales
 from activities.learning.risk import LOST_SALES_FACTORS
 from activities.learning.simulation import Run, View
@@ -60,6 +58,7 @@ def prepared(view: View, *, seed: int, nthread: int, report: Report) -> Tuned:
         rehearsed = replace(rehearsed, model=spoken_for(trial, speakers))
         chosen, notes = _chosen(rehearsed, usual)
     model = train_panel(panel, horizon=horizon, seed=seed, nthread=nthread, report=report)
+    policy = EnginePolicy(model, chosen, seed=seed, nthread=nthread, speakers=speakers)
     model = spoken_for(model, speakers)
     document = notes | {
         "usual_tau_factors": [float(factor) for factor in LOST_SALES_FACTORS],
@@ -72,7 +71,7 @@ def prepared(view: View, *, seed: int, nthread: int, report: Report) -> Tuned:
         "training_rows": model.manifest.rows,
         "seed": seed,
     }
-    return Tuned(EnginePolicy(model, chosen, seed=seed, nthread=nthread), document)
+    return Tuned(policy, document)
 
 
 def _named(report: Report, prefix: str) -> Report:
@@ -87,15 +86,6 @@ def _validated_rounds(view: View) -> int:
     rounds = min(wanted, periods // 4 if reach < VALIDATED[view.facts.period] // 2 else periods // 3)
     enough = rounds >= reach + MIN_ACTED and periods - rounds >= MIN_JUDGED_PERIODS[view.facts.period.value]
     return rounds if enough else 0
-
-
-def spoken_for(model: Model, speakers: Mapping[str, str]) -> Model:
-    """The model with these forecasters speaking for these segments."""
-    scores = tuple(
-        score.model_copy(update={"chosen": speakers.get(score.segment, score.chosen)})
-        for score in model.manifest.segments
-    )
-    return replace(model, manifest=model.manifest.model_copy(update={"segments": scores}))
 
 
 def _speakers(rehearsed: Rehearsed, usual: Parameters) -> dict[str, str]:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from activities.learning.engine_policy import MICRO, EnginePolicy, usual_parameters
+from activities.learning.engine_policy import MICRO, RETRAIN_EVERY, EnginePolicy, usual_parameters
+from activities.learning.forecasting import EMPIRICAL, RECENT
 from activities.learning.simulation import View, first_view
 from activities.learning.study_panel import panel_of
 from activities.learning.training import train_panel
@@ -76,3 +77,17 @@ def test_fractions_of_large_quantities_are_not_cut_off(size: float) -> None:
     units = ordered(engine(first_view(one)), one)
     assert (units > past.mean(axis=1)).all()
     assert (units < past.mean(axis=1) * 6).all()
+
+
+def test_a_model_that_is_trained_during_the_trial_keeps_to_the_speakers_that_were_chosen_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(RETRAIN_EVERY, "day", 1)
+    one = world(lead=1)
+    view = first_view(one)
+    judged = engine(view)._model
+    other = {segment: RECENT if name != RECENT else EMPIRICAL for segment, name in judged.chosen.items()}
+    policy = EnginePolicy(judged, usual_parameters(view.economics), seed=1, nthread=1, speakers=other)
+    policy.order(replace(view, round=1))
+    assert policy._model is not judged
+    assert {name: policy._model.chosen[name] for name in other} == other
