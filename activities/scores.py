@@ -1,11 +1,11 @@
 """Does an assessment: loads a batch's facts, scores them in one pass, decides each and records all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 
 from temporalio import activity
 
+from activities.heartbeats import heartbeats
 from workflows.domain.deciding import decide
 from workflows.domain.decisions import RULE, Decided, Decision, DecisionInputs, NeedFacts, Proposal
 from workflows.domain.errors import Unavailable
@@ -17,8 +17,6 @@ from workflows.domain.policies import RiskTier
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
 from workflows.domain.scores import Scores, Scoring, ScoringRow
 from workflows.domain.supplying import outlook_of, spoken_for
-
-HEARTBEAT_SECONDS = 5.0
 
 
 class AssessmentActivities:
@@ -36,7 +34,7 @@ class AssessmentActivities:
     @activity.defn
     async def assess(self, batch: NeedBatch) -> AssessmentSummary:
         """Decide every need of the batch that is not decided yet."""
-        async with _heartbeats():
+        async with heartbeats():
             found = await self._assessments.load(batch.batch_id)
             champion = await self._champion()
             decided = await self._decide(found, champion)
@@ -50,7 +48,7 @@ class AssessmentActivities:
     @activity.defn
     async def rescore(self, decision_id: str) -> RescoreResult:
         """Decide a waiting need again from today's facts; its next revision replaces the proposal."""
-        async with _heartbeats():
+        async with heartbeats():
             found = await self._assessments.load_waiting(decision_id)
             if found is None:
                 return RescoreResult(ref=None, changed=False)
@@ -80,23 +78,6 @@ class AssessmentActivities:
 
     async def _score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool) -> list[Scores]:
         return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain) if rows else []
-
-
-@asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
-    """Tell Temporal that we live for as long as this lasts, so that a dead worker's batch is given to another soon."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(HEARTBEAT_SECONDS)
-
-    beating = asyncio.ensure_future(beat()) if activity.in_activity() else None
-    try:
-        yield
-    finally:
-        if beating:
-            beating.cancel()
 
 
 def _needs_a_person(decided: Decided) -> bool:

@@ -23,6 +23,7 @@ from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
 from connectors.postgres.relay import Launched
+from connectors.postgres.shelves import PostgresShelves
 from workers import temporal
 from workers.measuring import MeasuredScoring
 from workers.settings import Settings
@@ -77,7 +78,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     outcomes = OutcomeActivities(
         ComparedOutcomes(PostgresOutcomes(database), PostgresMoney(database, threads=threads))
     )  # fmt: skip
-    monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching())
+    monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching(), PostgresShelves(database))
     engine_worker = Worker(
         parts.client,
         task_queue=ENGINE_QUEUE,

@@ -15,6 +15,8 @@ Cursor = psycopg.AsyncCursor[DictRow]
 ENGINE = "engine"
 LOOKBACK_DAYS = 200
 MIN_SILENT_DAYS = 2
+CATCH_UP_DAYS = 7
+"""After a pause no more days than these are looked at: what is silent still is found on any of them."""
 
 # Days on which the location sold nothing at all are nobody's silence: the shop was closed.
 _SILENCES = """
@@ -72,7 +74,7 @@ FROM shelf_finding f CROSS JOIN LATERAL (
 
 
 class PostgresShelves:
-    """Findings about shelves."""
+    """Findings about shelves; the `ShelfWatch` port."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -85,8 +87,26 @@ class PostgresShelves:
         async with self._database.transaction() as cursor:
             lock = f"shelves:{location}"
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 13))", [lock])
+            await cursor.execute(
+                """INSERT INTO shelf_watch AS w (location, watched_through) VALUES (%s, %s) ON CONFLICT (location)
+                   DO UPDATE SET watched_through = greatest(w.watched_through, excluded.watched_through)""",
+                [location, day],
+            )
             settled = await _settle(cursor, location, day)
             return settled, await _find(cursor, location, day)
+
+    async def due(self) -> list[tuple[str, date]]:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(
+                """SELECT c.location, d.day::date AS day
+                   FROM (SELECT location, (watermark AT TIME ZONE 'UTC')::date - 1 AS closed FROM business_clock) c
+                   LEFT JOIN shelf_watch w USING (location) CROSS JOIN LATERAL generate_series(
+                       greatest(coalesce(w.watched_through + 1, c.closed), c.closed - %s::int + 1), c.closed,
+                       interval '1 day') AS d (day)
+                   ORDER BY c.location, d.day""",
+                [CATCH_UP_DAYS],
+            )
+            return [(row["location"], row["day"]) for row in await cursor.fetchall()]
 
     async def closed_days(self) -> dict[str, date]:
         """Each location's newest day that is over."""

@@ -116,3 +116,20 @@ async def test_a_retraining_that_ran_already_is_only_noted(engine: Engine) -> No
     again = await engine.client.get_workflow_handle(naming.alarm_retraining_id(ALARM)).describe()
     assert again.run_id == run.run_id, "an alarm's workflow id is never used twice"
     assert engine.monitoring.target.alarms[0].retraining_id is not None
+
+
+async def test_each_closed_day_of_a_location_is_looked_at_once_whatever_became_of_an_attempt(engine: Engine) -> None:
+    days = [("LEEDS", LAST_DAY), ("YORK", LAST_DAY - timedelta(days=2))]
+    engine.shelves.closed = dict(days)
+    engine.shelves.breaks_at = days[1]
+    assert await watched(engine, {}) == MonitoringClosed(shelves_suspected=1)
+    assert await watched(engine, {}) == MonitoringClosed()
+    assert engine.shelves.watched == days
+
+
+async def test_without_a_model_shelves_are_looked_at_all_the_same(engine: Engine) -> None:
+    engine.shelves.closed = {"LEEDS": LAST_DAY}
+    closed = await engine.client.execute_workflow(
+        MonitoringWorkflow.run, id=naming.MONITORING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    assert (closed.day, closed.shelves_suspected) == (None, 1)

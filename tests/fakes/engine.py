@@ -25,7 +25,7 @@ from activities.scores import AssessmentActivities
 from tests.fakes.careless import CarelessSupplier
 from tests.fakes.faults import Faulty
 from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
-from tests.fakes.monitoring import MemoryMonitoring, ToldWatching
+from tests.fakes.monitoring import MemoryMonitoring, MemoryShelves, ToldWatching
 from tests.fakes.records import (
     OrderRow,
     RecordedApprovals,
@@ -107,6 +107,7 @@ class Engine:
         self.outcomes = Faulty(RecordedOutcomes(self.records))
         self.monitoring = Faulty(MemoryMonitoring())
         self.watching = ToldWatching()
+        self.shelves = MemoryShelves()
         self.launches = Faulty(_Launches(self.records, self.starter(ClockMode.REPLAYED)))
 
     @property
@@ -192,7 +193,7 @@ class Engine:
         )  # fmt: skip
         models = ModelActivities(self.models, self.store, self.learner, self._needs_approval)
         outcomes = OutcomeActivities(self.outcomes.port)
-        monitoring = MonitoringActivities(self.monitoring.port, self.watching)
+        monitoring = MonitoringActivities(self.monitoring.port, self.watching, self.shelves)
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
+from workflows.domain.errors import Unavailable
 from workflows.domain.monitoring import (
     DEFINITIONS,
     RETRAINING_REST,
@@ -64,6 +65,26 @@ class MemoryMonitoring:
 
     async def view(self) -> DriftView:
         return DriftView(day=self.today, readings=tuple(self.readings), alarms=tuple(self.alarms))
+
+
+class MemoryShelves:
+    """`ShelfWatch`: `closed` holds the newest closed day of each location; each day finds one shelf."""
+
+    def __init__(self) -> None:
+        self.closed: dict[str, date] = {}
+        self.watched: list[tuple[str, date]] = []
+        self.breaks_at: tuple[str, date] | None = None
+        """The storage is away once, for this one."""
+
+    async def due(self) -> list[tuple[str, date]]:
+        return [one for one in sorted(self.closed.items()) if one not in self.watched]
+
+    async def watch(self, location: str, day: date) -> tuple[int, int]:
+        if self.breaks_at == (location, day):
+            self.breaks_at = None
+            raise Unavailable("the database did not answer")
+        self.watched.append((location, day))
+        return 0, 1
 
 
 class ToldWatching:

@@ -150,6 +150,9 @@ class MonitoringClosed(Payload):
     readings: int = 0
     raised: int = 0
     ended: int = 0
+    shelves_settled: int = 0
+    shelves_suspected: int = 0
+    """Findings about shelves that were settled, and new ones, whichever day of which location they are of."""
     retrain: DriftAlarm | None = None
     """The alarm that a retraining is owed for."""
 

@@ -10,6 +10,7 @@ count above zero refutes it, and so does a sale.
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import Field
 
@@ -32,6 +33,20 @@ class ShelfState(StrEnum):
     REFUTED = "refuted"
     SOLD = "sold"
     """It sold again before anybody counted."""
+
+
+class ShelfWatch(Protocol):
+    """Looks at the shelves of a location once a business day."""
+
+    async def due(self) -> list[tuple[str, date]]:
+        """(location, day) of every business day that is over and was not looked at, oldest first at each location;
+        after a long pause only the newest."""
+        ...
+
+    async def watch(self, location: str, day: date) -> tuple[int, int]:
+        """Look at a location as it stood at the end of a day; doing it again finds nothing more. Returns (settled,
+        found)."""
+        ...
 
 
 class Silence(Payload):
