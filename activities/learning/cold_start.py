@@ -21,7 +21,7 @@ RATES = 16
 LATTICE = 400
 """Largest number of lots in a day's table; demand beyond it is counted in larger lots."""
 MIN_OBSERVED = {"day": 14, "week": 4, "month": 3}
-"""Observed periods from which on an item teaches the prior."""
+"""Observed periods from which on an item teaches the prior; fewer where no item was observed as long."""
 OVERALL = ""
 """Key of the prior that is fitted on all categories, for those the model has not met."""
 
@@ -63,14 +63,16 @@ def fit_priors(windows: Windows) -> dict[str, Prior]:
     filled = np.where(known, units, 0.0)
     total, periods = filled.sum(axis=1), known.sum(axis=1).astype(np.float64)
     mean = ratio(total, periods)
-    variance = ratio((filled * filled).sum(axis=1), periods) - mean * mean
+    variance = (ratio((filled * filled).sum(axis=1), periods) - mean * mean) * ratio(periods, periods - 1)
     dispersion = ratio(np.nan_to_num(variance), np.nan_to_num(mean))
     place = _place(cadence, windows.origin[:, None] - np.arange(units.shape[1])[::-1][None, :])
     names = np.array(windows.category)
     groups = {OVERALL: np.ones(len(names), dtype=np.bool_)} | {name: names == name for name in sorted(set(names))}
     priors: dict[str, Prior] = {}
+    # In a very short history nobody was observed for long; what little there is says more than a guess.
+    enough = min(MIN_OBSERVED[cadence.name], max(1.0, float(periods.max(initial=0.0))))
     for name, members in groups.items():
-        member = members & (periods >= MIN_OBSERVED[cadence.name])
+        member = members & (periods >= enough)
         if name != OVERALL and member.sum() < 5:
             continue
         sold = member & (total > 0)

@@ -112,3 +112,15 @@ def test_items_that_sell_hundreds_of_millions_have_a_prior_too() -> None:
     law = cold_forecast(priors, windows_of([row(series("new", [None], category="huge"))]))
     assert (law.knots(3) > 0).any()
     assert law.knots(3).max() < 1e12
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_where_nobody_was_observed_for_long_what_little_there_is_beats_a_guess(days: int) -> None:
+    chance = np.random.default_rng(19)
+    rates = chance.gamma(3, 4, 60)
+    told = [series(f"s{i}", chance.poisson(rates[i], days).tolist(), category="short") for i in range(60)]
+    windows = windows_of([row(one) for one in told])
+    priors = fit_priors(windows)
+    assert priors["short"].shape / priors["short"].periods == pytest.approx(12, rel=0.25)
+    shape, periods, _ = posterior(priors, windows)
+    assert float((shape / periods).sum()) == pytest.approx(float(rates.sum()), rel=0.1)
