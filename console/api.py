@@ -16,7 +16,7 @@ from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, Sta
 from workflows.domain.identity import Digest
 from workflows.domain.models import ModelVersion
 from workflows.domain.monitoring import DEFINITIONS, DriftView
-from workflows.domain.ports import DecisionView, TaskRow
+from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 TaskFilter = Literal["open", "approved", "rejected", "expired", "voided", "all"]
 DecisionId = Annotated[str, Path(description="The decision's id, which is its need's id: location:item:number")]
@@ -29,6 +29,12 @@ class TaskPage(BaseModel):
     tasks: list[TaskRow]
     next_after: str | None
     """Give it as `after` to get the page that follows; null on the last page."""
+
+
+class Blocked(BaseModel):
+    """What is needed and the engine may not order, newest first."""
+
+    blocked: list[BlockedRow]
 
 
 class DecisionDocument(DecisionView):
@@ -107,6 +113,10 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
         if view.task is None:
             raise NotFound(f"Decision {decision_id} never needed a person: there is no task.")
         return _document(view)
+
+    @router.get("/blocked", summary="What is needed and the engine may not order, newest first, with the rules")
+    async def blocked(limit: Limit = 100) -> Blocked:
+        return Blocked(blocked=await ports.desk.blocked(limit))
 
     @router.get("/decisions/{decision_id}", summary="One decision from need to outcome")
     async def decision(decision_id: DecisionId) -> DecisionDocument:

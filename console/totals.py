@@ -22,7 +22,11 @@ GROUPS: tuple[tuple[str, tuple[Total, ...]], ...] = (
             Total("holds", "Holds", "needs for which nothing was ordered, with the reason"),
             Total("proposals", "Proposals", "needs for which an order was proposed"),
             Total("auto_released", "Released by policy", "proposals that the policy let through without a person"),
-            Total("blocked", "Blocked", "proposals that nobody may be asked to supply"),
+            Total(
+                "blocked",
+                "Blocked",
+                "needed, and not the engine's to order: no supplier, or the policy lets nobody release it",
+            ),
         ),
     ),
     (

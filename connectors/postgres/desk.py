@@ -14,7 +14,7 @@ from workflows.domain.approvals import TaskState
 from workflows.domain.decisions import Decision, DecisionInputs, Proposal
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import plain
-from workflows.domain.ports import DecisionView, TaskRow
+from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
@@ -26,6 +26,14 @@ WHERE (%(state)s::text IS NULL OR t.state = %(state)s)
   AND (%(after)s::text IS NULL OR (t.cost_of_waiting, t.decision_id) <
        (SELECT cost_of_waiting, decision_id FROM task WHERE decision_id = %(after)s))
 ORDER BY t.cost_of_waiting DESC, t.decision_id DESC LIMIT %(limit)s
+"""
+
+_BLOCKED = """
+SELECT d.body AS decision, r.location, r.item, i.name AS item_name FROM replenishment r
+JOIN decision d USING (decision_id, revision) JOIN item i ON i.item = r.item
+WHERE r.state = 'blocked' AND NOT EXISTS (SELECT 1 FROM decision n WHERE n.location = r.location AND n.item = r.item
+                                          AND n.decided_at > r.decided_at)
+ORDER BY r.decided_at DESC, r.decision_id LIMIT %s
 """
 
 # The running totals, by their glossary names. The demo's exit code rests on these, so each is one plain count.
@@ -69,6 +77,11 @@ class PostgresDesk:
         async with self._database.transaction() as cursor:
             await cursor.execute(_TASKS, {"state": state, "limit": min(limit, 500), "after": after})
             return [_task_row(row) for row in await cursor.fetchall()]
+
+    async def blocked(self, limit: int = 100) -> list[BlockedRow]:
+        async with self._database.transaction() as cursor:
+            await cursor.execute(_BLOCKED, [min(limit, 500)])
+            return [_blocked_row(row) for row in await cursor.fetchall()]
 
     async def decision(self, decision_id: str) -> DecisionView:
         async with self._database.transaction() as cursor:
@@ -164,6 +177,13 @@ async def _one(cursor: Cursor, query: str, decision_id: str) -> dict[str, Any] |
     if row is None:
         return None
     return {key: value.hex() if isinstance(value, bytes) else plain(value) for key, value in row.items()}
+
+
+def _blocked_row(row: DictRow) -> BlockedRow:
+    decision = Decision.model_validate_json(row["decision"])
+    return BlockedRow.model_validate(
+        {**row, **dict(decision.result), "decision_id": decision.decision_id, "decided_at": decision.decided_at}
+    )
 
 
 def _task_row(row: DictRow) -> TaskRow:

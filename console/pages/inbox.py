@@ -31,6 +31,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         context = {
             "invented": await ports.invented(),
             "tasks": tasks,
+            "blocked": await ports.desk.blocked(PAGE) if state is TaskState.OPEN and not after else [],
             "state": state,
             "states": list(TaskState),
             "after": after,

@@ -26,7 +26,8 @@ from workflows.domain.models import (
     TrainingSeries,
     TrainingSet,
 )
-from workflows.domain.ports import DecisionView, TaskRow
+from workflows.domain.policies import RiskTier
+from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 _STATES = {
     Meaning.APPROVE: TaskState.APPROVED,
@@ -105,6 +106,17 @@ class MemoryDesk:
         rows.sort(key=lambda row: (row.cost_of_waiting, row.decision_id), reverse=True)
         start = next((n for n, row in enumerate(rows, start=1) if row.decision_id == after), 0)
         return rows[start : start + limit]
+
+    async def blocked(self, limit: int = 100) -> list[BlockedRow]:
+        found = []
+        for case in self._shop.cases.values():
+            decision, result = case.decided.decision, case.decided.decision.result
+            if isinstance(result, Proposal) and result.tier is RiskTier.BLOCKED:
+                place = case.decided.inputs.position
+                told = {"decision_id": decision.decision_id, "decided_at": decision.decided_at,
+                        "location": place.location, "item": place.item, "item_name": case.item_name}  # fmt: skip
+                found.append(BlockedRow.model_validate({**dict(result), **told}))
+        return found[:limit]
 
     async def decision(self, decision_id: str) -> DecisionView:
         case = self._shop.case(decision_id)

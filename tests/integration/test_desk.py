@@ -8,6 +8,7 @@ from tests.storeroom import MORNING, Storeroom, catalog, clock, counted
 from workflows.domain.approvals import Meaning, TaskState
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.orders import lines_digest
+from workflows.domain.policies import Policy, RuleCode
 
 
 async def tasks(storeroom: Storeroom, items: int) -> None:
@@ -87,3 +88,27 @@ async def test_dead_letters_are_listed_newest_first(storeroom: Storeroom) -> Non
     assert [(row["error_code"], row["kafka_offset"], row["bytes"]) for row in found] == [
         ("not_an_object", 1, 2), ("not_json", 0, 1),
     ]  # fmt: skip
+
+
+async def test_what_nobody_may_order_is_listed_with_what_is_in_the_way_until_it_is_decided_again(
+    storeroom: Storeroom,
+) -> None:
+    policy = Policy.model_validate({
+        "overrides": [{"item": "ITEM-001", "autonomy": "L1"}, {"item": "ITEM-002", "review_value_limit": "1"}],
+        "auto_value_limit": "0",
+    })  # fmt: skip
+    await storeroom.stock(catalog(3), policy)
+    storeroom.take(*[counted(9, item=f"ITEM-{n:03}") for n in (1, 2, 3)], clock())
+    await storeroom.assess()
+    assert [task.item for task in await storeroom.desk.tasks()] == ["ITEM-003"]
+    found = {row.item: row for row in await storeroom.desk.blocked()}
+    assert found.keys() == {"ITEM-001", "ITEM-002"}
+    assert RuleCode.SUGGESTION_ONLY in [rule.code for rule in found["ITEM-001"].rules]
+    assert RuleCode.VALUE_ABOVE_ANY_LIMIT in [rule.code for rule in found["ITEM-002"].rules]
+    assert (found["ITEM-001"].item_name, found["ITEM-001"].units > 0) == ("Item ITEM-001", True)
+    assert len(await storeroom.desk.blocked(limit=1)) == 1
+    storeroom.take(counted(900, at=MORNING), clock(MORNING + timedelta(days=11)))
+    await storeroom.assess()
+    assert [row.item for row in await storeroom.desk.blocked()] == ["ITEM-002"], "stock suffices by now"
+    (again,) = await storeroom.desk.blocked()
+    assert again.decision_id == "LEEDS:ITEM-002:2", "the newest word counts, once"

@@ -11,7 +11,7 @@ from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.errors import InvalidInput, NotFound
-from workflows.domain.ports import DecisionView, TaskRow
+from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 app = typer.Typer(no_args_is_help=True, help="Restock tasks that wait for a person.")
 State = Annotated[str | None, typer.Option("--state", help="up, demo or a directory. Default: what runs.")]
@@ -37,6 +37,27 @@ def list_tasks(
             [
                 (r.decision_id, r.item_name, r.units, f"{r.value:.2f} {r.currency}", f"{r.stockout_risk:.0%}",
                  r.supplier,                 f"{r.expire_at:%Y-%m-%d %H:%M}", ", ".join(r.rules))
+                for r in rows
+            ],
+        )  # fmt: skip
+
+
+@app.command()
+def blocked(
+    state: State = None, limit: Annotated[int, typer.Option(min=1, max=500)] = 100, json: AsJson = False
+) -> None:
+    """List what is needed and the engine may not order: nobody sells it, or the policy lets nobody release it."""
+    with errors_explained():
+        rows = run(_blocked(state, limit))
+        if json:
+            print_json({"blocked": [row.model_dump(mode="json") for row in rows]})
+            return
+        print_table(
+            "Needed, and not the engine's to order",
+            ("decision", "item", "units", "value", "supplier", "what is in the way"),
+            [
+                (r.decision_id, r.item_name, r.units, f"{r.value:.2f} {r.currency}", r.supplier,
+                 "; ".join(rule.detail for rule in r.rules))
                 for r in rows
             ],
         )  # fmt: skip
@@ -135,6 +156,11 @@ async def _submit(
 async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
     async with connected(state) as parts:
         return await PostgresDesk(parts.database).tasks(state=which, limit=limit)
+
+
+async def _blocked(state: str | None, limit: int) -> list[BlockedRow]:
+    async with connected(state) as parts:
+        return await PostgresDesk(parts.database).blocked(limit)
 
 
 async def _view(state: str | None, decision: str) -> DecisionView:

@@ -25,7 +25,7 @@ from workflows.domain.models import (
 from workflows.domain.needs import AssessmentSummary, ClockMode, NeedBatch
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.outcomes import Outcome, OutcomeFacts
-from workflows.domain.policies import Policy, RiskTier
+from workflows.domain.policies import Policy, RiskTier, RuleFired
 
 
 class BatchFacts(Payload):
@@ -324,6 +324,23 @@ class TaskRow(Payload):
     answered_by: str | None = None
 
 
+class BlockedRow(Payload):
+    """Something that is needed and that the engine may not order: nobody sells it, or the policy lets nobody release
+    it. A person places it by hand, or changes what is in the way."""
+
+    decision_id: str
+    location: str
+    item: str
+    item_name: str
+    supplier: str
+    units: int
+    value: Decimal
+    currency: str
+    rules: tuple[RuleFired, ...]
+    sentence: str
+    decided_at: Instant
+
+
 class Desk(Protocol):
     """What people read: never changes anything."""
 
@@ -331,6 +348,10 @@ class Desk(Protocol):
         self, *, state: TaskState | None = TaskState.OPEN, limit: int = 100, after: str | None = None
     ) -> list[TaskRow]:
         """Tasks by cost of waiting, dearest first; `after` is the decision id that ended the page before."""
+        ...
+
+    async def blocked(self, limit: int = 100) -> list[BlockedRow]:
+        """What stands blocked, newest first: no later decision was made about the same item and location."""
         ...
 
     async def decision(self, decision_id: str) -> DecisionView:
