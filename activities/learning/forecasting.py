@@ -6,12 +6,15 @@ Scoring, comparison, backtest and simulation all ask here, so what is judged is 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from activities.learning.cold_start import ColdForecast, cold_forecast
-from activities.learning.demand import QUANTILES, quantile_ratios, to_milli
+from activities.learning.conformal import GROUPS, groups_of, move
+from activities.learning.demand import QUANTILES, Matrix, quantile_ratios, to_milli
 from activities.learning.empirical import empirical_quantiles
 from activities.learning.features import features, sale_periods, scale
 from activities.learning.model_file import Model
+from activities.learning.occurrence import no_sale_permille, with_occurrence
 from activities.learning.rolling import demand_class
 from activities.learning.sampling import MIN_SALE_PERIODS
 from activities.learning.windows import Flags, Floats, Ints, Windows
@@ -37,6 +40,8 @@ class Forecast:
     """Per row, in hundredths: how much one period's surprise says about the next one's."""
     knots: Ints
     """Thousandths of a unit [rows, periods, quantiles]; periods beyond a row's own horizon are zero."""
+    no_sale: Ints
+    """Chance that a period passes without a sale, in thousandths [rows, periods]; 0 where the knots say it all."""
     cold_rows: Ints
     cold: ColdForecast | None
 
@@ -58,11 +63,14 @@ def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
     thin = np.array([segment == THIN for segment in segments], dtype=np.bool_)
     chosen = _chosen(model, windows, horizon, segments, thin)
     knots = np.zeros((len(windows), longest, len(QUANTILES)), dtype=np.int64)
+    no_sale = np.zeros((len(windows), longest), dtype=np.int64)
     for name in (XGBOOST, BLEND, EMPIRICAL, RECENT):
         rows = np.flatnonzero(chosen == name)
         if len(rows):
             pairs, ahead = pairs_of(horizon[rows])
-            knots[rows[pairs], ahead - 1] = to_milli(quantiles_by(name, model, windows.take(rows), pairs, ahead))
+            kinds = np.array([segments[row].split("/")[0] for row in rows])
+            place = rows[pairs], ahead - 1
+            knots[place], no_sale[place] = _calibrated(name, model, windows.take(rows), kinds, pairs, ahead)
     for name, profile in model.profiles.items():
         rows = np.array([i for i in np.flatnonzero(chosen == PROPHET) if segments[i] == name], dtype=np.int64)
         if len(rows):
@@ -74,7 +82,7 @@ def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
         knots[cold_rows] = law.knots(longest)
     correlation = np.array([model.correlations.get(segment, 0) for segment in segments], dtype=np.int64)
     return Forecast(
-        tuple(str(name) for name in chosen), tuple(segments), thin, correlation, knots, cold_rows, law
+        tuple(str(name) for name in chosen), tuple(segments), thin, correlation, knots, no_sale, cold_rows, law
     )  # fmt: skip
 
 
@@ -103,14 +111,45 @@ def _chosen(
     return chosen
 
 
-def quantiles_by(name: str, model: Model, windows: Windows, pairs: Ints, ahead: Ints) -> Floats:
-    """Quantiles in units of each (row, periods ahead) pair by the global model or the items' own past."""
+def _calibrated(
+    name: str, model: Model, windows: Windows, kinds: npt.NDArray[np.str_], pairs: Ints, ahead: Ints
+) -> tuple[Ints, Ints]:
+    """Knots and chances of no sale in thousandths, with the corrections that each row's demand class has earned."""
+    earned = {kind: found for kind, found in model.manifest.calibrations.items() if kind in kinds}
+    vectors = None
+    if name in (XGBOOST, BLEND) or any(found.occurrence for found in earned.values()):
+        vectors = features(windows, pairs, ahead, model.context)
+    quantiles = quantiles_by(name, model, windows, pairs, ahead, vectors)
+    silent = np.zeros(len(pairs), dtype=np.int64)
+    size = scale(windows)[pairs]
+    for kind, calibration in earned.items():
+        mine = kinds[pairs] == kind
+        if calibration.occurrence and model.occurrence is not None and vectors is not None:
+            silent[mine] = no_sale_permille(model.occurrence, vectors[mine])
+            quantiles[mine] = with_occurrence(quantiles[mine], silent[mine])
+        for group, member in zip(GROUPS, groups_of(ahead, model.manifest.horizon), strict=True):
+            if group in calibration.shifts:
+                chosen = mine & member
+                shifts = np.array(calibration.shifts[group], dtype=np.int64)[None, :]
+                quantiles[chosen] = move(quantiles[chosen], shifts, size[chosen], silent[chosen])
+    return to_milli(quantiles), silent
+
+
+def quantiles_by(
+    name: str, model: Model, windows: Windows, pairs: Ints, ahead: Ints,
+    vectors: Matrix | None = None,
+) -> Floats:  # fmt: skip
+    """Quantiles in units of each (row, periods ahead) pair by the global model or the items' own past.
+
+    `vectors` are the pairs' features, for who has them already.
+    """
     if name == BLEND:
-        both = (quantiles_by(one, model, windows, pairs, ahead) for one in (XGBOOST, RECENT))
+        both = (quantiles_by(one, model, windows, pairs, ahead, vectors) for one in (XGBOOST, RECENT))
         return sum(both, np.zeros(1)) / 2
     if name == XGBOOST:
         assert model.booster is not None  # noqa: S101 - `_chosen` never picks it then
-        ratios = quantile_ratios(model.booster, features(windows, pairs, ahead, model.context))
+        asked = features(windows, pairs, ahead, model.context) if vectors is None else vectors
+        ratios = quantile_ratios(model.booster, asked)
         return ratios * scale(windows)[pairs][:, None]
     half_life = windows.cadence.quarter if name == RECENT else None
     return empirical_quantiles(windows, pairs, ahead, half_life=half_life)

@@ -32,11 +32,23 @@ MANIFEST = "manifest.json"
 BOOSTER = "booster.ubj"
 MEDIAN_BOOSTER = "median.ubj"
 MEAN_BOOSTER = "mean.ubj"
+OCCURRENCE = "occurrence.ubj"
 PRIORS = "priors.json"
 LATENESS = "lateness.json"
 """Absent where there were too few deliveries to learn from, and in artefacts of before."""
 POOLS = "pools.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest instant a zip can name
+
+
+class SegmentCalibration(Payload):
+    """What is corrected in the forecasts of one demand class, because it came out better on a hold-out."""
+
+    observations: int
+    """Of the hold-out."""
+    occurrence: bool = False
+    """Whether the chance of no sale is that of the occurrence booster."""
+    shifts: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Per horizon group, what is added to each quantile: thousandths of the row's scale."""
 
 
 class Manifest(Payload):
@@ -67,6 +79,8 @@ class Manifest(Payload):
     segments: tuple[SegmentScore, ...]
     profiles: dict[str, str]
     """Segment to the member that holds its season, for the segments that Prophet won."""
+    calibrations: dict[str, SegmentCalibration] = Field(default_factory=dict)
+    """Per demand class: which corrections the hold-out has earned it. Absent: none."""
     members: dict[str, Digest] = Field(default_factory=dict)
     """SHA-256 of every other member."""
 
@@ -85,6 +99,8 @@ class Model:
     lateness: LatenessModel | None = None
     mean: xgb.Booster | None = None
     """The second opinion: mean demand by a Tweedie loss."""
+    occurrence: xgb.Booster | None = None
+    """P(a period sells something)."""
 
     @property
     def cadence(self) -> Cadence:
@@ -92,11 +108,12 @@ class Model:
         return CADENCES[self.manifest.cadence]
 
     def taught(
-        self, rows: int, booster: xgb.Booster | None, median: xgb.Booster | None, mean: xgb.Booster | None = None
-    ) -> "Model":
+        self, rows: int, booster: xgb.Booster | None, median: xgb.Booster | None = None,
+        mean: xgb.Booster | None = None, occurrence: xgb.Booster | None = None,
+    ) -> "Model":  # fmt: skip
         """The model with its boosters, which learned from that many rows."""
         manifest = self.manifest.model_copy(update={"rows": rows})
-        return replace(self, manifest=manifest, booster=booster, median=median, mean=mean)
+        return replace(self, manifest=manifest, booster=booster, median=median, mean=mean, occurrence=occurrence)
 
     @property
     def context(self) -> Context:
@@ -131,7 +148,12 @@ def _json(value: Any) -> bytes:
 
 def pack(model: Model) -> bytes:
     """The artefact's bytes: fixed order, fixed timestamps, nothing compressed."""
-    boosters = {BOOSTER: model.booster, MEDIAN_BOOSTER: model.median, MEAN_BOOSTER: model.mean}
+    boosters = {
+        BOOSTER: model.booster,
+        MEDIAN_BOOSTER: model.median,
+        MEAN_BOOSTER: model.mean,
+        OCCURRENCE: model.occurrence,
+    }
     members = (
         {
             PRIORS: _json({name: asdict(prior) for name, prior in model.priors.items()}),
@@ -181,13 +203,13 @@ def unpack(raw: bytes, *, nthread: int) -> Model:
         pools = Pools.from_document(json.loads(members[POOLS]))
         late = json.loads(members[LATENESS]) if LATENESS in members else None
         lateness = None if late is None else LatenessModel.from_document(late, nthread=nthread)
-        booster, median, mean = (
+        booster, median, mean, occurrence = (
             load_booster(members[name], nthread=nthread) if name in manifest.members else None
-            for name in (BOOSTER, MEDIAN_BOOSTER, MEAN_BOOSTER)
+            for name in (BOOSTER, MEDIAN_BOOSTER, MEAN_BOOSTER, OCCURRENCE)
         )
     except (KeyError, TypeError, ValueError, xgb.core.XGBoostError) as error:
         raise ModelUnusable(f"a part of the model cannot be read: {error}") from error
-    return Model(manifest, booster, median, priors, pools, profiles, lateness, mean)
+    return Model(manifest, booster, median, priors, pools, profiles, lateness, mean, occurrence)
 
 
 def _prior(found: Mapping[str, Any]) -> Prior:

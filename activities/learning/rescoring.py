@@ -9,7 +9,7 @@ import numpy as np
 import xgboost as xgb
 
 from activities.learning.demand import load_booster
-from activities.learning.model_file import BOOSTER, LATENESS, MEDIAN_BOOSTER, read_manifest
+from activities.learning.model_file import BOOSTER, LATENESS, MEDIAN_BOOSTER, OCCURRENCE, read_manifest
 from activities.learning.reference_scorer import ReferenceScorer, Singles
 from workflows.domain.models import Rescored
 
@@ -42,7 +42,7 @@ def rescore_self_test(model: bytes, *, probes: int = PROBES) -> Rescored:
 def _boosters(model: bytes) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
         found = set(archive.namelist())
-        for name in (BOOSTER, MEDIAN_BOOSTER):
+        for name in (BOOSTER, MEDIAN_BOOSTER, OCCURRENCE):
             if name in found:
                 yield archive.read(name)
         if LATENESS in found:

@@ -122,8 +122,12 @@ def _strata() -> tuple[Ints, Ints, Ints]:
     return tuple(np.array(values, dtype=np.int64) for values in (below, numerators, denominators))  # type: ignore[return-value]
 
 
-def strata_units(knots: Ints) -> Ints:
-    """Whole units at the N levels (k - 1/2)/N, ascending, from knots in thousandths [..., quantiles]; exact."""
+def strata_units(knots: Ints, no_sale: Ints | None = None) -> Ints:
+    """Whole units at the N levels (k - 1/2)/N, ascending, from knots in thousandths [..., quantiles]; exact.
+
+    `no_sale` [...] is the chance of no sale in thousandths where it is known (0: the knots say it all). Up to it
+    nothing is sold; from there the law runs from half a unit to the next knot.
+    """
     first, last = knots[..., :1], knots[..., -1:]
     # Below the first knot the law goes down as far as it goes up beyond the last one: by the factor 1.3.
     numerator, denominator = TAIL_STRETCH.as_integer_ratio()
@@ -131,12 +135,29 @@ def strata_units(knots: Ints) -> Ints:
     below, way, whole = _strata()
     low, high = ends[..., below], ends[..., below + 1]
     units: Ints = (2 * (low * whole + (high - low) * way) + MILLI * whole) // (2 * MILLI * whole)
+    if no_sale is None:
+        return units
+    told = np.nonzero(no_sale)
+    units[told] = _from_first_sale(units[told], ends[told], no_sale[told])
     return units
 
 
-def demand_scenarios(knots: Ints, permutation: Ints) -> Ints:
+def _from_first_sale(units: Ints, ends: Ints, no_sale: Ints) -> Ints:
+    """`units` [n, N] of laws with knots `ends` [n, levels] that sell nothing up to `no_sale` [n]; exact."""
+    levels = np.array([0, *(round(level * PERMILLE) for level in QUANTILES), PERMILLE], dtype=np.int64)
+    level = (2 * np.arange(SCENARIOS, dtype=np.int64) + 1) * PERMILLE  # over 2N
+    above = np.minimum(np.searchsorted(levels, no_sale, side="right"), len(levels) - 1)
+    begins, until = no_sale[:, None] * 2 * SCENARIOS, levels[above][:, None] * 2 * SCENARIOS
+    whole = np.maximum(until - begins, 1)
+    size = np.maximum(ends[np.arange(len(ends)), above], MILLI // 2)[:, None]
+    way = np.clip(level - begins, 0, whole)
+    first = (MILLI * whole + 2 * (size - MILLI // 2) * way + MILLI * whole) // (2 * MILLI * whole)
+    return np.where(level <= begins, 0, np.where(level < until, first, np.maximum(units, 1)))
+
+
+def demand_scenarios(knots: Ints, permutation: Ints, no_sale: Ints | None = None) -> Ints:
     """[rows, days, scenarios] whole units: each day's strata in the order of its permutation."""
-    return np.take_along_axis(strata_units(knots), permutation, axis=2)
+    return np.take_along_axis(strata_units(knots, no_sale), permutation, axis=2)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def demand_scenarios(said: Forecast, tables: Ints) -> Ints:
     for level in np.unique(said.correlation):
         rows = np.flatnonzero(said.correlation == level)
         joined[rows] = risk.correlated(int(level))[tables[rows], :periods]
-    demand = risk.demand_scenarios(said.knots, joined)
+    demand = risk.demand_scenarios(said.knots, joined, said.no_sale)
     if said.cold is not None:
         own = risk.permutations()[tables[said.cold_rows]]
         demand[said.cold_rows] = said.cold.scenarios(own[:, :periods], own[:, risk.RATE_COLUMN], periods)

@@ -4,6 +4,7 @@ Production and simulation call it alike; only the cadence and the horizon differ
 """
 
 import importlib.metadata
+from dataclasses import replace
 
 import xgboost as xgb
 
@@ -13,8 +14,10 @@ from activities.learning.demand import ROUNDS, median_booster, train_booster
 from activities.learning.features import codes_of, names, schema_sha256
 from activities.learning.forecasting import PROPHET
 from activities.learning.model_file import Manifest, Model
+from activities.learning.occurrence import train_occurrence
 from activities.learning.outside import worth_learning
 from activities.learning.pool import Pools
+from activities.learning.recalibration import calibrations_of
 from activities.learning.sampling import sample
 from activities.learning.seasonal import fit_profile
 from activities.learning.second_opinion import train_mean
@@ -35,7 +38,7 @@ def train_panel(
 ) -> Model:  # fmt: skip
     """A model of everything that the panel knows; the same panel, seed and libraries give the same model."""
     judgement = unjudged(panel)
-    profiles = {}
+    profiles, calibrations = {}, {}
     if panel.periods >= MIN_JUDGED_PERIODS[panel.cadence.name]:
         earlier = panel.through(panel.last - holdout(panel, horizon))
         trial = _fitted(
@@ -43,6 +46,8 @@ def train_panel(
             stage="backtest",
         )  # fmt: skip
         judgement = judge_forecasters(trial, panel, horizon=horizon, seed=seed, report=report)
+        speaking = with_judgement(trial, judgement, {})
+        calibrations = calibrations_of(speaking, panel, cut=earlier.last, horizon=horizon)
         for name, members in judgement.members.items():
             profile = fit_profile(panel, members, seed=seed) if judgement.chosen(name) == PROPHET else None
             if profile is not None:
@@ -50,7 +55,8 @@ def train_panel(
     model = _fitted(
         panel, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows, rounds=rounds, stage=FINAL
     )
-    return with_judgement(model, judgement, profiles)
+    judged = with_judgement(model, judgement, profiles)
+    return replace(judged, manifest=judged.manifest.model_copy(update={"calibrations": calibrations}))
 
 
 def _fitted(
@@ -72,7 +78,8 @@ def _fitted(
         taught.vectors, taught.targets, taught.weights, rounds=rounds, seed=seed, nthread=nthread,
         report=lambda done: report(stage, done, rounds),
     )  # fmt: skip
+    occurrence = train_occurrence(taught.vectors, taught.targets, taught.weights, seed=seed, nthread=nthread)
     if stage != FINAL:
-        return bare.taught(len(taught), booster, None)
+        return bare.taught(len(taught), booster, occurrence=occurrence)
     mean = train_mean(taught.vectors, taught.targets, taught.weights, seed=seed, nthread=nthread)
-    return bare.taught(len(taught), booster, median_booster(booster), mean)
+    return bare.taught(len(taught), booster, median_booster(booster), mean, occurrence)

@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from activities.learning.lead_time import lead_time_law
 from activities.learning.learner import XgboostLearner
 from activities.learning.model_file import Model, unpack
 from activities.learning.scoring import XgboostScoring
-from activities.learning.windows import Floats, Ints, windows_of
+from activities.learning.windows import Floats, windows_of
 from connectors.feeds.chance import dice
 from tests.bench.calibration_measures import (
     below_and_upto,
@@ -31,7 +32,7 @@ from tests.bench.calibration_measures import (
     reliability,
     worst,
 )
-from tests.bench.calibration_world import FIRST_DAY, PARTNER, CalibrationWorld, Shelf, lead_days
+from tests.bench.calibration_world import LAST_DAY, PARTNER, CalibrationWorld, Shelf, lead_days
 from tests.bench.measuring import machine, progress, publish
 from workflows.domain.scores import OpenReceipt, ScoringRow
 
@@ -57,8 +58,7 @@ def main() -> None:
     world = CalibrationWorld(told.seed, items, days=max(ORIGINS_DAYS), announced=not told.unannounced)
     progress(f"world of {len(world.shelves)} shelves made after {time.monotonic() - begun:.0f} s")
     learner = XgboostLearner(nthread=1)
-    last_day = FIRST_DAY - timedelta(days=1)
-    artefact = learner.train(world.training(), last_day=last_day, seed=7, progress=lambda *_: None)
+    artefact = learner.train(world.training(), last_day=LAST_DAY, seed=7, progress=lambda *_: None)
     progress(f"engine trained after {time.monotonic() - begun:.0f} s")
     model = unpack(artefact, nthread=1)
     coverage = covered(world, model, told.seed)
@@ -73,6 +73,7 @@ def main() -> None:
         "worst_coverage_points": max((worst(found["points"]) for found in judged), default=None),
         "lead_time_worst_points": max(worst(found) for found in leads.values()),
         "chosen": {score.segment: score.chosen for score in model.manifest.segments},
+        "corrected": {kind: found.model_dump(mode="json") for kind, found in model.manifest.calibrations.items()},
         "coverage": coverage, "stockout_risk": risk, "lead_times": leads,
     })  # fmt: skip
 
@@ -88,15 +89,17 @@ def _options() -> argparse.Namespace:
 
 
 def _origin(days: int) -> date:
-    return FIRST_DAY + timedelta(days=days - 1)
+    return LAST_DAY + timedelta(days=days)
 
 
-def covered(world: CalibrationWorld, model: Model, seed: int) -> dict[str, dict[str, Any]]:
+def covered(
+    world: CalibrationWorld, model: Model, seed: int, origins: Sequence[int] = ORIGINS_DAYS
+) -> dict[str, dict[str, Any]]:
     """Coverage of every quantile by demand class and days ahead, in points beside the quantile."""
     places: dict[str, list[Floats]] = defaultdict(list)
     chance = np.random.Generator(np.random.PCG64(seed))
     ahead = np.array(AHEAD, dtype=np.int64)
-    for days in ORIGINS_DAYS:
+    for days in origins:
         last_day = _origin(days)
         asked = [(shelf, row) for shelf in world.shelves if (row := world.row(shelf, last_day, 0)) is not None]
         windows = windows_of([row for _, row in asked])
@@ -123,11 +126,11 @@ def covered(world: CalibrationWorld, model: Model, seed: int) -> dict[str, dict[
     }
 
 
-def risks(world: CalibrationWorld, artefact: bytes) -> dict[str, Any]:
+def risks(world: CalibrationWorld, artefact: bytes, origins: Sequence[int] = ORIGINS_DAYS) -> dict[str, Any]:
     """Stock-out risks of many decisions beside what happened in one drawn future each."""
     rows: list[ScoringRow] = []
     futures: list[tuple[bool, bool]] = []
-    for days in ORIGINS_DAYS:
+    for days in origins:
         last_day = _origin(days)
         for shelf in world.shelves:
             for number in range(STOCKS):
@@ -152,14 +155,17 @@ def _decision(
     roll = dice("calibration", "stock", *words)
     lead = lead_days(shelf.supplier, "order", *words)
     usual = shelf.law.daily_units * shelf.law.level(last_day + timedelta(days=1), promotion=False)
-    stock = max(0, round(usual * (lead + 1) * roll.uniform(0.2, 2.0) + roll.choice((0, 0, 1))))
+    # Sized by another draw than the one that comes true: stock must not know how long its order takes.
+    planned = lead_days(shelf.supplier, "planned", *words)
+    stock = max(0, round(usual * (planned + 1) * roll.uniform(0.2, 2.0) + roll.choice((0, 0, 1))))
     row = world.row(shelf, last_day, stock)
     if row is None:
         return None
     arrives, units = -1, 0
     if roll.random() < OPEN_SHARE:
-        taken = lead_days(shelf.supplier, "receipt", *words)
-        ago = roll.randrange(taken)
+        partner = PARTNER[shelf.supplier]
+        ago = roll.randrange(max(partner.lead_days))
+        taken = next(days for draw in count() if (days := lead_days(shelf.supplier, "receipt", draw, *words)) > ago)
         arrives, units = taken - ago, max(1, round(usual * roll.uniform(2, 10)))
         row = row.model_copy(update={"open_receipts": (OpenReceipt(units=units, ordered_days_ago=ago),)})
     return row, _played(shelf, last_day, number, stock, lead, (arrives, units))

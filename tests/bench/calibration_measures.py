@@ -9,7 +9,7 @@ from activities.learning.calibration import BINS, calibration_error, expected_ca
 from activities.learning.demand import MILLI, QUANTILES
 from activities.learning.forecasting import Forecast
 from activities.learning.lead_time import LeadTimeLaw
-from activities.learning.risk import TAIL_STRETCH
+from activities.learning.risk import PERMILLE, TAIL_STRETCH
 from activities.learning.windows import Floats, Ints
 
 LEVELS = np.array([0.0, *QUANTILES, 1.0])
@@ -25,7 +25,8 @@ def below_and_upto(said: Forecast, rows: Ints, ahead: Ints, units: Ints) -> tupl
     knots = said.knots[rows, ahead - 1] / MILLI
     stretch = float(TAIL_STRETCH)
     ends = np.concatenate([knots[:, :1] / stretch, knots, knots[:, -1:] * stretch], axis=1)
-    low, high = (_level(ends, units + half) for half in (-0.5, 0.5))
+    silent = said.no_sale[rows, ahead - 1] / PERMILLE
+    low, high = (_level(ends, units + half, silent) for half in (-0.5, 0.5))
     low[units <= 0] = 0.0
     if said.cold is not None:
         place = {int(row): number for number, row in enumerate(said.cold_rows)}
@@ -39,8 +40,17 @@ def below_and_upto(said: Forecast, rows: Ints, ahead: Ints, units: Ints) -> tupl
     return low, high
 
 
-def _level(ends: Floats, at: Floats) -> Floats:
-    """The share of the law below `at`, from its values at LEVELS."""
+def _level(ends: Floats, at: Floats, silent: Floats) -> Floats:
+    """The share of the law below `at`, from its values at LEVELS and the share that sells nothing (0: not told)."""
+    plain = _plain_level(ends, at)
+    rows, above = np.arange(len(at)), np.minimum((LEVELS[None, :] <= silent[:, None]).sum(axis=1), len(LEVELS) - 1)
+    size = np.maximum(ends[rows, above], 0.5)
+    way = np.divide(at - 0.5, size - 0.5, out=np.ones_like(at), where=size > 0.5)
+    first = silent + np.clip(way, 0.0, 1.0) * (LEVELS[above] - silent)
+    return np.where(silent == 0, plain, np.where(at < size, first, np.maximum(plain, silent)))
+
+
+def _plain_level(ends: Floats, at: Floats) -> Floats:
     below = (ends < at[:, None]).sum(axis=1)
     rows = np.arange(len(at))
     left, right = np.clip(below - 1, 0, len(LEVELS) - 1), np.clip(below, 0, len(LEVELS) - 1)

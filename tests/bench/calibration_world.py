@@ -21,6 +21,8 @@ from workflows.domain.models import TrainingSeries
 from workflows.domain.scores import DemandHistory, LeadTimes, Promotion, ScoringRow
 
 FIRST_DAY = date(2025, 3, 3)
+LAST_DAY = FIRST_DAY - timedelta(days=1)
+"""The last day that is trained on."""
 LONGEST_DAYS = 120
 """Days after the first one whose promotions are settled."""
 SHORTAGE, HOLDING = Decimal(4), Decimal("0.02")
@@ -112,14 +114,13 @@ class CalibrationWorld:
 
     def training(self) -> list[TrainingSeries]:
         """All that is recorded before the first day."""
-        last_day = FIRST_DAY - timedelta(days=1)
         return [
             TrainingSeries(
                 item=shelf.law.item, location=shelf.law.location, category=shelf.category, history=history,
-                promotions=shelf.promotions(last_day, announced=self._announced),
+                promotions=shelf.promotions(LAST_DAY, announced=self._announced),
             )
             for shelf in self.shelves
-            if (history := shelf.history(last_day)) is not None
+            if (history := shelf.history(LAST_DAY)) is not None
         ]  # fmt: skip
 
     def row(self, shelf: Shelf, last_day: date, on_hand: int) -> ScoringRow | None:
