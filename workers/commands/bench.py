@@ -26,6 +26,7 @@ class Benchmark(StrEnum):
     ORACLE = "oracle"
     FORECAST = "forecast"
     QUALITY = "quality"
+    CALIBRATION = "calibration"
 
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
