@@ -44,22 +44,28 @@ def loss_ratio(candidate: Floats, champion: Floats) -> float:
     return 1.0 if ours == 0 else float("inf")
 
 
-def ratio_upper(candidate: Floats, champion: Floats, *, percent: float = 97.5) -> float:
-    """Upper end of the 95 % interval of the loss ratio: paired bootstrap over series (one loss per series each).
+def ratio_upper(candidate: Floats, champion: Floats) -> float:
+    """Upper end of the 95 % interval of the loss ratio; see `ratio_bounds`."""
+    return ratio_bounds(candidate, champion)[1]
 
-    The seed is fixed: the same losses give the same bound.
+
+def ratio_bounds(candidate: Floats, champion: Floats) -> tuple[float, float]:
+    """The 95 % interval of the loss ratio: paired bootstrap over series (one loss per series each).
+
+    The seed is fixed: the same losses give the same bounds.
     """
     keep: Flags = (candidate > 0) | (champion > 0)
     ours, theirs = candidate[keep], champion[keep]
     if len(ours) == 0:
-        return 1.0
+        return 1.0, 1.0
     chance = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     ratios = np.empty(BOOTSTRAPS)
     for draw in range(BOOTSTRAPS):
         picked = chance.integers(0, len(ours), len(ours))
         ratios[draw] = loss_ratio(ours[picked], theirs[picked])
     finite = np.where(np.isfinite(ratios), ratios, np.finfo(np.float64).max)
-    return float(np.percentile(finite, percent))
+    lower, upper = np.percentile(finite, (2.5, 97.5))
+    return float(lower), float(upper)
 
 
 def mid_pit(actual: Floats, quantiles: Floats) -> Floats:

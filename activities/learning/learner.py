@@ -15,6 +15,7 @@ from activities.learning.demand import MILLI, QUANTILES, ROUNDS
 from activities.learning.evaluation import by_series, loss_ratio, pinball, ratio_upper
 from activities.learning.forecasting import forecast
 from activities.learning.lateness import train_lateness
+from activities.learning.live_rehearsal import compared_costs, rehearsed_scales, terms_of
 from activities.learning.model_file import Model, pack, read_manifest, unpack
 from activities.learning.rescoring import rescore_self_test
 from activities.learning.training import TRAINING_ROWS, train_panel
@@ -57,6 +58,7 @@ class XgboostLearner:
         model = train_panel(
             panel, horizon=DAY.horizon, rows=self._rows, rounds=self._rounds, seed=seed, nthread=self._nthread,
             report=progress,
+            rehearse=lambda unseen: rehearsed_scales(unseen, panel, terms_of(series), progress),
         )  # fmt: skip
         if model.manifest.rows < MIN_TRAINING_ROWS:
             raise InvalidInput(
@@ -109,7 +111,9 @@ class XgboostLearner:
             loss_ratio_upper=_four(upper), candidate_coverage_90=_four(float(our_hits.sum() / seen.sum())),
             champion_coverage_90=_four(float(their_hits.sum() / seen.sum())),
             candidate_loss=_four(float(our_loss.sum() / seen.sum())),
-            champion_loss=_four(float(their_loss.sum() / seen.sum())), rescored=rescore_self_test(candidate),
+            champion_loss=_four(float(their_loss.sum() / seen.sum())),
+            costs=compared_costs(ours, theirs, panel, terms_of(series), (last_day - first_day).days + 1),
+            rescored=rescore_self_test(candidate),
         )  # fmt: skip
 
     def _remember(self, artefact: bytes, seconds: float) -> None:

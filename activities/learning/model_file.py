@@ -115,6 +115,10 @@ class Model:
         manifest = self.manifest.model_copy(update={"rows": rows})
         return replace(self, manifest=manifest, booster=booster, median=median, mean=mean, occurrence=occurrence)
 
+    def tuned(self, tau_scales: Mapping[str, int]) -> "Model":
+        """The model with these scales of tau by segment."""
+        return replace(self, manifest=self.manifest.model_copy(update={"tau_scales": dict(tau_scales)}))
+
     @property
     def context(self) -> Context:
         """What its features know beyond one row's window."""

@@ -15,7 +15,7 @@ from activities.learning.model_file import Model
 from activities.learning.risk import USUAL_SCALE
 from activities.learning.simulation import Run, View, rehearsal, simulate
 from activities.learning.study_panel import panel_of
-from activities.learning.windows import Flags, Floats, Ints
+from activities.learning.windows import Flags, Floats, Ints, Panel
 
 SCALES = (75, 80, 90, 100, 110, 120, 135)
 """Tried scales of the factor c in tau = 1 - c h/(p + h), in hundredths: a narrow band around the documented factor,
@@ -40,13 +40,22 @@ class Rehearsed:
     view: View
     rounds: int
     report: Report
+    panel: Callable[[int], Panel] | None = None
+    """What is known after so many periods of the view's history, where more is than the view can say: promotions,
+    holidays and other drivers."""
+
+    def known(self, periods: int) -> Panel:
+        """What the engine knows after so many periods of the history."""
+        if self.panel:
+            return self.panel(periods)
+        return panel_of(self.view.history[:, :periods], self.view.facts, self.view.sold[:, :periods])
 
     def play(self, tried: Sequence[Parameters]) -> Run:
         """All parameters beside each other, on copies of the rows that share their forecasts."""
         trial = rehearsal(self.view, self.rounds)
         trial = trial.take(np.tile(np.arange(len(trial)), len(tried)))
         return simulate(
-            trial, lambda _: _Alternatives(self.model, self.view, tried),
+            trial, lambda _: _Alternatives(self, tried),
             lambda done, of: self.report("choosing", done, of),
         )  # fmt: skip
 
@@ -62,8 +71,7 @@ class Rehearsed:
 
     def segments(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
         """Each row's segment at the start of the stretch."""
-        known = self.view.history.shape[1] - self.rounds
-        panel = panel_of(self.view.history[:, :known], self.view.facts, self.view.sold[:, :known])
+        panel = self.known(self.view.history.shape[1] - self.rounds)
         return np.array(segments_of(panel.windows(panel.last), self.model.segment_names), dtype=np.str_)
 
 
@@ -72,15 +80,14 @@ class _Alternatives:
 
     name = ENGINE
 
-    def __init__(self, model: Model, view: View, tried: Sequence[Parameters]) -> None:
-        self._model = model
-        self._view = view
+    def __init__(self, rehearsed: Rehearsed, tried: Sequence[Parameters]) -> None:
+        self._rehearsed = rehearsed
         self._tried = tried
 
     def order(self, view: View) -> Ints:
-        known, facts = view.history.shape[1], self._view.facts
-        panel = panel_of(self._view.history[:, :known], facts, self._view.sold[:, :known])
-        seen = outlook(self._model, panel, replace(view, facts=facts), copies=len(self._tried))
+        panel = self._rehearsed.known(view.history.shape[1])
+        own = replace(view, facts=self._rehearsed.view.facts)
+        seen = outlook(self._rehearsed.model, panel, own, copies=len(self._tried))
         return orders_of_copies(seen, view.economics, self._tried)
 
 

@@ -4,6 +4,7 @@ Production and simulation call it alike; only the cadence and the horizon differ
 """
 
 import importlib.metadata
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import xgboost as xgb
@@ -13,7 +14,7 @@ from activities.learning.cold_start import fit_priors
 from activities.learning.demand import ROUNDS, median_booster, train_booster
 from activities.learning.features import codes_of, names, schema_sha256
 from activities.learning.forecasting import PROPHET
-from activities.learning.model_file import Manifest, Model
+from activities.learning.model_file import Manifest, Model, SegmentCalibration
 from activities.learning.occurrence import train_occurrence
 from activities.learning.outside import worth_learning
 from activities.learning.pool import Pools
@@ -28,15 +29,20 @@ FINAL = "rounds"
 """The stage that makes the model itself; a trial of the backtest needs neither explanations nor second opinions."""
 MIN_BOOSTER_ROWS = 200
 """With fewer rows a booster learns the noise; the items' own past speaks instead."""
+Rehearse = Callable[[Model], Mapping[str, int]]
 MIN_JUDGED_PERIODS = {"day": 224, "week": 20, "month": 12}
 """A shorter history keeps nothing back to judge forecasters on."""
 
 
 def train_panel(
     panel: Panel, *, horizon: int, seed: int, nthread: int, report: Report, rows: int = TRAINING_ROWS,
-    rounds: int = ROUNDS,
+    rounds: int = ROUNDS, rehearse: Rehearse | None = None,
 ) -> Model:  # fmt: skip
-    """A model of everything that the panel knows; the same panel, seed and libraries give the same model."""
+    """A model of everything that the panel knows; the same panel, seed and libraries give the same model.
+
+    `rehearse` is asked, with a model that has not seen the newest periods, for the scales of tau by segment.
+    """
+    scales: Mapping[str, int] = {}
     judgement = unjudged(panel)
     profiles, calibrations = {}, {}
     if panel.periods >= MIN_JUDGED_PERIODS[panel.cadence.name]:
@@ -48,6 +54,7 @@ def train_panel(
         judgement = judge_forecasters(trial, panel, horizon=horizon, seed=seed, report=report)
         speaking = with_judgement(trial, judgement, {})
         calibrations = calibrations_of(speaking, panel, cut=earlier.last, horizon=horizon)
+        scales = rehearse(_calibrated(speaking, calibrations)) if rehearse else scales
         for name, members in judgement.members.items():
             profile = fit_profile(panel, members, seed=seed) if judgement.chosen(name) == PROPHET else None
             if profile is not None:
@@ -55,8 +62,11 @@ def train_panel(
     model = _fitted(
         panel, horizon=horizon, seed=seed, nthread=nthread, report=report, rows=rows, rounds=rounds, stage=FINAL
     )
-    judged = with_judgement(model, judgement, profiles)
-    return replace(judged, manifest=judged.manifest.model_copy(update={"calibrations": calibrations}))
+    return _calibrated(with_judgement(model, judgement, profiles), calibrations).tuned(scales)
+
+
+def _calibrated(model: Model, calibrations: Mapping[str, SegmentCalibration]) -> Model:
+    return replace(model, manifest=model.manifest.model_copy(update={"calibrations": dict(calibrations)}))
 
 
 def _fitted(

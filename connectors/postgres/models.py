@@ -11,6 +11,7 @@ from connectors.postgres import ledger
 from connectors.postgres.drivers import calendars_of, drivers_of
 from connectors.postgres.histories import histories_at
 from connectors.postgres.pool import Database
+from connectors.postgres.stock_terms import terms_at
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry
@@ -69,11 +70,13 @@ class PostgresModels:
             since = last_day - timedelta(days=DRIVER_DAYS)
             outside = await drivers_of(cursor, list(known.days), midnight, since, known_at)
             calendars = await calendars_of(cursor)
+            terms = await terms_at(cursor, last_day)
         return [
             TrainingSeries(
                 location=location, item=item, category=categories[item], history=history,
                 promotions=known.promotions((location, item)), drivers=outside[location, item],
-                **calendars.get(location, {}),
+                terms=terms.get((location, item)), country=calendars.get(location, {}).get("country"),
+                subdivision=calendars.get(location, {}).get("subdivision"),
             )
             for location, item in known.days
             if item in categories and (history := known.history((location, item)))

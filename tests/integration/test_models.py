@@ -8,10 +8,10 @@ import pytest
 
 from activities.models import FIRST_MODEL
 from connectors.postgres.catalog import load_history
-from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted, event, sold
+from tests.storeroom import LOCATION, MORNING, SUPPLIER, Storeroom, catalog, clock, counted, event, sold
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.events import SaleCancelled
-from workflows.domain.feeds import RecordedDemand
+from workflows.domain.feeds import RecordedDemand, RecordedReceipt
 from workflows.domain.identity import digest
 from workflows.domain.models import Comparison, ModelStatus, TrainedModel, TrainingSet, promotion_gate
 
@@ -149,3 +149,33 @@ async def test_the_newest_day_is_closed_everywhere(storeroom: Storeroom) -> None
     assert await storeroom.models.newest_day() == DAY
     storeroom.take(clock())
     assert await storeroom.models.newest_day() == date(2025, 3, 2)
+
+
+async def test_a_training_set_holds_what_orders_are_weighed_by(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(2, review_days=7))
+    load_history(
+        storeroom.connection,
+        [RecordedDemand(location=LOCATION, item="ITEM-001", day=DAY, units=1)],
+        [
+            RecordedReceipt(
+                supplier=SUPPLIER, location=LOCATION, item="ITEM-001", ordered_on=DAY - timedelta(days=30 + days),
+                received_on=DAY - timedelta(days=30), units=6,
+            )
+            for days in (2, 5, 9)
+        ] + [
+            RecordedReceipt(
+                supplier=SUPPLIER, location=LOCATION, item="ITEM-001", ordered_on=DAY - timedelta(days=1),
+                received_on=DAY + timedelta(days=60), units=6,
+            )
+        ],
+        actor="test",
+    )  # fmt: skip
+    (one,) = await storeroom.models.training_series(datetime.now(UTC) + timedelta(minutes=1), DAY)
+    assert one.terms is not None
+    assert (one.terms.lead_days, one.terms.review_days) == (5, 7), "of what had come by that day"
+    assert (one.terms.pack_units, one.terms.minimum_order_units) == (6, 12)
+    assert one.terms.shortage_per_unit == Decimal("5.70")
+    assert Decimal(0) < one.terms.holding_per_unit_day < Decimal("0.01")
+    storeroom.connection.execute("UPDATE supplier SET blocked = true")
+    (one,) = await storeroom.models.training_series(datetime.now(UTC) + timedelta(minutes=1), DAY)
+    assert one.terms is None, "nobody can be asked for it"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workflows.domain.models import Comparison, TrainingPlan, promotion_gate
+from workflows.domain.models import Comparison, CostComparison, TrainingPlan, promotion_gate
 
 RATIOS = st.decimals("0.5", "1.5", places=4)
 COVERAGES = st.decimals(0, 1, places=4)
@@ -57,6 +57,28 @@ def test_nothing_that_is_worse_overall_passes(
     result = promotion_gate(comparison(ratio, upper, candidate, champion))
     assert not (result.passed and ratio >= 1)
     assert not (result.passed and upper > Decimal("1.02"))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "lower", "upper", "passed"),
+    [
+        ("0.98", "0.95", "1.01", True),
+        ("0.98", "0.95", "0.99", True),
+        ("0.98", "0.90", "1.0101", True),  # not to be told apart
+        ("1.004", "0.99", "1.02", True),
+        ("1.02", "1.0001", "1.04", False),
+        ("1", "1", "1", True),
+    ],
+)
+def test_orders_must_not_be_surely_dearer(ratio: str, lower: str, upper: str, passed: bool) -> None:
+    costs = CostComparison(
+        series=300, days=7, ratio=Decimal(ratio), ratio_lower=Decimal(lower), ratio_upper=Decimal(upper),
+        candidate_cost=Decimal(1), champion_cost=Decimal(1),
+    )  # fmt: skip
+    found = promotion_gate(comparison().model_copy(update={"costs": costs}))
+    assert found.passed is passed
+    assert len(found.reasons) == 4
+    assert f"cost of orders {ratio}" in found.reasons[3]
 
 
 def test_a_plan_without_data_ends_the_round() -> None:

@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from pydantic import Field
+
 from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.drivers import DriverSeries
 from workflows.domain.identity import Code, Digest, Instant, Payload
@@ -22,6 +24,19 @@ class ModelStatus(StrEnum):
     REFUSED = "refused"
 
 
+class StockTerms(Payload):
+    """What keeping and missing a unit costs, and how it is usually bought: what an order is weighed by."""
+
+    shortage_per_unit: Decimal = Field(ge=0)
+    """Cost of one unit not sold: unit margin + goodwill."""
+    holding_per_unit_day: Decimal = Field(ge=0)
+    lead_days: int = Field(ge=0)
+    """The usual ones: the median of what was observed, else what the supplier promises."""
+    review_days: int = Field(ge=1)
+    pack_units: int = Field(default=1, ge=1)
+    minimum_order_units: int = Field(default=0, ge=0)
+
+
 class TrainingSeries(Payload):
     """The history of one item at one location as it was known at the cut."""
 
@@ -35,6 +50,8 @@ class TrainingSeries(Payload):
     country: str | None = None
     subdivision: str | None = None
     """Whose public holidays its location keeps; None: they are not looked at."""
+    terms: StockTerms | None = None
+    """None where nobody can be asked for it, or nobody said: then its orders are not rehearsed."""
 
 
 class TrainingSet(Payload):
@@ -103,6 +120,20 @@ class Rescored(Payload):
     """How many differ by as much as one bit."""
 
 
+class CostComparison(Payload):
+    """What the orders that follow from two models cost on one stretch, by the simulator; ratios below 1 favour the
+    candidate."""
+
+    series: int
+    days: int
+    ratio: Decimal
+    ratio_lower: Decimal
+    ratio_upper: Decimal
+    """The 95 % paired bootstrap interval over series."""
+    candidate_cost: Decimal
+    champion_cost: Decimal
+
+
 class Comparison(Payload):
     """Candidate against champion on the newest unseen stretch. Ratios below 1 favour the candidate."""
 
@@ -116,6 +147,9 @@ class Comparison(Payload):
     champion_coverage_90: Decimal
     candidate_loss: Decimal
     champion_loss: Decimal
+    costs: CostComparison | None = None
+    """Of their orders on the same stretch; None where too little is known of what orders cost, or the stretch is too
+    short for them to arrive."""
     rescored: Rescored | None = None
     """The candidate's; None in records of before there was a reference scorer."""
 
@@ -140,9 +174,12 @@ class ModelVersion(Payload):
     gate: GateResult | None = None
 
 
-def promotion_gate(comparison: Comparison, *, max_ratio_upper: Decimal = Decimal("1.02")) -> GateResult:
-    """Science 6.3 (b), (d) and (f), the parts that need no simulation: not worse overall, its intervals hold, and a
-    scorer of our own gives the same bits.
+def promotion_gate(
+    comparison: Comparison, *, max_ratio_upper: Decimal = Decimal("1.02"),
+    max_cost_ratio_upper: Decimal = Decimal("1.01"),
+) -> GateResult:  # fmt: skip
+    """Science 6.3 (b), (c), (d) and (f): not worse overall, its orders are not dearer, its intervals hold, and a scorer
+    of our own gives the same bits.
 
     The point estimate must be below 1, its upper bound at most `max_ratio_upper`, and the 0.9 quantile's coverage
     within 5 points of nominal or no further from it than the champion's.
@@ -159,11 +196,25 @@ def promotion_gate(comparison: Comparison, *, max_ratio_upper: Decimal = Decimal
             off <= Decimal("0.05") or off <= abs(comparison.champion_coverage_90 - nominal),
             f"coverage {comparison.candidate_coverage_90} must be near {nominal}",
         ),
+        *_not_dearer(comparison.costs, max_cost_ratio_upper),
         *_same_bits(comparison.rescored),
     )
     return GateResult(
         passed=all(ok for ok, _ in checks), reasons=tuple(("ok: " if ok else "failed: ") + text for ok, text in checks)
     )
+
+
+def _not_dearer(costs: CostComparison | None, most: Decimal) -> tuple[tuple[bool, str], ...]:
+    """Cheaper, and surely not dearer than `most`; or not to be told from the champion on so short a stretch."""
+    if costs is None:
+        return ()
+    cheaper = costs.ratio < 1 and costs.ratio_upper <= most
+    alike = costs.ratio_lower <= 1 <= costs.ratio_upper
+    found = (
+        f"cost of orders {costs.ratio} of the champion's ({costs.ratio_lower} to {costs.ratio_upper}) must be below 1 "
+        f"and surely at most {most}, or equal within its noise"
+    )
+    return ((cheaper or alike, found),)
 
 
 def _same_bits(rescored: Rescored | None) -> tuple[tuple[bool, str], ...]:
