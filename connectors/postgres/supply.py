@@ -67,16 +67,19 @@ async def _kept(cursor: Cursor, suppliers: Sequence[str], today: date) -> dict[s
                    count(*) FILTER (WHERE d.days <= p.promised AND NOT EXISTS (
                        SELECT 1 FROM purchase_order o JOIN order_line l USING (order_id)
                        WHERE o.supplier = s.supplier AND o.location = p.location AND l.short_units > 0
-                         AND (o.ordered_at AT TIME ZONE 'UTC')::date = d.ordered_on)) AS kept
-            FROM unnest(%(suppliers)s::text[]) AS s (supplier)
-            JOIN (SELECT supplier, location, max(lead_time_days) AS promised FROM sourcing
-                  WHERE supplier = ANY(%(suppliers)s) GROUP BY supplier, location) p USING (supplier)
+                         AND o.ordered_at >= d.ordered_on::timestamp AT TIME ZONE 'UTC'
+                         AND o.ordered_at < (d.ordered_on + 1)::timestamp AT TIME ZONE 'UTC')) AS kept
+            FROM unnest(%(suppliers)s::text[]) AS s (supplier) CROSS JOIN LATERAL (
+                SELECT location, (SELECT max(lead_time_days) FROM sourcing g
+                                  WHERE g.supplier = s.supplier AND g.location = location.location) AS promised
+                FROM location
+            ) p
             CROSS JOIN LATERAL (
                 SELECT t.ordered_on, max(t.received_on - t.ordered_on) AS days FROM observed_lead_time t
                 WHERE t.supplier = s.supplier AND t.location = p.location AND t.received_on <= %(today)s
                   AND t.received_on > %(today)s - 365
                 GROUP BY t.ordered_on ORDER BY t.ordered_on DESC LIMIT {DELIVERIES}
-            ) d GROUP BY s.supplier""",  # noqa: S608 - a constant
+            ) d WHERE p.promised IS NOT NULL GROUP BY s.supplier""",  # noqa: S608 - a constant
         {"suppliers": list(suppliers), "today": today},
     )
     return {
