@@ -1,4 +1,4 @@
-"""Tells Temporal that an activity lives for as long as its work lasts, so that a dead worker's work goes on elsewhere."""
+"""Tells Temporal that an activity lives while its work lasts, so that a dead worker's work goes on elsewhere."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -99,7 +99,7 @@ def engine(count: int, *, quick: bool) -> dict[str, Any]:
     generated_mb = _peak_mb()
     begun = time.perf_counter()
     panel = panel_of(units, facts)
-    size = QUICK_TRAINING if quick else {}
+    size: dict[str, Any] = dict(QUICK_TRAINING) if quick else {}
     model = train_panel(panel, horizon=HORIZON, seed=1, nthread=1, report=lambda *_: None, **size)
     trained = time.perf_counter()
     levels = forecasts(model, panel, HORIZON, None)

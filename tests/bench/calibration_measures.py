@@ -26,7 +26,7 @@ def below_and_upto(said: Forecast, rows: Ints, ahead: Ints, units: Ints) -> tupl
     stretch = float(TAIL_STRETCH)
     ends = np.concatenate([knots[:, :1] / stretch, knots, knots[:, -1:] * stretch], axis=1)
     silent = said.no_sale[rows, ahead - 1] / PERMILLE
-    low, high = (_level(ends, units + half, silent) for half in (-0.5, 0.5))
+    low, high = (_level(ends, units.astype(np.float64) + half, silent) for half in (-0.5, 0.5))
     low[units <= 0] = 0.0
     if said.cold is not None:
         place = {int(row): number for number, row in enumerate(said.cold_rows)}
