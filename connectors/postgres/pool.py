@@ -20,6 +20,7 @@ AsyncConnection = psycopg.AsyncConnection[DictRow]
 
 _UNSAFE = {"fsync": {"off"}, "full_page_writes": {"off"}, "synchronous_commit": {"off", "local"}}
 _SESSION = "-c timezone=UTC"
+_ANOTHER_SCHEMA = psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction
 
 
 class UnsafeDatabase(QuartermasterError):
@@ -32,6 +33,11 @@ def _translated() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout) as error:
         raise Unavailable(f"PostgreSQL did not answer: {str(error).strip()[:300]}") from error
+    except _ANOTHER_SCHEMA as error:
+        raise Unavailable(
+            "the schema of the database is not this version's: `quartermaster migrate` brings it up to date, and so "
+            f"does a start of `quartermaster up` ({str(error).splitlines()[0][:200]})"
+        ) from error
     except psycopg.DataError as error:
         raise InvalidInput(f"PostgreSQL cannot hold this value: {str(error).strip()[:300]}") from error
 
