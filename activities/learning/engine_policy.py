@@ -63,7 +63,7 @@ def usual_parameters(economics: Economics) -> Parameters:
 
 
 def cycle_periods(economics: Economics, mean: Floats, ahead: int) -> Ints:
-    """R: periods that one order should last: as long as its economic quantity lasts, to the nearest whole period.
+    """R: periods that one order should last: as long as its economic quantity lasts, in whole periods.
 
     EOQ = sqrt(2 K lambda / h) (Harris 1913). One where an order costs nothing: then a large pack or minimum is no wish
     to cover more, and is weighed when a quantity is chosen. Where the terms say how long (production's review periods),
@@ -75,7 +75,7 @@ def cycle_periods(economics: Economics, mean: Floats, ahead: int) -> Ints:
     with np.errstate(divide="ignore", invalid="ignore"):
         economic = np.sqrt(2 * economics.order_cost * rate / np.maximum(economics.holding, 1e-12))
     most = np.maximum(1, ahead - economics.lead)
-    return np.clip(np.rint(np.where(economics.order_cost > 0, economic, 0.0) / rate), 1, most).astype(np.int64)
+    return np.clip(np.floor(np.where(economics.order_cost > 0, economic, 0.0) / rate), 1, most).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,6 @@ def test_an_order_lasts_as_long_as_its_cost_says_and_a_pack_is_no_wish_for_more(
     assert cycle_periods(economics, rates, 50).tolist() == [3, 6, 12]  # sqrt(2 K / (h rate)) periods
     assert cycle_periods(trial([[0]] * 3).economics, rates, 50).tolist() == [1, 1, 1]
     assert cycle_periods(trial([[0]] * 3, pack=12).economics, rates, 50).tolist() == [1, 1, 1]
-    dearer = trial([[0]] * 3, order_cost=12.0, holding=0.5).economics
-    assert cycle_periods(dearer, rates, 50).tolist() == [3, 7, 14], "3.46, 6.93 and 13.86 to the nearest"
 
 
 def test_a_choice_must_beat_its_own_noise_and_goes_half_the_way() -> None:
