@@ -140,14 +140,15 @@ class PostgresDesk:
     async def orders(self, limit: int = 100) -> list[dict[str, Any]]:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT o.order_id, o.key, o.supplier, o.location, o.cycle, o.state, o.currency, o.cutoff_at,
+                """WITH newest AS (SELECT order_id FROM purchase_order ORDER BY cutoff_at DESC, order_id LIMIT %s)
+                   SELECT o.order_id, o.key, o.supplier, o.location, o.cycle, o.state, o.currency, o.cutoff_at,
                           o.ordered_at, o.supplier_number, o.promised_at, o.shipped_at, o.delayed, o.attempts, o.reason,
                           o.lines_digest, count(l.need_id) FILTER (WHERE l.refused_reason IS NULL) AS lines,
                           coalesce(sum(l.units * l.unit_cost) FILTER (WHERE l.refused_reason IS NULL), 0) AS value,
                           coalesce(sum(l.units) FILTER (WHERE l.refused_reason IS NULL), 0)::bigint AS units,
                           coalesce(sum(l.received_units), 0)::bigint AS received_units
-                   FROM purchase_order o LEFT JOIN order_line l USING (order_id)
-                   GROUP BY o.order_id ORDER BY o.cutoff_at DESC, o.order_id LIMIT %s""",
+                   FROM newest JOIN purchase_order o USING (order_id) LEFT JOIN order_line l USING (order_id)
+                   GROUP BY o.order_id ORDER BY o.cutoff_at DESC, o.order_id""",
                 [limit],
             )
             return [plain(row) for row in await cursor.fetchall()]

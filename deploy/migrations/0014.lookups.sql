@@ -13,3 +13,6 @@ CREATE INDEX purchase_order_collecting ON purchase_order (supplier, location) WH
 -- orders of the supplier.
 CREATE INDEX sourcing_by_lane ON sourcing (supplier, location, lead_time_days);
 CREATE INDEX purchase_order_by_lane ON purchase_order (supplier, location, ordered_at);
+
+-- The page of orders shows the newest ones.
+CREATE INDEX purchase_order_by_cutoff ON purchase_order (cutoff_at DESC, order_id);
