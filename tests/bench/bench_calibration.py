@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from activities.learning.forecasting import forecast
+from activities.learning.forecasting import THIN, forecast
 from activities.learning.lead_time import lead_time_law
 from activities.learning.learner import XgboostLearner
 from activities.learning.model_file import Model, unpack
@@ -99,9 +99,15 @@ def covered(
     places: dict[str, list[Floats]] = defaultdict(list)
     chance = np.random.Generator(np.random.PCG64(seed))
     ahead = np.array(AHEAD, dtype=np.int64)
+    own = {shelf.key for shelf in world.shelves}
     for days in origins:
         last_day = _origin(days)
-        asked = [(shelf, row) for shelf in world.shelves if (row := world.row(shelf, last_day, 0)) is not None]
+        asked = [
+            (shelf, row)
+            for shelf in (*world.shelves, *world.newcomers)
+            if (row := world.row(shelf, last_day, 0)) is not None
+        ]
+        established = sum(1 for shelf, _ in asked if shelf.key in own)
         windows = windows_of([row for _, row in asked])
         said = forecast(model, windows, np.full(len(asked), max(AHEAD), dtype=np.int64))
         of = np.repeat(np.arange(len(asked)), len(ahead) * DRAWS)
@@ -114,7 +120,8 @@ def covered(
         place = low + chance.random(len(units)) * (high - low)
         kinds = np.array([segment.split("/")[0] for segment in said.segment])
         for kind in np.unique(kinds):
-            mine = kinds[of] == kind
+            # Newcomers stand for thin items only: among the others they would outnumber those with a past.
+            mine = (kinds[of] == kind) & ((kind == THIN) | (of < established))
             for name, first, last in (("all", 1, max(AHEAD)), *GROUPS):
                 places[f"{kind} {name}"].append(place[mine & (when >= first) & (when <= last)])
     joined = {name: np.concatenate(found) for name, found in sorted(places.items())}

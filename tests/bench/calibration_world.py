@@ -23,6 +23,8 @@ from workflows.domain.scores import DemandHistory, LeadTimes, Promotion, Scoring
 FIRST_DAY = date(2025, 3, 3)
 LAST_DAY = FIRST_DAY - timedelta(days=1)
 """The last day that is trained on."""
+NEWCOMER_WORLDS = 8
+"""New articles are taken from an assortment so many times as large: articles that were not there at training."""
 LONGEST_DAYS = 120
 """Days after the first one whose promotions are settled."""
 SHORTAGE, HOLDING = Decimal(4), Decimal("0.02")
@@ -83,20 +85,27 @@ class CalibrationWorld:
     """
 
     def __init__(self, seed: int, items: int, *, days: int, announced: bool) -> None:
-        goods = assortment(seed, items, FIRST_DAY)
+        goods = assortment(seed, items * NEWCOMER_WORLDS, FIRST_DAY)
+        names = {item.item for item in goods.catalog.items[:items]}
         self._seed, self._announced = seed, announced
-        self.sourcing: Sequence[Sourcing] = [source for source in goods.catalog.sourcing if source.rank == 1]
-        suppliers = {(source.location, source.item): source.supplier for source in self.sourcing}
+        self.sourcing: Sequence[Sourcing] = [
+            source for source in goods.catalog.sourcing if source.rank == 1 and source.item in names
+        ]
+        suppliers = {(s.location, s.item): s.supplier for s in goods.catalog.sourcing if s.rank == 1}
         categories = {item.item: item.category for item in goods.catalog.items}
         begins, until = FIRST_DAY - timedelta(days=HISTORY_DAYS), FIRST_DAY + timedelta(days=LONGEST_DAYS)
         promoted = {item: promotion_days(seed, item, begins, until) for item in categories}
-        self.shelves = [
+        made = [
             Shelf(
                 one, categories[one.item], suppliers[one.location, one.item], promoted[one.item],
                 self._known(one, promoted[one.item], days),
             )
             for one in goods.series
+            if one.item in names or one.pattern is Pattern.NEW
         ]  # fmt: skip
+        self.shelves = [shelf for shelf in made if shelf.law.item in names]
+        # One article in twenty is new: too few to judge by, so those of further assortments are asked about, too.
+        self.newcomers = [shelf for shelf in made if shelf.law.item not in names]
 
     def _known(self, one: Series, promoted: frozenset[date], days: int) -> dict[date, int | None]:
         # Days without a record are days without a sale; after the first day shelves are never empty.
