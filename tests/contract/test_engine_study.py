@@ -1,11 +1,14 @@
 """The engine on studies: it sees no future, repeats itself, costs less than an order point, and bears odd series."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
+from activities.learning import engine_policy as engine_policy_module
+from activities.learning import engine_study, tuning
 from activities.learning.baselines import StaticReorderPoint
 from activities.learning.demand import QUANTILES
 from activities.learning.engine_policy import Parameters, cycle_periods
@@ -14,12 +17,22 @@ from activities.learning.order_points import static_level
 from activities.learning.rehearsing import BLOCK
 from activities.learning.rehearsing import better as best_of
 from activities.learning.simulation import View, simulate
+from activities.learning.training import train_panel
 from activities.learning.trial import Trial
 from activities.learning.windows import Floats
 from tests.unit.study_world import trial
 from workflows.domain.studies import Period
 
 WEEKS, ROUNDS, LEAD = 90, 8, 1
+
+
+@pytest.fixture(autouse=True)
+def small_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is proven here does not depend on the size of a training; four of them a study would take minutes."""
+    small = partial(train_panel, rows=6_000, rounds=30)
+    for module in (tuning, engine_study, engine_policy_module):
+        monkeypatch.setattr(module, "train_panel", small)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def world(rows: int = 40, seed: int = 6) -> Floats:
