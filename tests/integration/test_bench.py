@@ -83,6 +83,13 @@ def _quality(said: dict[str, Any]) -> None:
     assert as_it_is["mean_stock"] == pytest.approx(world["policies"]["engine"]["mean_stock"])
 
 
+def _calibration(said: dict[str, Any]) -> None:
+    assert said.keys() >= {"seed", "decisions", "ece", "coverage", "worst_coverage_points", "lead_time_worst_points"}
+    assert said["decisions"] > 100
+    assert 0 <= said["ece"] <= 1
+    assert {"smooth", "erratic", "intermittent", "lumpy", "thin"} == {name.split()[0] for name in said["coverage"]}
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESSMENT: _assessment,
@@ -90,6 +97,7 @@ _FIGURES = {
     Benchmark.ORACLE: _oracle,
     Benchmark.FORECAST: _forecast,
     Benchmark.QUALITY: _quality,
+    Benchmark.CALIBRATION: _calibration,
 }
 
 
