@@ -54,7 +54,8 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     paths = console.app.openapi()["paths"]
     pages = [
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
-        "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc", "/money", "/what-if",
+        "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
+        "/money", "/what-if",
     ]  # fmt: skip
     for page in pages:
         answer = client.get(page)
@@ -83,7 +84,8 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
     known = {
         "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
         "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
-        "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict", "/money", "/what-if",
+        "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
+        "/money", "/what-if",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
 
