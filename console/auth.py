@@ -5,6 +5,7 @@ Stage 1 is local sign-in only. Whoever holds the state's key file can make a lin
 
 import hashlib
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hmac import compare_digest
@@ -14,6 +15,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import Audience, NotAllowed, QuartermasterError
+from workflows.domain.people import Permission, Person, Role
 
 COOKIE = "qm_session"
 SIGN_IN_LASTS = timedelta(hours=24)
@@ -51,6 +53,23 @@ class Session:
         """The person as an author of verdicts."""
         return Actor(name=self.name, channel="console")
 
+    @property
+    def person(self) -> Person:
+        """The person with their rights."""
+        return Person(name=self.name, roles=frozenset(Role))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A program or a page's script at the REST API, on behalf of a person."""
+
+    person: Person
+
+    @property
+    def actor(self) -> Actor:
+        """The person as an author of verdicts."""
+        return Actor(name=self.person.name, channel="api")
+
 
 class Gate:
     """Lets requests in, or says why not. Its methods are FastAPI dependencies."""
@@ -59,6 +78,36 @@ class Gate:
         if len(key) < 32:
             raise ValueError("the console's key must have at least 32 bytes")
         self._key = key
+
+    def page(self, permission: Permission = Permission.SEE) -> Callable[[Request], Awaitable[Session]]:
+        """A FastAPI dependency: the session of a page that only shows, of somebody who may see it."""
+
+        async def dependency(request: Request) -> Session:
+            session = self.session(request)
+            session.person.require(permission)
+            return session
+
+        return dependency
+
+    def form(self, permission: Permission) -> Callable[[Request], Awaitable[Session]]:
+        """A FastAPI dependency: the session of a form that changes something, of somebody who may do that."""
+
+        async def dependency(request: Request) -> Session:
+            session = await self.form_session(request)
+            session.person.require(permission)
+            return session
+
+        return dependency
+
+    def api(self, permission: Permission = Permission.SEE) -> Callable[[Request], Awaitable[Caller]]:
+        """A FastAPI dependency: who calls the API, if they may do this."""
+
+        async def dependency(request: Request) -> Caller:
+            caller = Caller(Person(name=self.api_actor(request).name, roles=frozenset(Role)))
+            caller.person.require(permission)
+            return caller
+
+        return dependency
 
     def open_session(self, request: Request, response: Response, token: str) -> None:
         """Exchange a sign-in token for a session cookie that scripts cannot read.

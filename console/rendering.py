@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from console import formats, words
+from console import formats, navigation, words
 from console.auth import Session
 
 HERE = Path(__file__).parent
@@ -37,6 +37,7 @@ class Pages:
         self._environment.globals.update(
             currency=currency, temporal_ui=temporal_ui, passive=passive, link=link, waiting=formats.waiting,
             moment=formats.moment, words=words,
+            places_for=navigation.places_for, is_here=navigation.is_here,
         )  # fmt: skip
 
     def show(

@@ -1,0 +1,147 @@
+"""Who may do what: roles grant permissions, and a person may be held to locations and to an amount.
+
+A person is known by name everywhere: a verdict, a claim and a ledger entry carry it. Roles come from the identity
+provider or, on the embedded stack, from whoever holds the state; limits are kept here.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Protocol
+
+from pydantic import Field, StringConstraints
+
+from workflows.domain.approvals import STORABLE, Actor
+from workflows.domain.errors import NotAllowed
+from workflows.domain.identity import Code, Instant, Payload
+
+
+class Role(StrEnum):
+    """What somebody is here for; a person may have several."""
+
+    VIEWER = "viewer"
+    PLANNER = "planner"
+    APPROVER = "approver"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    """One kind of thing that can be done. Every page, form and REST operation names the one that it needs."""
+
+    SEE = "see"
+    """Look at pages and figures."""
+    WORK = "work"
+    """Claim, snooze, comment, forward, ask, have scored again."""
+    ANSWER = "answer"
+    """Approve, approve edited, reject, undo: within the person's locations and amount."""
+    COUNTERSIGN = "countersign"
+    """Give the second signature where the policy wants two."""
+    PROPOSE_POLICY = "propose_policy"
+    ADOPT_POLICY = "adopt_policy"
+    EDIT_CATALOG = "edit_catalog"
+    PROMOTE = "promote"
+    """Make a model the champion, or go back to the one before."""
+    OPERATE = "operate"
+    """Stop and resume sending, drive dead letters again, go on with an order that waits for an operator."""
+    AUDIT = "audit"
+    """Search, verify and export the ledger; the reading itself is recorded."""
+    MANAGE_PEOPLE = "manage_people"
+
+
+GRANTS: Mapping[Role, frozenset[Permission]] = MappingProxyType({
+    Role.VIEWER: frozenset({Permission.SEE}),
+    Role.PLANNER: frozenset({
+        Permission.SEE, Permission.WORK, Permission.ANSWER, Permission.PROPOSE_POLICY, Permission.EDIT_CATALOG,
+    }),
+    Role.APPROVER: frozenset({
+        Permission.SEE, Permission.WORK, Permission.ANSWER, Permission.COUNTERSIGN, Permission.PROPOSE_POLICY,
+        Permission.ADOPT_POLICY, Permission.PROMOTE,
+    }),
+    Role.AUDITOR: frozenset({Permission.SEE, Permission.AUDIT}),
+    Role.OPERATOR: frozenset({Permission.SEE, Permission.OPERATE}),
+    Role.ADMIN: frozenset({
+        Permission.SEE, Permission.MANAGE_PEOPLE, Permission.EDIT_CATALOG, Permission.PROPOSE_POLICY,
+        Permission.ADOPT_POLICY,
+    }),
+})  # fmt: skip
+"""Auditors change nothing and admins approve no order: whoever hands out rights must not use all of them."""
+
+LOCATED = frozenset({Permission.WORK, Permission.ANSWER, Permission.COUNTERSIGN})
+"""Permissions that a person's locations narrow. Seeing is not narrowed: stock is moved between locations."""
+
+PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=STORABLE)]
+
+
+class Person(Payload):
+    """Somebody who may sign in."""
+
+    name: PersonName
+    roles: frozenset[Role] = frozenset()
+    email: str = ""
+    """Where notices go; empty: none."""
+    locations: frozenset[Code] | None = None
+    """Where the person may work on tasks; None: everywhere."""
+    approval_limit: Decimal | None = Field(default=None, ge=0)
+    """The highest value that the person may approve alone or sign first, in the company's currency; None: any."""
+    subject: str | None = None
+    """The identity provider's `issuer#sub`; None: known only here."""
+    disabled_at: Instant | None = None
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the roles grant together; a disabled person has none."""
+        if self.disabled_at is not None:
+            return frozenset()
+        return frozenset().union(*(GRANTS[role] for role in self.roles))
+
+    def may(self, permission: Permission, location: str | None = None) -> bool:
+        """Whether the person may do it, at this location if it happens at one."""
+        if permission not in self.permissions:
+            return False
+        if location is None or permission not in LOCATED or self.locations is None:
+            return True
+        return location in self.locations
+
+    def require(self, permission: Permission, location: str | None = None) -> None:
+        """Go on only if the person may.
+
+        Raises:
+            NotAllowed: the message says what is missing, for the person.
+        """
+        if self.may(permission, location):
+            return
+        if self.disabled_at is not None:
+            raise NotAllowed(f"{self.name} may do nothing here any more.")
+        if permission in self.permissions:
+            own = ", ".join(sorted(self.locations or ())) or "no location"
+            raise NotAllowed(f"{self.name} works on tasks of {own}, not of {location}.")
+        able = ", ".join(str(role) for role in Role if permission in GRANTS[role])
+        have = ", ".join(sorted(self.roles)) or "no role"
+        raise NotAllowed(f"This needs the role {able}; {self.name} has {have}.")
+
+
+class People(Protocol):
+    """Where people are kept. Each change is one transaction with its ledger entry."""
+
+    async def find(self, name: str) -> Person | None:
+        """The person of this name, disabled ones too."""
+        ...
+
+    async def everyone(self) -> list[Person]:
+        """All of them, by name."""
+        ...
+
+    async def save(self, person: Person, actor: Actor) -> Person:
+        """Add the person or replace what is known; nothing changes and nothing is recorded when all is as it was.
+
+        Raises:
+            NotAllowed: people change nobody's rights who may not, and nobody changes their own.
+        """
+        ...
+
+    async def refused(self, actor: Actor, what: str, why: str) -> None:
+        """Record an attempt that was refused: who, what (method and path), why."""
+        ...
