@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.auth import Gate
+from console.auth import Caller, Gate
 from console.desk import AnswerDesk
 from console.ports import ConsolePorts
 from console.problems import problem_of, problem_response
-from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, Text, VerdictCommand, VerdictReceipt
+from workflows.domain.approvals import Meaning, RejectReason, TaskState, Text, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import Proposal
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, StaleProposal
 from workflows.domain.identity import Digest
 from workflows.domain.models import ModelVersion
 from workflows.domain.monitoring import DEFINITIONS, DriftView
+from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 TaskFilter = Literal["open", "approved", "rejected", "expired", "voided", "all"]
@@ -84,7 +85,7 @@ class Drift(DriftView):
 
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
     """Everything under `/api/v1`."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
     _reading(router, ports)
     _answering(router, ports, answers, gate)
 
@@ -161,7 +162,7 @@ def _answering(router: APIRouter, ports: ConsolePorts, answers: AnswerDesk, gate
         decision_id: DecisionId,
         body: VerdictBody,
         idempotency_key: Annotated[str, key],
-        actor: Annotated[Actor, Depends(gate.api_actor)],
+        caller: Annotated[Caller, Depends(gate.api(Permission.ANSWER))],
     ) -> VerdictReceipt | Response:
         """The verdict counts only for the proposal whose hash it carries, and only the first valid one counts."""
         if body.decision_id not in (None, decision_id) or body.command_id not in (None, idempotency_key):
@@ -172,7 +173,7 @@ def _answering(router: APIRouter, ports: ConsolePorts, answers: AnswerDesk, gate
         except ValueError as error:
             raise InvalidInput(str(error)) from error
         try:
-            return await answers.answer(command, actor)
+            return await answers.answer(command, caller.actor)
         except (StaleProposal, AlreadyAnswered) as error:
             problem = problem_of(error)
             assert problem is not None  # noqa: S101 - both classes are in the list

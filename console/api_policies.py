@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.auth import Gate
+from console.auth import Caller, Gate
 from console.policy_desk import WEEKS, PolicyDesk
-from workflows.domain.approvals import Actor
+from workflows.domain.people import Permission
 from workflows.domain.policy_changes import ChangeState, Difference, PolicyChange, PolicyVersion, Reason, differences
 from workflows.domain.policy_trials import Trial
 
@@ -58,7 +58,7 @@ class PolicyChangeDocument(PolicyChange):
 
 def routes(desk: PolicyDesk, gate: Gate) -> APIRouter:
     """Everything under `/api/v1/policy`."""
-    router = APIRouter(prefix="/api/v1/policy", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1/policy", dependencies=[Depends(gate.api(Permission.SEE))])
     policies = desk.policies
 
     async def document(change: PolicyChange) -> PolicyChangeDocument:
@@ -87,20 +87,22 @@ def routes(desk: PolicyDesk, gate: Gate) -> APIRouter:
 
     @router.post("/changes", summary="Propose a policy; another person must approve it")
     async def propose(
-        proposal: PolicyProposal, actor: Annotated[Actor, Depends(gate.api_actor)]
+        proposal: PolicyProposal, caller: Annotated[Caller, Depends(gate.api(Permission.PROPOSE_POLICY))]
     ) -> PolicyChangeDocument:
         """The same document proposed again while it waits is the change that waits."""
-        return await document(await desk.propose(proposal.document, proposal.reason, actor, weeks=proposal.weeks))
+        return await document(
+            await desk.propose(proposal.document, proposal.reason, caller.actor, weeks=proposal.weeks)
+        )
 
     @router.post(
         "/changes/{change_id}/verdict", summary="Approve or reject a policy change",
         responses={403: {"description": "Its author approves"}, 409: {"description": "Stale, or answered by somebody"}},
     )  # fmt: skip
     async def answer(
-        change_id: ChangeId, said: PolicyAnswer, actor: Annotated[Actor, Depends(gate.api_actor)]
+        change_id: ChangeId, said: PolicyAnswer, caller: Annotated[Caller, Depends(gate.api(Permission.ADOPT_POLICY))]
     ) -> PolicyChangeDocument:
         """The same answer again changes nothing. Whoever proposed a change cannot approve it."""
         approve = said.meaning == "approve"
-        return await document(await desk.answer(change_id, actor, approve=approve, reason=said.reason))
+        return await document(await desk.answer(change_id, caller.actor, approve=approve, reason=said.reason))
 
     return router

@@ -10,6 +10,7 @@ from console.auth import Gate
 from console.ports import ConsolePorts
 from workflows.domain.budgets import Ranking
 from workflows.domain.errors import NotFound
+from workflows.domain.people import Permission
 from workflows.domain.planning import DEFINITIONS, Planning, Stability
 
 Amount = Annotated[Decimal, Query(ge=0, max_digits=16, decimal_places=4, description="Money to spend")]
@@ -25,7 +26,7 @@ class StabilityDocument(BaseModel):
 
 def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/budget` and `/api/v1/kpis`."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
     @router.get("/budget", summary="Open proposals by what their packs save per money, within an amount")
     async def budget(amount: Amount) -> Ranking:

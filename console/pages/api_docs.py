@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from console.auth import Gate, Session
 from console.problems import BAD_REQUEST, PROBLEMS
 from console.rendering import Pages
+from workflows.domain.people import Permission
 
 
 class Operation(NamedTuple):
@@ -26,7 +27,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs/api")
-    async def docs(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def docs(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         context = {"operations": _operations(request.app.openapi()), "problems": (BAD_REQUEST, *PROBLEMS)}
         return pages.show(request, "api_docs.html", session, context)
 

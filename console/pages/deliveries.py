@@ -10,6 +10,7 @@ from console.ports import ConsolePorts
 from console.rendering import Pages
 from console.words import Word
 from workflows.domain.deliveries import Delivery, SupplierRecord
+from workflows.domain.people import Permission
 
 ROWS = 200
 AT_RISK = 0.2
@@ -35,7 +36,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/deliveries")
-    async def deliveries(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def deliveries(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         found = await _found(ports, ROWS)
         context = {
             "deliveries": found.deliveries, "suppliers": found.suppliers, "rows": ROWS, "state_word": state_word,
@@ -50,7 +51,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
 
 def rest(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/deliveries`."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
     @router.get("/deliveries", summary="Orders in flight with their probability of being late, and suppliers' records")
     async def deliveries(

@@ -11,6 +11,7 @@ from console.pages.inbox import PAGE
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
 from console.totals import in_words
+from workflows.domain.people import Permission
 from workflows.domain.planning import DEFINITIONS
 
 
@@ -19,7 +20,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def home(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def home(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         counts = await ports.desk.counts()
         tasks = await ports.desk.tasks(limit=PAGE)
         context = {
@@ -37,7 +38,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         return pages.show(request, "home.html", session, context)
 
     @router.get("/decisions")
-    async def find(session: Annotated[Session, Depends(gate.session)], id: str = "") -> Response:
+    async def find(session: Annotated[Session, Depends(gate.page(Permission.SEE))], id: str = "") -> Response:
         target = link("/decisions", id.strip()) if id.strip() else "/"
         return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 

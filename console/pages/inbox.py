@@ -8,6 +8,7 @@ from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.approvals import TaskState
+from workflows.domain.people import Permission
 from workflows.domain.ports import DecisionView
 
 PAGE = 50
@@ -21,7 +22,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     @router.get("/inbox")
     async def inbox(
         request: Request,
-        session: Annotated[Session, Depends(gate.session)],
+        session: Annotated[Session, Depends(gate.page(Permission.SEE))],
         state: TaskState = TaskState.OPEN,
         after: Annotated[str | None, Query(max_length=200)] = None,
         answered: Annotated[str | None, Query(max_length=200)] = None,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
+from workflows.domain.people import Permission
 
 ROWS = 200
 
@@ -16,11 +17,13 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/orders")
-    async def orders(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def orders(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         return pages.show(request, "orders.html", session, {"orders": await ports.desk.orders(ROWS), "rows": ROWS})
 
     @router.get("/dead-letters")
-    async def dead_letters(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def dead_letters(
+        request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
+    ) -> Response:
         letters = await ports.desk.dead_letters(ROWS)
         return pages.show(request, "dead_letters.html", session, {"letters": letters, "rows": ROWS})
 

@@ -12,6 +12,7 @@ from console.rendering import Pages
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.models import ModelStatus
 from workflows.domain.monitoring import DEFINITIONS
+from workflows.domain.people import Permission
 
 
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
@@ -19,7 +20,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/models")
-    async def models(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def models(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         context = {
             "versions": await ports.models.versions(),
             "AWAITING": ModelStatus.AWAITING_APPROVAL,
@@ -29,7 +30,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         return pages.show(request, "models.html", session, context)
 
     @router.post("/models/{digest}/promote")
-    async def promote(digest: str, session: Annotated[Session, Depends(gate.form_session)]) -> Response:
+    async def promote(digest: str, session: Annotated[Session, Depends(gate.form(Permission.PROMOTE))]) -> Response:
         model = await ports.models.find(digest)
         if model is None:
             raise NotFound(f"There is no model {digest}.")

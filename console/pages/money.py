@@ -9,6 +9,7 @@ from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.errors import NotFound
 from workflows.domain.money import DEFINITIONS, REVIEW_SHARE, TARGET_PER_DECISION, WEEKS, Money
+from workflows.domain.people import Permission
 
 Weeks = Annotated[int, Query(ge=1, le=520, description="How many of the newest weeks")]
 
@@ -19,7 +20,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
 
     @router.get("/money")
     async def money(
-        request: Request, session: Annotated[Session, Depends(gate.session)], weeks: Weeks = WEEKS
+        request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))], weeks: Weeks = WEEKS
     ) -> Response:
         context = {
             "report": await _money(ports).report(weeks), "definitions": DEFINITIONS, "review_share": REVIEW_SHARE,
@@ -32,7 +33,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
 
 def rest(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/money`."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
     @router.get("/money", summary="Cost per decision, and cost avoided against the static reorder point, by week")
     async def money(weeks: Weeks = WEEKS) -> dict[str, Any]:

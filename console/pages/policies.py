@@ -12,6 +12,7 @@ from console.auth import Gate, Session
 from console.policy_desk import WEEKS, PolicyDesk
 from console.rendering import Pages, link
 from workflows.domain.errors import Conflict, InvalidInput
+from workflows.domain.people import Permission
 from workflows.domain.policies import Policy
 from workflows.domain.policy_changes import (
     ChangeState,
@@ -30,7 +31,7 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
     policies = desk.policies
 
     @router.get("/policies")
-    async def overview(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def overview(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         versions = await policies.history()
         context = {
             "current": versions[0],
@@ -43,11 +44,13 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
         return pages.show(request, "policies.html", session, context)
 
     @router.get("/policies/new")
-    async def new(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def new(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         return await draft(request, session, {})
 
     @router.post("/policies/new")
-    async def written(request: Request, session: Annotated[Session, Depends(gate.form_session)]) -> Response:
+    async def written(
+        request: Request, session: Annotated[Session, Depends(gate.form(Permission.PROPOSE_POLICY))]
+    ) -> Response:
         form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
         try:
             document, weeks = read_document(form.get("document", "")), weeks_of(form)
@@ -82,13 +85,13 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
 
     @router.get("/policies/changes/{change_id}")
     async def change(
-        request: Request, change_id: str, session: Annotated[Session, Depends(gate.session)]
+        request: Request, change_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
     ) -> Response:  # fmt: skip
         return await shown(request, session, await policies.change(change_id))
 
     @router.post("/policies/changes/{change_id}/verdict")
     async def answer(
-        request: Request, change_id: str, session: Annotated[Session, Depends(gate.form_session)]
+        request: Request, change_id: str, session: Annotated[Session, Depends(gate.form(Permission.ADOPT_POLICY))]
     ) -> Response:
         form = await request.form()
         approve, reason = form.get("meaning") == "approve", str(form.get("reason") or "")

@@ -21,6 +21,7 @@ from console.stakes import stakes_in_words
 from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, StaleProposal
+from workflows.domain.people import Permission
 from workflows.domain.ports import DecisionView
 
 
@@ -49,13 +50,13 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
     @router.get("/tasks/{decision_id}")
     @router.get("/decisions/{decision_id}")
     async def task(
-        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.session)]
+        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
     ) -> Response:  # fmt: skip
         return await page(request, session, decision_id)
 
     @router.post("/tasks/{decision_id}/verdict")
     async def answer(
-        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.form_session)]
+        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.form(Permission.ANSWER))]
     ) -> Response:
         form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
         try:

@@ -10,6 +10,7 @@ from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.people import Permission
 from workflows.domain.what_if import DEFINITIONS, MOST_SERIES, WEEKS, Answer, Question, WhatIf
 
 Text = Annotated[str | None, Query(max_length=200)]
@@ -28,7 +29,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/what-if")
-    async def what_if(request: Request, session: Annotated[Session, Depends(gate.session)]) -> Response:
+    async def what_if(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
         form = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
         answer, problem, status = None, "", HTTPStatus.OK
         if form.keys() & {*CHANGES} or "ask" in form:
@@ -47,7 +48,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
 
 def rest(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/what-if`."""
-    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api_actor)])
+    router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
     @router.get("/what-if", summary="The newest weeks replayed as they were and changed; stores nothing, takes seconds")
     async def what_if(
