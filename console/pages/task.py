@@ -26,12 +26,12 @@ from workflows.domain.ports import DecisionView
 
 
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -> APIRouter:
-    """`/tasks/{id}`, `/decisions/{id}` (the same page) and the form's target."""
+    """`/tasks/{id}`, `/decisions/{id}` (the same page), its evidence alone, and the form's target."""
     router = APIRouter(include_in_schema=False)
 
     async def page(
         request: Request, session: Session, decision_id: str, *, form: Mapping[str, str] | None = None,
-        problem: str = "", status: HTTPStatus = HTTPStatus.OK,
+        problem: str = "", status: HTTPStatus = HTTPStatus.OK, template: str = "task.html",
     ) -> Response:  # fmt: skip
         view = await ports.desk.decision(decision_id)
         clocks = await ports.clocks()
@@ -45,7 +45,7 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
             "form": form or {},
             "problem": problem,
         }
-        return pages.show(request, "task.html", session, context, status)
+        return pages.show(request, template, session, context, status)
 
     @router.get("/tasks/{decision_id}")
     @router.get("/decisions/{decision_id}")
@@ -53,6 +53,13 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
         request: Request, decision_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
     ) -> Response:  # fmt: skip
         return await page(request, session, decision_id)
+
+    @router.get("/tasks/{decision_id}/evidence")
+    async def evidence(
+        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
+    ) -> Response:
+        """The same evidence and forms without the page around them, for a pane of the inbox."""
+        return await page(request, session, decision_id, template="decision_fragment.html")
 
     @router.post("/tasks/{decision_id}/verdict")
     async def answer(

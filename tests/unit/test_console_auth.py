@@ -54,6 +54,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     paths = console.app.openapi()["paths"]
     pages = [
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
+        "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if",
     ]  # fmt: skip
@@ -83,7 +84,8 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
 
     known = {
         "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
-        "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
+        "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/evidence",
+        "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if",
     }  # fmt: skip
