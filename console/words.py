@@ -149,6 +149,12 @@ ENTRIES: dict[str, str] = {
     EntryType.DRIVERS_IMPORTED: "Numbers from outside were loaded",
     EntryType.SHELF_SUSPECTED: "A silent shelf should be counted",
     EntryType.SHELF_SETTLED: "A silent shelf was counted, or sold",
+    EntryType.PERSON_CHANGED: "A person's rights were changed",
+    EntryType.ACCESS_REFUSED: "An attempt was refused",
+    EntryType.SESSION_OPENED: "Somebody signed in",
+    EntryType.SESSION_ENDED: "Somebody signed out",
+    EntryType.AUDIT_READ: "The ledger was read",
+    EntryType.EXPORT_MADE: "Records were exported",
     EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
 }
 

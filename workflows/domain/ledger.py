@@ -51,6 +51,12 @@ class EntryType(StrEnum):
     DRIVERS_IMPORTED = "drivers.imported"
     SHELF_SUSPECTED = "shelf.suspected"
     SHELF_SETTLED = "shelf.settled"
+    AUDIT_READ = "audit.read"
+    EXPORT_MADE = "export.made"
+    PERSON_CHANGED = "person.changed"
+    ACCESS_REFUSED = "access.refused"
+    SESSION_OPENED = "session.opened"
+    SESSION_ENDED = "session.ended"
 
 
 class NewEntry(Payload):
