@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from workflows.domain.deliveries import Deliveries
+from workflows.domain.inbox import Inbox, TaskWork
+from workflows.domain.live import Live
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
 from workflows.domain.planning import Planning
@@ -64,6 +66,12 @@ class ConsolePorts:
     """What decisions cost and save; None shows none."""
     what_if: WhatIf | None = None
     """Answers what-ifs; None answers none."""
+    inbox: Inbox | None = None
+    """Views of what waits; None: only the plain list of tasks."""
+    work: TaskWork | None = None
+    """Claims, naps, comments and forwarding; None: tasks can only be answered."""
+    live: Live | None = None
+    """Tells pages what moves; None tells nothing."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -8,9 +8,11 @@ from fastapi import FastAPI
 from console.app import create_app
 from console.ports import ConsolePorts
 from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
+from tests.fakes.inbox import MemoryInbox
 from tests.fakes.monitoring import MemoryMonitoring
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
+from tests.fakes.task_work import MemoryTaskWork
 from workflows.domain.approvals import TaskState
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.money import Money
@@ -32,13 +34,16 @@ class ConsoleOverFakes:
         self.approvals = MemoryApprovals(self.shop)
         self.channel = MemoryVerdictChannel()
         self.models = MemoryModels(model_versions())
+        self.inbox = MemoryInbox(self.shop)
+        self.work = MemoryTaskWork(self.shop, self.inbox)
         self.monitoring = MemoryMonitoring()
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
         self.app: FastAPI = create_app(
             ConsolePorts(
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
                 policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
-                drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if,
+                drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
+                work=self.work,
             )
         )  # fmt: skip
 

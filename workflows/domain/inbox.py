@@ -1,12 +1,12 @@
 """The inbox is where people work: views of what waits, and what one does with a task besides answering it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Protocol
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from workflows.domain.approvals import STORABLE, Actor, TaskState, Text
 from workflows.domain.errors import Conflict
@@ -76,6 +76,8 @@ class InboxRow(TaskRow):
     signatures_needed: int = 1
     first_signature_by: str | None = None
     comments: int = 0
+    asked: tuple[str, ...] = ()
+    """Who was asked something about it and has not said anything since."""
     changed_at: Instant | None = None
     """When the proposal was last replaced by another revision (wall clock); None: it is the first."""
 
@@ -118,6 +120,8 @@ class Inbox(Protocol):
     ) -> InboxPage:
         """A page of a view: dearest to leave waiting first, then the nearest deadline, then the id.
 
+        `ANSWERED` is the newest answer first. A person who stands in for others today finds theirs in `NEEDS_ME` too.
+
         Raises:
             InvalidInput: `after` is not what a page said.
         """
@@ -153,6 +157,21 @@ class Snooze(Payload):
     """Until something of the item arrives at the location."""
     forecast_moves_percent: Annotated[int | None, Field(gt=0, le=500)] = None
     """Until the median demand of a newer revision differs by more than this from the one at the time of snoozing."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Snooze":
+        if (self.until is not None) + self.until_receipt + (self.forecast_moves_percent is not None) != 1:
+            raise ValueError("say until when: exactly one of until, until_receipt and forecast_moves_percent")
+        return self
+
+    @property
+    def words(self) -> str:
+        """What wakes the task."""
+        if self.until is not None:
+            return f"until {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        if self.until_receipt:
+            return "until something of the item arrives"
+        return f"until the forecast moves by more than {self.forecast_moves_percent} %"
 
 
 class Comment(Payload):
@@ -259,6 +278,14 @@ class TaskWork(Protocol):
 
     async def substitutes(self) -> list[Substitute]:
         """Who stands in for whom, current and future ones."""
+        ...
+
+    async def drop_substitute(self, person: str, first_day: date, actor: Actor) -> None:
+        """Take back who stands in for somebody from this day on; nothing happens when nobody was named.
+
+        Raises:
+            NotAllowed: it is somebody else's absence.
+        """
         ...
 
     async def substitute(self, substitute: Substitute, actor: Actor) -> Substitute:
