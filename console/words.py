@@ -156,6 +156,12 @@ ENTRIES: dict[str, str] = {
     EntryType.AUDIT_READ: "The ledger was read",
     EntryType.EXPORT_MADE: "Records were exported",
     EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
+    EntryType.SENDING_STOPPED: "Sending was stopped",
+    EntryType.SENDING_RESUMED: "Sending was resumed",
+    EntryType.ORDER_HELD: "A stop switch held the purchase order",
+    EntryType.ORDER_AWAITS_OPERATOR: "The purchase order could not be placed and waits for an operator",
+    EntryType.ORDER_RETRIED: "Somebody had the purchase order tried again",
+    EntryType.ORDER_ATTENDED: "Somebody looked at the failed purchase order",
 }
 
 

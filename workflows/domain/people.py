@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.errors import NotAllowed
-from workflows.domain.identity import Code, Instant, Payload
+from workflows.domain.identity import Code, Instant, Payload, digest
 
 
 class Role(StrEnum):
@@ -75,6 +75,10 @@ LOCATED = frozenset({Permission.WORK, Permission.ANSWER, Permission.COUNTERSIGN}
 PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=STORABLE)]
 
 
+class MayNot(NotAllowed):
+    """This person's rights do not reach so far: it is recorded as an attempt."""
+
+
 class Person(Payload):
     """Somebody who may sign in."""
 
@@ -109,18 +113,62 @@ class Person(Payload):
         """Go on only if the person may.
 
         Raises:
-            NotAllowed: the message says what is missing, for the person.
+            MayNot: the message says what is missing, for the person.
         """
         if self.may(permission, location):
             return
         if self.disabled_at is not None:
-            raise NotAllowed(f"{self.name} may do nothing here any more.")
+            raise MayNot(f"{self.name} may do nothing here any more.")
         if permission in self.permissions:
             own = ", ".join(sorted(self.locations or ())) or "no location"
-            raise NotAllowed(f"{self.name} works on tasks of {own}, not of {location}.")
+            raise MayNot(f"{self.name} works on tasks of {own}, not of {location}.")
         able = ", ".join(str(role) for role in Role if permission in GRANTS[role])
         have = ", ".join(sorted(self.roles)) or "no role"
-        raise NotAllowed(f"This needs the role {able}; {self.name} has {have}.")
+        raise MayNot(f"This needs the role {able}; {self.name} has {have}.")
+
+
+class Identity(Payload):
+    """What an identity provider says of somebody who has just signed in there. None: it says nothing of that."""
+
+    subject: Annotated[str, StringConstraints(min_length=3, max_length=600, pattern=STORABLE)]
+    """`issuer#sub`: who it is, whatever they are called."""
+    name: PersonName
+    """What the person would like to be called here; somebody else may be called so already."""
+    email: str = ""
+    roles: frozenset[Role] | None = None
+    locations: frozenset[Code] | None = None
+    approval_limit: Decimal | None = None
+
+    @property
+    def other_name(self) -> str:
+        """The name where the one that was wished for is somebody else's: two subjects are never one person."""
+        return f"{self.name[:90]} ({digest(self.subject.encode())[:6]})"
+
+    def known_as(self, name: str, before: Person | None) -> Person:
+        """The person under this name: what is not said stays as it was."""
+        known = before or Person(name=name)
+        said = {"roles": self.roles, "locations": self.locations, "approval_limit": self.approval_limit}
+        changed = {key: value for key, value in said.items() if value is not None}
+        return known.model_copy(update={**changed, "subject": self.subject, "email": self.email or known.email})
+
+
+def may_change(before: Person | None, after: Person, author: Person | None, actor: Actor, *, admins: int) -> None:
+    """Go on only if this change of a person is the author's to make. `admins`: how many may manage people now.
+
+    The first person who may manage people is added on the machine itself: nobody could let them in otherwise.
+
+    Raises:
+        NotAllowed: the message says why, for the author.
+    """
+    if admins == 0 and actor.channel == "cli":
+        return
+    if author is None:
+        raise MayNot(f"Nobody knows {actor.name} here; somebody with the role admin: `quartermaster people add`.")
+    author.require(Permission.MANAGE_PEOPLE)
+    rights_only = {"email": after.email}
+    own = author.name.lower() == after.name.lower()
+    if own and (before is None or before.model_copy(update=rights_only) != after):
+        raise MayNot("Nobody changes their own rights: another person with the role admin must.")
 
 
 class People(Protocol):
@@ -139,9 +187,22 @@ class People(Protocol):
 
         Raises:
             NotAllowed: people change nobody's rights who may not, and nobody changes their own.
+            InvalidInput: another person has that name but for its case, or that subject.
         """
         ...
 
+    async def register(self, person: Person, actor: Actor) -> Person:
+        """Add the person unless somebody of that name is known, on the word of the installation and not of a person."""
+        ...
+
+    async def arrived(self, identity: Identity) -> Person:
+        """Add or change the person on the word of the identity provider; found by subject, never by name."""
+        ...
+
     async def refused(self, actor: Actor, what: str, why: str) -> None:
-        """Record an attempt that was refused: who, what (method and path), why."""
+        """Record an attempt that was refused: who, what (method and path), why.
+
+        Only of known people, and of each only so many an hour: then one entry says that more are not recorded, and the
+        first one of a later hour says how many were left out.
+        """
         ...

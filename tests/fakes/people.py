@@ -1,0 +1,70 @@
+"""People in memory: one of each role, one who is held to a place and an amount, and the rules of the real store."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from workflows.domain.approvals import Actor
+from workflows.domain.errors import InvalidInput
+from workflows.domain.people import Identity, Permission, Person, Role, may_change
+
+ADA = Person(name="Ada", roles=frozenset({Role.PLANNER, Role.APPROVER}), email="ada@shop.example")
+GRACE = Person(name="Grace", roles=frozenset({Role.APPROVER}), email="grace@shop.example")
+VERA = Person(name="Vera", roles=frozenset({Role.VIEWER}))
+OTTO = Person(name="Otto", roles=frozenset({Role.OPERATOR}))
+AUDREY = Person(name="Audrey", roles=frozenset({Role.AUDITOR}))
+ADAM = Person(name="Adam", roles=frozenset({Role.ADMIN}))
+PIA = Person(
+    name="Pia", roles=frozenset({Role.PLANNER}), locations=frozenset({"LEEDS"}), approval_limit=Decimal(500),
+    email="pia@shop.example",
+)  # fmt: skip
+EVERYBODY = (ADA, ADAM, AUDREY, GRACE, OTTO, PIA, VERA)
+
+
+class MemoryPeople:
+    """The `People` port."""
+
+    def __init__(self, people: Iterable[Person] = EVERYBODY) -> None:
+        self.known = {person.name: person for person in people}
+        self.refusals: list[tuple[str, str, str]] = []
+        """Who, what, why."""
+        self.changes: list[tuple[Person | None, Person, Actor]] = []
+        """Before, after, by whom."""
+
+    async def find(self, name: str) -> Person | None:
+        return self.known.get(name)
+
+    async def everyone(self) -> list[Person]:
+        return sorted(self.known.values(), key=lambda person: person.name.lower())
+
+    async def save(self, person: Person, actor: Actor) -> Person:
+        before = self.known.get(person.name)
+        admins = sum(1 for one in self.known.values() if one.may(Permission.MANAGE_PEOPLE))
+        may_change(before, person, self.known.get(actor.name), actor, admins=admins)
+        return self._store(before, person, actor)
+
+    async def register(self, person: Person, actor: Actor) -> Person:
+        return self.known.get(person.name) or self._store(None, person, actor)
+
+    async def arrived(self, identity: Identity) -> Person:
+        provider = Actor(name="identity provider", channel="oidc")
+        before = next((one for one in self.known.values() if one.subject == identity.subject), None)
+        if before is not None:
+            return self._store(before, identity.known_as(before.name, before), provider)
+        name = identity.other_name if self._namesake(identity.name) else identity.name
+        return self._store(None, identity.known_as(name, None), provider)
+
+    async def refused(self, actor: Actor, what: str, why: str) -> None:
+        if actor.name in self.known:
+            self.refusals.append((actor.name, what, why))
+
+    def _store(self, before: Person | None, person: Person, actor: Actor) -> Person:
+        if before == person:
+            return person
+        if self._namesake(person.name) not in (None, person.name):
+            raise InvalidInput("Names that differ only in case are one person's.")
+        self.known[person.name] = person
+        self.changes.append((before, person, actor))
+        return person
+
+    def _namesake(self, name: str) -> str | None:
+        return next((known for known in self.known if known.lower() == name.lower()), None)
