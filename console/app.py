@@ -9,10 +9,24 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console import api, api_policies, planning
+from console import api, api_ledger, api_policies, live, planning
+from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.desk import AnswerDesk
-from console.pages import api_docs, deliveries, home, inbox, lists, models, money, policies, sign_in, task, what_if
+from console.pages import (
+    api_docs,
+    audit,
+    deliveries,
+    home,
+    inbox,
+    lists,
+    models,
+    money,
+    policies,
+    sign_in,
+    task,
+    what_if,
+)
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from console.problems import tell_errors
@@ -47,6 +61,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
     answers = AnswerDesk(ports.approvals, ports.verdicts)
     policy_desk = PolicyDesk(ports.policies)
+    hub = app.state.live = live.LiveHub(ports.live) if ports.live else None
+    audit_desk = AuditDesk(ports.audit, ports.signer) if ports.audit and ports.signer else None
     for router in (
         sign_in.routes(gate, pages),
         home.routes(ports, gate, pages),
@@ -61,6 +77,9 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         money.rest(ports, gate),
         what_if.routes(ports, gate, pages),
         what_if.rest(ports, gate),
+        audit.routes(audit_desk, gate, pages),
+        api_ledger.routes(audit_desk, gate),
+        live.routes(hub, gate),
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
         api_policies.routes(policy_desk, gate),

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.live import Live
@@ -72,6 +73,10 @@ class ConsolePorts:
     """Claims, naps, comments and forwarding; None: tasks can only be answered."""
     live: Live | None = None
     """Tells pages what moves; None tells nothing."""
+    audit: AuditTrail | None = None
+    """The ledger for auditors; None shows none."""
+    signer: Signer | None = None
+    """Signs exports of the ledger; it goes with `audit`."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

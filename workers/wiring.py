@@ -13,8 +13,10 @@ from temporalio.client import Client
 
 from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
+from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.live import PostgresLive
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
@@ -24,6 +26,7 @@ from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
 from connectors.postgres.studies import PostgresStudies
+from connectors.signing import SEED_BYTES, Ed25519Signer
 from console.desk import AnswerDesk
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
@@ -158,7 +161,10 @@ def console_of(parts: Engine) -> ConsolePorts:
         passive=parts.settings.mode == "passive",
         clocks=clocks,
         invented=invented,
+        audit=PostgresAudit(parts.database, required(parts.settings, "postgres_dsn")),
+        signer=export_signer(parts.settings),
         drift=parts.monitoring.view,
+        live=PostgresLive(parts.database),
     )
 
 
@@ -169,7 +175,16 @@ def deliveries_of(parts: Engine) -> LiveDeliveries:
 
 def console_key(settings: Settings) -> bytes:
     """The key that signs sessions, made on first use and readable by its owner only."""
-    path = required_path(settings, "console_key_file")
+    return _secret(required_path(settings, "console_key_file"))
+
+
+def export_signer(settings: Settings) -> Ed25519Signer:
+    """Signs exports of the ledger, with a key that lies beside the one of the sessions and is none of them."""
+    seed = _secret(required_path(settings, "console_key_file").with_name("export.key"))
+    return Ed25519Signer(seed[:SEED_BYTES])
+
+
+def _secret(path: Path) -> bytes:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from fastapi import FastAPI
 
+from connectors.signing import SEED_BYTES, Ed25519Signer
 from console.app import create_app
 from console.ports import ConsolePorts
+from tests.fakes.audit import some_ledger
 from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
 from tests.fakes.inbox import MemoryInbox
 from tests.fakes.monitoring import MemoryMonitoring
@@ -36,6 +38,7 @@ class ConsoleOverFakes:
         self.models = MemoryModels(model_versions())
         self.inbox = MemoryInbox(self.shop)
         self.work = MemoryTaskWork(self.shop, self.inbox)
+        self.audit = some_ledger()
         self.monitoring = MemoryMonitoring()
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
         self.app: FastAPI = create_app(
@@ -43,7 +46,7 @@ class ConsoleOverFakes:
                 desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
                 policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
                 drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
-                work=self.work,
+                work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
             )
         )  # fmt: skip
 

@@ -57,6 +57,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if",
+        "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
     ]  # fmt: skip
     for page in pages:
         answer = client.get(page)
@@ -66,7 +67,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
             answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
-    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out", *POLICY_FORMS):
+    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out", "/audit/verify", *POLICY_FORMS):
         assert client.post(action).headers["location"] == "/sign-in", action
     assert client.get("/api/v1/openapi.json").status_code == 401
 
@@ -88,6 +89,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if",
+        "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
 

@@ -1,0 +1,102 @@
+"""REST for auditors: the ledger's entries, one chain, verification and the signed export. Reading is recorded."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from pydantic import BaseModel
+
+from console.audit_desk import AuditDesk
+from console.auth import Caller, Gate
+from console.pages.audit import question_of
+from workflows.domain.audit import Chain, LedgerLine, SignedExport
+from workflows.domain.errors import NotFound
+from workflows.domain.ledger import Break, EntryType
+from workflows.domain.people import Permission
+
+Short = Annotated[str, Query(max_length=200)]
+Day = Annotated[str, Query(max_length=10, description="ISO date, in UTC")]
+TOLD: dict[int | str, dict[str, Any]] = {422: {"description": "The question cannot be answered as it is"}}
+
+
+class LedgerPage(BaseModel):
+    """Entries, newest first."""
+
+    entries: list[LedgerLine]
+    next: str | None
+    """What `after` takes to go on; null on the last page."""
+    capped: bool
+    """More decisions match than a search looks at."""
+
+
+class VerificationDocument(BaseModel):
+    """What recomputing every hash found."""
+
+    ok: bool
+    entries: int
+    chains: int
+    breaks: list[Break]
+
+
+class SigningKey(BaseModel):
+    """The key that exports are signed with."""
+
+    algorithm: str
+    public_key: str
+
+
+def asked_by_query(
+    request: Request, subject: Short = "", item: Short = "", location: Short = "", person: Short = "",
+    model: Short = "", types: Annotated[list[EntryType] | None, Query(max_length=20)] = None, first_day: Day = "",
+    last_day: Day = "",
+) -> Any:  # fmt: skip
+    """The question; the parameters are named so that the description of the API has them."""
+    return question_of(request)
+
+
+def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
+    """`/api/v1/ledger...`."""
+    router = APIRouter(prefix="/api/v1/ledger", tags=["ledger"])
+    Auditor = Annotated[Caller, Depends(gate.api(Permission.AUDIT))]
+
+    def asked() -> AuditDesk:
+        if desk is None:
+            raise NotFound("This installation shows no ledger here.")
+        return desk
+
+    @router.get("", summary="Search the ledger, newest entry first", responses=TOLD)
+    async def search(
+        caller: Auditor, question: Annotated[Any, Depends(asked_by_query)],
+        limit: Annotated[int, Query(ge=1, le=500)] = 100, after: Annotated[str | None, Query(max_length=400)] = None,
+    ) -> LedgerPage:  # fmt: skip
+        found = await asked().trail.search(question, caller.actor, limit=limit, after=after)
+        return LedgerPage(entries=list(found.lines), next=found.after, capped=found.capped)
+
+    @router.get("/chain", summary="One chain from its first entry, verified", responses={404: {}, **TOLD})
+    async def chain(caller: Auditor, stream: Annotated[str, Query(min_length=1, max_length=300)]) -> Chain:
+        return await asked().trail.chain(stream, caller.actor)
+
+    @router.get("/export", summary="What a search finds as one signed document", responses=TOLD)
+    async def export(caller: Auditor, question: Annotated[Any, Depends(asked_by_query)]) -> SignedExport:
+        return await asked().signed_export(question, caller.actor)
+
+    @router.get("/export.csv", summary="The same as CSV, unsigned", response_class=Response,
+                responses={200: {"content": {"text/csv": {}}}, **TOLD})  # fmt: skip
+    async def export_csv(caller: Auditor, question: Annotated[Any, Depends(asked_by_query)]) -> Response:
+        table = await asked().csv_export(question, caller.actor)
+        return Response(table, media_type="text/csv; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+    @router.get("/key", summary="The key that exports are signed with")
+    async def key(caller: Auditor) -> SigningKey:
+        return SigningKey(algorithm="Ed25519", public_key=asked().signer.public_key)
+
+    @router.post("/verify", summary="Recompute every hash", responses={400: {}})
+    async def verify(
+        caller: Auditor, idempotency_key: Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=100)]
+    ) -> VerificationDocument:
+        """Reads everything and changes nothing, so the key only says that the caller means one run."""
+        found = await asked().trail.verify(caller.actor)
+        return VerificationDocument(
+            ok=found.ok, entries=found.entries, chains=found.streams, breaks=list(found.breaks[:1000])
+        )
+
+    return router
