@@ -84,3 +84,10 @@ def short(value: str | None) -> Markup:
     if not value:
         return escape(NOTHING)
     return Markup('<code title="{}">{}</code>').format(value, value[:12])
+
+
+def initials(name: str) -> str:
+    """One or two letters that stand for a person; the whole name is always beside them or one step away."""
+    parts = [part for part in name.replace(".", " ").replace("-", " ").split() if part]
+    letters = parts[0][0] + parts[-1][0] if len(parts) > 1 else "".join(parts)[:2]
+    return letters.upper()

@@ -33,11 +33,12 @@ class Pages:
         self._environment.filters.update(
             money=formats.money, number=formats.number, signed=formats.signed, percent=formats.percent,
             instant=formats.instant, day=formats.day, short=formats.short,
+            initials=formats.initials,
         )  # fmt: skip
         self._environment.globals.update(
             currency=currency, temporal_ui=temporal_ui, passive=passive, link=link, waiting=formats.waiting,
             moment=formats.moment, words=words,
-            places_for=navigation.places_for, is_here=navigation.is_here,
+            places_for=navigation.places_for, menus_for=navigation.menus_for, is_here=navigation.is_here,
         )  # fmt: skip
 
     def show(
