@@ -32,6 +32,7 @@ RULES: dict[str, Word] = {
     RuleCode.WORTH_A_LOOK: Word("Worth a look", "scales"),
     RuleCode.COSTLY_IF_WRONG: Word("Costly if wrong", "scales", "warn"),
     RuleCode.VALUE_ABOVE_ANY_LIMIT: Word("Above every limit", "coin", "bad"),
+    RuleCode.NEEDS_TWO_SIGNATURES: Word("Two signatures", "check", "warn"),
     RuleCode.MORE_THAN_LAST_ORDER: Word("More than last time", "up", "warn"),
     RuleCode.COVER_TOO_LONG: Word("Lasts too long", "clock", "warn"),
     RuleCode.PRICE_DEVIATES: Word("Price changed", "coin", "warn"),

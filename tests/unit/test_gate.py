@@ -20,6 +20,7 @@ SWITCHED_ON: dict[RuleCode, tuple[dict[str, Any], dict[str, Any], dict[str, Any]
     RuleCode.VALUE_ABOVE_ANY_LIMIT: (
         {"auto_value_limit": 83, "review_value_limit": 83}, {"auto_value_limit": 84, "review_value_limit": 84}, {},
     ),
+    RuleCode.NEEDS_TWO_SIGNATURES: ({"four_eyes_above": "83.99"}, {"four_eyes_above": "84"}, {}),
     RuleCode.MORE_THAN_LAST_ORDER: ({"last_order_factor": "2"}, {"last_order_factor": "2.1"}, {"last_units": 20}),
     RuleCode.COVER_TOO_LONG: ({"cover_cap_days": 4}, {"cover_cap_days": 5}, {}),
     RuleCode.PRICE_DEVIATES: (
@@ -71,6 +72,13 @@ ELSEWHERE = {"no_supplier": "test_deciding", "worth_a_look": "test_stakes", "dri
 
 def test_every_rule_of_the_gate_is_tried() -> None:
     assert {str(code) for code in RuleCode} <= {str(code) for code in (*RULES, *SWITCHED_ON)} | set(ELSEWHERE)
+
+
+def test_the_first_order_at_a_supplier_can_need_two_people_even_where_it_asks_nobody_otherwise() -> None:
+    new = inputs(option(ordered_before=False))
+    policy = {"new_supplier_asks": False, "four_eyes_for_new_supplier": True}
+    assert [rule.code for rule in proposal(new, policy).rules] == [RuleCode.NEEDS_TWO_SIGNATURES]
+    assert proposal(inputs(), policy).rules == ()
 
 
 def test_what_is_not_known_is_no_deviation() -> None:

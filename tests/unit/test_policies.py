@@ -23,7 +23,7 @@ MILK = Place(item="MILK", category="dairy", supplier="acme", location="LEEDS")
 CHANGES: dict[str, Any] = {
     "review_value_limit": "5000", "last_order_factor": "2", "cover_cap_days": 90, "price_deviation_limit": "0.05",
     "autonomy": "L4", "service": {"measure": "fill", "target": "0.98"}, "review_days": 7,
-    "attention": {"minutes": 5},
+    "attention": {"minutes": 5}, "four_eyes_above": "900",
     "overrides": [{"category": "dairy", "auto_value_limit": "10"}],
 }  # fmt: skip
 
@@ -136,7 +136,8 @@ NAMES = {"item": "MILK", "category": "dairy", "supplier": "acme", "location": "L
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "auto_value_limit": st.integers(0, 9), "usual_quantity_factor": st.integers(2, 9),
     "cover_cap_days": st.integers(1, 9), "refused_memory_days": st.integers(0, 9), "new_item_asks": st.booleans(),
-    "autonomy": st.sampled_from(Autonomy),
+    "autonomy": st.sampled_from(Autonomy), "four_eyes_above": st.integers(0, 9),
+    "four_eyes_for_new_supplier": st.booleans(),
 }  # fmt: skip
 SERVICE = st.builds(ServiceAim, measure=st.sampled_from(ServiceMeasure), target=st.sampled_from(["0.9", "0.95"]))
 
@@ -156,7 +157,7 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy.model_validate({**draw(st.fixed_dictionaries({}, optional=VALUES)), "overrides": overrides})
 
 
-LARGER = {"refused_memory_days", "new_item_asks"}
+LARGER = {"refused_memory_days", "new_item_asks", "four_eyes_for_new_supplier"}
 
 
 @given(policies())
@@ -187,3 +188,25 @@ def test_the_order_in_which_overrides_are_written_never_matters(policy: Policy, 
     assert other.digest == policy.digest
     assert other.limits_for(MILK) == policy.limits_for(MILK)
     assert Policy.model_validate_json(canonical(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("overrides", "value", "new_supplier", "words"),
+    [
+        ([], "1000", False, None),
+        ([], "1000.01", False, "1000.01 EUR is above 1000.00, which two people must sign"),
+        ([{"category": "dairy", "four_eyes_above": 50}], "51", False,
+         "51.00 EUR is above 50.00, which two people must sign for category dairy"),
+        ([{"item": "MILK", "four_eyes_above": 2000}], "1500", False, None),
+        ([], "5", True, None),
+        ([{"supplier": "acme", "four_eyes_for_new_supplier": True}], "5", False, None),
+        ([{"supplier": "acme", "four_eyes_for_new_supplier": True}], "5", True,
+         "two people must sign the first order at a supplier for supplier acme"),
+    ],
+)  # fmt: skip
+def test_two_people_sign_what_the_place_says(
+    overrides: list[dict[str, Any]], value: str, new_supplier: bool, words: str | None
+) -> None:
+    policy = Policy.model_validate({"four_eyes_above": 1000, "overrides": overrides})
+    assert policy.limits_for(MILK).needs_two(Decimal(value), "EUR", new_supplier=new_supplier) == words
+    assert Policy().limits_for(MILK).needs_two(Decimal(10**6), "EUR", new_supplier=True) is None

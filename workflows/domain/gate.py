@@ -114,6 +114,8 @@ def _of_value(order: _Order) -> Iterator[RuleFired]:
     if value > limits.auto_value_limit:
         detail = f"{value:.2f} {currency} is above the limit of {limits.auto_value_limit:.2f}"
         yield _fired(RuleCode.VALUE_ABOVE_LIMIT, detail + limits.scope_of("auto_value_limit"))
+    if two := limits.needs_two(value, currency, new_supplier=not order.option.ordered_before):
+        yield _fired(RuleCode.NEEDS_TWO_SIGNATURES, two)
 
 
 def _of_economy(order: _Order, cost: Decimal, holding: Decimal) -> Iterator[RuleFired]:

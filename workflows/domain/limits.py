@@ -95,6 +95,8 @@ class Limits(Payload):
     autonomy: Autonomy
     service: ServiceAim | None
     review_days: int | None
+    four_eyes_above: Decimal | None
+    four_eyes_for_new_supplier: bool
 
     _scopes: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -117,6 +119,17 @@ class Limits(Payload):
         return f"{value:.2f} {currency} is above {highest:.2f}, which nobody may release" + self.scope_of(
             "review_value_limit"
         )
+
+    def needs_two(self, value: Decimal, currency: str, *, new_supplier: bool) -> str | None:
+        """Why two people must sign an order of this value; None where one is enough. `new_supplier`: nothing was ever
+        ordered from the supplier."""
+        limit = self.four_eyes_above
+        if limit is not None and value > limit:
+            found = f"{value:.2f} {currency} is above {limit:.2f}, which two people must sign"
+            return found + self.scope_of("four_eyes_above")
+        if self.four_eyes_for_new_supplier and new_supplier:
+            return "two people must sign the first order at a supplier" + self.scope_of("four_eyes_for_new_supplier")
+        return None
 
     def suggestion_only(self) -> str | None:
         """Why no order of the engine's goes out at all here; None where some do."""
@@ -150,6 +163,8 @@ class Override(Document):
     autonomy: Autonomy | None = None
     service: ServiceAim | None = None
     review_days: Annotated[int, Field(ge=1, le=90)] | None = None
+    four_eyes_above: MoneyLimit | None = None
+    four_eyes_for_new_supplier: bool | None = None
 
     @property
     def scope(self) -> Place:
@@ -193,7 +208,9 @@ def _service_key(aim: ServiceAim) -> tuple[Decimal, bool]:
     return aim.target, aim.measure is ServiceMeasure.CYCLE
 
 
-_LARGER_IS_STRICTER = frozenset({"refused_memory_days", "new_item_asks", "new_supplier_asks", "little_history_asks"})
+_LARGER_IS_STRICTER = frozenset({
+    "refused_memory_days", "new_item_asks", "new_supplier_asks", "little_history_asks", "four_eyes_for_new_supplier",
+})  # fmt: skip
 """Of every other limit the smaller value is the stricter; of a service aim the one that promises more."""
 
 

@@ -56,6 +56,7 @@ class RuleCode(StrEnum):
 
     VALUE_ABOVE_LIMIT = "value_above_limit"
     VALUE_ABOVE_ANY_LIMIT = "value_above_any_limit"
+    NEEDS_TWO_SIGNATURES = "needs_two_signatures"
     SOON_OUT_OF_STOCK = "soon_out_of_stock"
     FIRST_ORDER_OF_ITEM = "first_order_of_item"
     FIRST_ORDER_AT_SUPPLIER = "first_order_at_supplier"
@@ -132,6 +133,10 @@ class Policy(Grown, Document):
     """Order from the best-ranked supplier that is not blocked, whatever another one would cost."""
     attention: Attention | None = None
     """What a person's look is worth and costs: below that price the economic rule does not ask. None: not asked."""
+    four_eyes_above: MoneyLimit | None = None
+    """An order line above this value waits until two people have signed it. None: one is always enough."""
+    four_eyes_for_new_supplier: bool = False
+    """Whether the first order at a supplier waits for two signatures, whatever its value."""
     overrides: tuple[Override, ...] = ()
 
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({
