@@ -26,6 +26,8 @@ CHANGES: dict[str, Any] = {
     "attention": {"minutes": 5}, "four_eyes_above": "900",
     "overrides": [{"category": "dairy", "auto_value_limit": "10"}],
 }  # fmt: skip
+LATER = {"four_eyes_above"}
+"""Limits that came after the test below was written: they leave the addresses of policies without them alone."""
 
 
 def test_a_policy_read_back_has_the_same_address() -> None:
@@ -90,7 +92,7 @@ def test_the_address_of_the_first_policy_stays() -> None:
 
 def test_the_address_of_a_policy_that_uses_everything_stays() -> None:
     """If this changes, installations cannot look up the policies that their decisions name."""
-    everything = Policy.model_validate({name: CHANGES[name] for name in CHANGES})
+    everything = Policy.model_validate({name: CHANGES[name] for name in CHANGES if name not in LATER})
     assert everything.digest == "abc00d0919e56d45853f774a7ecb002ae47e9b1de116d09956f1995cfb57b1fe"
 
 
