@@ -103,8 +103,9 @@ async def run_console(settings: Settings) -> None:
     from console.app import create_app
 
     async with process("console", settings) as (stop, _), engine(settings, name="quartermaster-console") as parts:
+        app = create_app(console_of(parts))
         config = uvicorn.Config(
-            create_app(console_of(parts)), host=settings.console_host, port=settings.console_port, log_config=None,
+            app, host=settings.console_host, port=settings.console_port, log_config=None,
             access_log=False,
             server_header=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
@@ -112,6 +113,8 @@ async def run_console(settings: Settings) -> None:
         serving = asyncio.ensure_future(server.serve())
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if app.state.live is not None:
+            await app.state.live.aclose()  # open streams would hold the server until its patience ends
         server.should_exit = True
         await serving
 

@@ -1,11 +1,12 @@
 """Opens connections and transactions, and turns the driver's errors into ours in one place."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -67,6 +68,7 @@ class Database:
     """A pool of connections for asynchronous processes."""
 
     def __init__(self, dsn: str, *, name: str, size: int = 8) -> None:
+        self._dsn, self._name = dsn, name
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -94,6 +96,28 @@ class Database:
         with _translated():
             async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
                 yield cursor
+
+    @asynccontextmanager
+    async def listening(self, channel: str) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
+        """A connection of its own that listens: the function waits for a notification, or for so many seconds.
+
+        Raises:
+            Unavailable: the server did not answer, or the connection was lost.
+        """
+        with _translated():
+            name = f"{self._name}-listening"
+            async with await psycopg.AsyncConnection.connect(
+                self._dsn, autocommit=True, application_name=name
+            ) as connection:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+
+                async def heard(seconds: float) -> bool:
+                    if [one async for one in connection.notifies(timeout=seconds, stop_after=1)]:
+                        return True
+                    await connection.execute("SELECT 1")  # a connection that died quietly is found out here
+                    return False
+
+                yield heard
 
 
 def migrations_folder() -> Path:

@@ -1,7 +1,9 @@
 """The console over the shop in memory: what a unit test and a browser test both drive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -26,11 +28,11 @@ KEY = b"a key of thirty-two bytes or more"
 
 
 class ConsoleOverFakes:
-    """The app and what is behind it, so that a test can look at both sides."""
+    """The app and what is behind it, so that a test can look at both sides. `more` are ports by their field's name."""
 
     def __init__(
         self, shop: MemoryShop | None = None, *, passive: bool = False, planning: Planning | None = None,
-        deliveries: Deliveries | None = None, money: Money | None = None, what_if: WhatIf | None = None,
+        deliveries: Deliveries | None = None, money: Money | None = None, what_if: WhatIf | None = None, **more: Any,
     ) -> None:  # fmt: skip
         self.shop = shop or stocked_shop()
         self.approvals = MemoryApprovals(self.shop)
@@ -41,14 +43,13 @@ class ConsoleOverFakes:
         self.audit = some_ledger()
         self.monitoring = MemoryMonitoring()
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
-        self.app: FastAPI = create_app(
-            ConsolePorts(
-                desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
-                policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
-                drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
-                work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
-            )
+        ports = ConsolePorts(
+            desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
+            policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
+            drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
+            work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
         )  # fmt: skip
+        self.app: FastAPI = create_app(replace(ports, **more))
 
     def _recorded(self, case: Case) -> Recorded:
         waiting = (case.task or {}).get("state") == TaskState.OPEN

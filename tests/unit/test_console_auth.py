@@ -56,7 +56,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
         "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
-        "/money", "/what-if",
+        "/money", "/what-if", "/live/events",
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
     ]  # fmt: skip
     for page in pages:
@@ -88,7 +88,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/evidence",
         "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
-        "/money", "/what-if",
+        "/money", "/what-if", "/live/events",
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
