@@ -4,15 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from console.rate_limits import Rates
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.live import Live
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
+from workflows.domain.people import People
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
+from workflows.domain.sessions import IdentityProvider, Lasts, Sessions, Tokens
 from workflows.domain.what_if import WhatIf
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
@@ -43,6 +46,21 @@ async def all_real() -> str:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """How people get in, and where it is kept."""
+
+    people: People
+    sessions: Sessions
+    tokens: Tokens
+    lasts: Lasts
+    local: bool = False
+    """Whoever holds the key can make links and tokens for any known name: right only where they hold everything."""
+    provider: IdentityProvider | None = None
+    public_url: str | None = None
+    """The console's address as browsers see it; None: whatever they ask for."""
+
+
+@dataclass(frozen=True)
 class ConsolePorts:
     """Everything behind the console's pages and its REST API."""
 
@@ -51,14 +69,18 @@ class ConsolePorts:
     verdicts: VerdictChannel
     models: Models
     policies: Policies
+    sign_in: SignIn
     key: bytes = field(repr=False)
-    """Signs sign-in links, sessions and API tokens; whoever has it can be anybody. At least 32 random bytes."""
+    """Signs forms and, on an embedded stack, sign-in links: there, whoever has it can be anybody. 32 random bytes."""
+    rates: Rates = field(default_factory=Rates)
     currency: str = "EUR"
     temporal_ui: str | None = None
     """Where Temporal's own pages are (`http://127.0.0.1:8233`), for links; None shows none."""
     passive: bool = False
     """Proposals are recorded and nothing is sent: said on every page."""
     clocks: Clocks = no_clocks
+    live_clocks: bool = False
+    """Whether business clocks follow the clock on the wall: then one that is far behind it means old data."""
     deliveries: Deliveries | None = None
     """Orders in flight and their odds; None shows none."""
     planning: Planning | None = None

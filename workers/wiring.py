@@ -160,6 +160,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         temporal_ui=parts.settings.temporal_ui_address,
         passive=parts.settings.mode == "passive",
         clocks=clocks,
+        live_clocks=parts.clock is ClockMode.LIVE,
         invented=invented,
         audit=PostgresAudit(parts.database, required(parts.settings, "postgres_dsn")),
         signer=export_signer(parts.settings),
