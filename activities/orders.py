@@ -26,14 +26,19 @@ class OrderActivities:
         return await self._orders.release(decision_id, proposal_hash)
 
     @activity.defn
-    async def close_rejected(self, decision_id: str) -> None:
+    async def close_rejected(self, decision_id: str) -> bool:
         """Close the need of a rejected proposal."""
-        await self._orders.close_rejected(decision_id)
+        return await self._orders.close_rejected(decision_id)
 
     @activity.defn
     async def order_state(self, order_id: str) -> OrderState:
         """Where the order is."""
         return await self._orders.state(order_id)
+
+    @activity.defn
+    async def await_operator(self, order_id: str) -> None:
+        """Note that the order could not be placed for so long that a person must look."""
+        await self._orders.await_operator(order_id)
 
     @activity.defn
     async def place(self, ref: OrderRef) -> PlacementResult:
@@ -45,7 +50,7 @@ class OrderActivities:
         """
         order = await self._orders.prepare(ref.order_id, passive=self._passive)
         if order is None:
-            return PlacementResult(order_id=ref.order_id, state=await self._orders.state(ref.order_id))
+            return await self._nothing_to_send(ref.order_id)
         lease = _lease_token()
         if await self._orders.begin_attempt(ref.order_id, lease, self._lease_seconds) is None:
             raise Unavailable(f"another attempt holds order {ref.order_id}")
@@ -53,6 +58,20 @@ class OrderActivities:
         if found is not None:
             return await self._placed(order, lease, found)
         return await self._send(order, lease)
+
+    async def _nothing_to_send(self, order_id: str) -> PlacementResult:
+        """Why: the order is over, or a stop switch holds it.
+
+        Raises:
+            Unavailable: neither; another attempt has its lease, or the switch was lifted this moment.
+        """
+        held = await self._orders.held(order_id)
+        state = await self._orders.state(order_id)
+        if not state.may_leave:
+            return PlacementResult(order_id=order_id, state=state)
+        if held is None:
+            raise Unavailable(f"nothing may be sent for order {order_id} by this attempt; the next one looks again")
+        return PlacementResult(order_id=order_id, state=state, reason=held.reason, held=True)
 
     async def _reconcile(self, order: PurchaseOrder, lease: str) -> SupplierAnswer | None:
         """What an earlier request left at the supplier. None only when sending is safe."""
@@ -75,10 +94,7 @@ class OrderActivities:
         # Hours may have passed since it was prepared: what may not be ordered any more must not leave.
         leaving = await self._orders.about_to_send(order.order_id, lease, passive=self._passive)
         if leaving is None:
-            state = await self._orders.state(order.order_id)
-            if state.is_final:
-                return PlacementResult(order_id=order.order_id, state=state)
-            raise Unavailable(f"the lease on order {order.order_id} was lost before sending")
+            return _ended(await self._nothing_to_send(order.order_id))
         try:
             answer = await self._suppliers.place(leaving)
         except SupplierRefused as refused:
@@ -99,7 +115,7 @@ class OrderActivities:
 
 def _ended(result: PlacementResult) -> PlacementResult:
     """The result, unless this attempt lost the order to another one before it could note the supplier's answer."""
-    if result.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+    if result.state in {OrderState.SENDING, OrderState.IN_DOUBT} and not result.held:
         raise Unavailable(f"another attempt took over order {result.order_id}; what it finds counts")
     return result
 

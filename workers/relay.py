@@ -89,6 +89,7 @@ class Relay:
             self._tick,
             self._ask_rescores,
             self._tell_settled_orders,
+            self._wake_orders,
         ):
             carried += await step()
         return carried
@@ -176,6 +177,15 @@ class Relay:
             # Nobody to tell is as good: a workflow that starts from now on reads the order's end from Postgres.
             await self._messenger.order_settled(order_id)
             await asyncio.to_thread(self._store.order_told, order_id)
+        return 0
+
+    async def _wake_orders(self) -> int:
+        """Orders that a lifted switch held, and those that an operator wants tried again."""
+        for order_id, held_by in await asyncio.to_thread(self._store.orders_to_wake):
+            # Nobody to tell: it is over, or it is started again, and a new workflow tries by itself.
+            if not await self._messenger.try_order_again(order_id):
+                await self._lost("order", order_id)
+            await asyncio.to_thread(self._store.order_woken, order_id, held_by)
         return 0
 
 

@@ -85,8 +85,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         workflows=WORKFLOWS,
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
-            orders.release, orders.close_rejected, orders.order_state, outcomes.close_due, models.promote,
-            monitoring.retraining_started,
+            orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
+            models.promote, monitoring.retraining_started,
         ],
         max_cached_workflows=500,
         max_concurrent_activities=16,

@@ -1,5 +1,6 @@
 """One purchase order: lines join in Postgres, and at cutoff it is placed once, acknowledged and received."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,10 @@ from workflows.waiting import BusinessClock
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
 
+HELD: Final = "held"
+"""What the search attribute says while a stop switch holds an order."""
+OPERATOR_IS_NOTED: Final = "operator-is-noted"
+"""Orders that wait for an operator are noted in Postgres since this patch."""
 NEEDS_OPERATOR: Final = "needs_operator"
 """What the search attribute says while an order waits for an operator; the order itself keeps its own state."""
 
@@ -53,23 +58,32 @@ class PurchasingWorkflow:
 
     @workflow.signal
     def try_again(self) -> None:
-        """An operator has looked at an order that could not be placed: reconcile and go on."""
+        """An operator has looked at an order that could not be placed, or the switch that held it was lifted:
+        reconcile and go on."""
         self._try_again = True
 
     async def _place(self, ref: OrderRef) -> PlacementResult:
-        """Place it, however long that takes. When patience ends the order stays visible, and a person resumes it.
+        """Place it, however long that takes. When patience ends the order stays visible, and a person resumes it; at a
+        stop switch it waits until the switch is lifted.
 
         Cancelling the workflow ends the patience too, and nothing more: an order that may have left is not abandoned.
         """
         while True:
             try:
-                return await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
+                result = await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
+                if not result.held:
+                    return result
+                workflow.logger.info("order %s is held: %s", ref.order_id, result.reason)
+                self._show(HELD)
             except ActivityError:
                 workflow.logger.warning("order %s could not be placed; it waits for an operator", ref.order_id)
                 self._show(NEEDS_OPERATOR)
-                await workflow.wait_condition(lambda: self._try_again)
-                self._try_again = False
-                self._show(OrderState.SENDING)
+                if workflow.patched(OPERATOR_IS_NOTED):
+                    with suppress(ActivityError):  # cancelled once more: what is not noted still waits
+                        await workflow.execute_activity_method(OrderActivities.await_operator, ref.order_id, **DATABASE)
+            await workflow.wait_condition(lambda: self._try_again)
+            self._try_again = False
+            self._show(OrderState.SENDING)
 
     @staticmethod
     def _show(state: str) -> None:

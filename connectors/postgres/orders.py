@@ -6,14 +6,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import approvals, ceilings, cycles, ledger
+from connectors.postgres import ceilings, cycles, ledger, releasing, stops
 from connectors.postgres.pool import Database
-from workflows.domain.approvals import TaskState
-from workflows.domain.errors import NotFound
 from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.ports import ReleaseResult
+from workflows.domain.stops import Held
 
 Cursor = psycopg.AsyncCursor[DictRow]
 WITHHELD = "passive mode: nothing is sent"
@@ -27,48 +26,11 @@ class PostgresOrders:
 
     async def release(self, decision_id: str, proposal_hash: str) -> ReleaseResult:
         async with self._database.transaction() as cursor:
-            await cursor.execute(
-                """SELECT r.*, a.units AS approved_units, a.meaning, c.watermark FROM replenishment r
-                   JOIN business_clock c ON c.location = r.location
-                   LEFT JOIN approval a ON a.decision_id = r.decision_id AND a.voided_at IS NULL
-                       AND a.proposal_hash = r.proposal_hash AND a.meaning IN ('approve', 'approve_edited')
-                   WHERE r.decision_id = %s FOR UPDATE OF r""",
-                [decision_id],
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                raise NotFound(f"there is no proposal {decision_id}")
-            if row["state"] == "released":
-                return ReleaseResult(released=True, order_id=row["order_id"])
-            if row["state"] != "proposed":
-                return ReleaseResult(released=False, reason=f"the proposal is {row['state']}")
-            if row["proposal_hash"] != proposal_hash:
-                return ReleaseResult(released=False, reason="the proposal changed")
-            if row["tier"] != "auto" and row["meaning"] is None:
-                return ReleaseResult(released=False, reason="no standing approval for this proposal")
-            units = row["approved_units"] or row["units"]
-            order = await cycles.collecting_order(cursor, row)
-            await cursor.execute(
-                """INSERT INTO order_line (order_id, need_id, item, location, units, unit_cost, proposal_hash)
-                   VALUES (%s, %s, %s, %s, %s, %s, %s)""",
-                [order, decision_id, row["item"], row["location"], units, row["unit_cost"], proposal_hash],
-            )
-            await cursor.execute(
-                "UPDATE replenishment SET state = 'released', order_id = %s, closed_at = clock_timestamp() "
-                "WHERE decision_id = %s",
-                [order, decision_id],
-            )
-            await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision_id])
-            await cursor.execute("SELECT refresh_on_order(%s, %s)", [order, row["item"]])
-            body = {"order": order, "units": units, "proposal_hash": proposal_hash, "tier": row["tier"]}
-            await ledger.append(
-                cursor, [_entry(decision_id, EntryType.DECISION_RELEASED, "engine", row["watermark"], body)]
-            )
-            return ReleaseResult(released=True, order_id=order)
+            return await releasing.release(cursor, decision_id, proposal_hash)
 
-    async def close_rejected(self, decision_id: str) -> None:
+    async def close_rejected(self, decision_id: str) -> bool:
         async with self._database.transaction() as cursor:
-            await approvals.close(cursor, decision_id, TaskState.REJECTED, "rejected by a person")
+            return await releasing.close_rejected(cursor, decision_id)
 
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
         async with self._database.transaction() as cursor:
@@ -78,6 +40,8 @@ class PostgresOrders:
             if not never_sent:
                 resend = state in {OrderState.SENDING, OrderState.IN_DOUBT}
                 return PurchaseOrder.model_validate_json(order["payload"]) if resend else None
+            if not passive and await stops.hold(cursor, order):
+                return None
             payload = await _authorised(cursor, order)
             if payload is not None and passive:
                 await _settle(cursor, order, OrderState.WITHHELD, WITHHELD)
@@ -88,11 +52,19 @@ class PostgresOrders:
         async with self._database.transaction() as cursor:
             return OrderState((await cycles.lock(cursor, order_id))["state"])
 
+    async def held(self, order_id: str) -> Held | None:
+        async with self._database.transaction() as cursor:
+            return await stops.held(cursor, order_id)
+
+    async def await_operator(self, order_id: str) -> None:
+        async with self._database.transaction() as cursor:
+            await stops.await_operator(cursor, await cycles.lock(cursor, order_id))
+
     async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
         async with self._database.transaction() as cursor:
             await cursor.execute(
                 """UPDATE purchase_order SET attempts = attempts + 1, lease_token = %(token)s, state = 'sending',
-                       lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+                       awaits_operator_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
                    WHERE order_id = %(order)s AND state IN ('sending', 'in_doubt')
                      AND (lease_until IS NULL OR lease_until < clock_timestamp() OR lease_token = %(token)s)
                    RETURNING *""",
@@ -105,8 +77,9 @@ class PostgresOrders:
         async with self._database.transaction() as cursor:
             order = await cycles.lock(cursor, order_id)
             await cursor.execute(
-                """UPDATE purchase_order SET last_sent_at = clock_timestamp() WHERE order_id = %s AND lease_token = %s
-                   AND lease_until > clock_timestamp() AND state = 'sending' RETURNING *""",
+                """UPDATE purchase_order SET last_sent_at = clock_timestamp(), open_requests = 1
+                   WHERE order_id = %s AND lease_token = %s AND lease_until > clock_timestamp() AND state = 'sending'
+                   RETURNING *""",
                 [order_id, lease_token],
             )
             row = await cursor.fetchone()
@@ -116,7 +89,7 @@ class PostgresOrders:
                 await _unsent(cursor, order)
                 await _settle(cursor, order, OrderState.WITHHELD, WITHHELD)
                 return None
-            payload = await _authorised(cursor, order)
+            payload = None if await stops.hold(cursor, order) else await _authorised(cursor, order)
             if payload is None:
                 await _unsent(cursor, order)
                 return None
@@ -126,7 +99,8 @@ class PostgresOrders:
     async def end_attempt(self, order_id: str, lease_token: str) -> None:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                "UPDATE purchase_order SET lease_until = NULL WHERE order_id = %s AND lease_token = %s",
+                "UPDATE purchase_order SET lease_until = NULL, open_requests = 0 "
+                "WHERE order_id = %s AND lease_token = %s",
                 [order_id, lease_token],
             )
 
@@ -211,9 +185,10 @@ async def _authorised(cursor: Cursor, order: DictRow) -> PurchaseOrder | None:
 
 
 async def _unsent(cursor: Cursor, order: DictRow) -> None:
-    """No request left after all."""
+    """No request left after all, and this attempt is over."""
     await cursor.execute(
-        "UPDATE purchase_order SET last_sent_at = %s WHERE order_id = %s", [order["last_sent_at"], order["order_id"]]
+        "UPDATE purchase_order SET last_sent_at = %s, open_requests = 0, lease_until = NULL WHERE order_id = %s",
+        [order["last_sent_at"], order["order_id"]],
     )
 
 

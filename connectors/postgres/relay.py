@@ -3,7 +3,7 @@
 Nothing here decides; everything may be asked and told twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -138,6 +138,27 @@ class RelayStore:
         """Note that the order's workflow has heard of its end."""
         self._run("UPDATE purchase_order SET told_at = clock_timestamp() WHERE order_id = %s", [order_id])
 
+    def orders_to_wake(self) -> list[tuple[str, str | None]]:
+        """(order, the lifted switch that held it) of orders whose workflow is to try again."""
+        rows = self._rows(
+            """SELECT o.order_id, o.held_by FROM send_stop s JOIN purchase_order o ON o.held_by = s.stop_id
+               WHERE s.lifted_at IS NOT NULL
+               UNION SELECT order_id, NULL FROM purchase_order WHERE wake_at IS NOT NULL
+               LIMIT 200""",
+            [],
+        )
+        return [(row["order_id"], row["held_by"]) for row in rows]
+
+    def order_woken(self, order_id: str, held_by: str | None) -> None:
+        """Note that the order's workflow was told. A switch that holds it meanwhile stays noted."""
+        self._run(
+            """UPDATE purchase_order SET wake_at = NULL,
+                   held_at = CASE WHEN held_by = %(by)s THEN NULL ELSE held_at END,
+                   held_by = CASE WHEN held_by = %(by)s THEN NULL ELSE held_by END
+               WHERE order_id = %(order)s""",
+            {"by": held_by, "order": order_id},
+        )
+
     def moved_tasks(self) -> list[str]:
         """Waiting tasks whose available stock moved past tolerance since their proposal; each once per clock tick."""
         rows = self._rows(
@@ -170,7 +191,7 @@ class RelayStore:
             cursor.execute(query.encode(), arguments)
             return cursor.fetchall()
 
-    def _run(self, query: str, arguments: Sequence[Any]) -> None:
+    def _run(self, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> None:
         with transaction(self._connection) as cursor:
             cursor.execute(query.encode(), arguments)
 

@@ -17,7 +17,8 @@ SELECT
     (SELECT count(*) FROM task t JOIN business_clock c USING (location)
      WHERE t.state = 'open' AND t.expire_at <= c.watermark) AS expiries,
     (SELECT count(*) FROM purchase_order o JOIN business_clock c USING (location)
-     WHERE o.cutoff_at <= c.watermark AND o.state IN ('collecting', 'sending', 'in_doubt')) AS orders
+     WHERE o.cutoff_at <= c.watermark AND o.state IN ('collecting', 'sending', 'in_doubt')
+       AND o.held_by IS NULL) AS orders
 """
 
 _OUTCOMES_DUE = """

@@ -197,7 +197,7 @@ class Engine:
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
-                orders.release, orders.close_rejected, orders.order_state, outcomes.close_due,
+                orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
                 models.promote, monitoring.retraining_started,
             ],
             naming.LEARNING_QUEUE: [

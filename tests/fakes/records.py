@@ -16,6 +16,7 @@ from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import BatchFacts, ReleaseResult, ReplenishmentRef, RescoreResult
 from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
+from workflows.domain.stops import Held
 
 
 @dataclass
@@ -47,6 +48,8 @@ class OrderRow:
     sent_at: datetime | None = None
     supplier_number: str | None = None
     reason: str = ""
+    held: Held | None = None
+    awaits_operator: bool = False
     history: list[OrderState] = field(default_factory=list)
 
     def become(self, state: OrderState, reason: str = "") -> None:
@@ -65,6 +68,8 @@ class Records:
         self.approvals: dict[str, Approval] = {}
         self.heard: list[str] = []
         self.orders: dict[str, OrderRow] = {}
+        self.stops: dict[str, str] = {}
+        """Supplier -> why nothing is sent to it."""
         self.batches: dict[str, tuple[NeedBatch, list[NeedFacts]]] = {}
         self.decisions: dict[str, Decided] = {}
         self.rescored: Decided | None = None
@@ -175,6 +180,8 @@ class RecordedOrders:
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
         row = self._records.order(order_id)
         if row.state is OrderState.COLLECTING:
+            if not passive and self._held_back(row):
+                return None
             row.become(OrderState.SENDING if row.lines else OrderState.EMPTY)
             if passive and row.lines:
                 row.become(OrderState.WITHHELD, "passive mode: nothing is sent")
@@ -190,6 +197,17 @@ class RecordedOrders:
             location=row.location, cycle=cycle, currency="EUR", ordered_at=row.cutoff_at, lines=tuple(lines),
         )  # fmt: skip
 
+    def _held_back(self, row: OrderRow) -> bool:
+        reason = self._records.stops.get(row.supplier)
+        row.held = Held(order_id=row.order_id, stop_id=f"supplier:{row.supplier}:1", reason=reason) if reason else None
+        return row.held is not None
+
+    async def held(self, order_id: str) -> Held | None:
+        return self._records.order(order_id).held
+
+    async def await_operator(self, order_id: str) -> None:
+        self._records.order(order_id).awaits_operator = True
+
     async def state(self, order_id: str) -> OrderState:
         return self._records.order(order_id).state
 
@@ -201,12 +219,16 @@ class RecordedOrders:
             return None
         row.lease, row.lease_until = lease_token, now + timedelta(seconds=lease_seconds)
         row.attempts += 1
+        row.awaits_operator = False
         row.become(OrderState.SENDING)
         return row.attempts
 
     async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
         row, now = self._records.order(order_id), self._records.now()
         if row.lease != lease_token or row.lease_until is None or row.lease_until <= now:
+            return None
+        if not passive and self._held_back(row):
+            row.lease_until = None
             return None
         if passive or not row.lines:
             row.become(OrderState.WITHHELD if passive else OrderState.EMPTY)

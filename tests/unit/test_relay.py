@@ -97,6 +97,12 @@ class World:
     def settled_orders(self) -> list[str]:
         return self.take("settled")
 
+    def orders_to_wake(self) -> list[Any]:
+        return self.take("wake")
+
+    def order_woken(self, order_id: str, held_by: str | None) -> None:
+        self.note(f"woken {order_id} {held_by}")
+
     def order_told(self, order_id: str) -> None:
         self.note(f"noted-end {order_id}")
 
@@ -137,6 +143,10 @@ class World:
 
     async def order_settled(self, order_id: str) -> bool:
         self.note(f"settled {order_id}")
+        return self.listening
+
+    async def try_order_again(self, order_id: str) -> bool:
+        self.note(f"again {order_id}")
         return self.listening
 
     async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
@@ -188,6 +198,7 @@ async def once(world: World) -> list[str]:
         ("ticks", ("order", "acme:LEEDS:1", NOW, NOW), ["tick order acme:LEEDS:1 06", "ticked order acme:LEEDS:1"]),
         ("moved", "LEEDS:A:1", ["moved LEEDS:A:1"]),
         ("settled", "acme:LEEDS:1", ["settled acme:LEEDS:1", "noted-end acme:LEEDS:1"]),
+        ("wake", ("acme:LEEDS:1", "everything:1"), ["again acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]),
     ],
 )
 async def test_what_is_owed_is_carried_first_and_noted_after(
@@ -196,6 +207,12 @@ async def test_what_is_owed_is_carried_first_and_noted_after(
     world.owed[kind] = [row]
 
     assert await once(world) == happens
+
+
+async def test_an_order_whose_workflow_is_gone_when_its_switch_is_lifted_gets_a_new_one(world: World) -> None:
+    world.owed["wake"], world.listening = [("acme:LEEDS:1", "everything:1")], False
+
+    assert await once(world) == ["again acme:LEEDS:1", "lost order acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]
 
 
 async def test_needs_wait_for_a_model(world: World) -> None:

@@ -36,6 +36,11 @@ class OrderState(StrEnum):
         return self in {self.REFUSED, self.RECEIVED, self.CLOSED, self.EMPTY, self.WITHHELD}
 
     @property
+    def may_leave(self) -> bool:
+        """A request for the order may still leave."""
+        return self in {self.COLLECTING, self.SENDING, self.IN_DOUBT}
+
+    @property
     def counts_as_on_order(self) -> bool:
         """Whether its outstanding units are part of the position."""
         return self in {self.COLLECTING, self.SENDING, self.IN_DOUBT, self.PLACED}
@@ -129,6 +134,8 @@ class PlacementResult(Payload):
     state: OrderState
     supplier_number: str | None = None
     reason: str = ""
+    held: bool = False
+    """A stop switch holds it; it is to be tried again when it is lifted."""
 
 
 CUTOFF_HOUR = 6

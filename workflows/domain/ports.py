@@ -26,6 +26,7 @@ from workflows.domain.needs import AssessmentSummary, ClockMode, NeedBatch
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import Policy, RiskTier, RuleFired
+from workflows.domain.stops import Held
 
 
 class BatchFacts(Payload):
@@ -155,11 +156,22 @@ class Orders(Protocol):
         ...
 
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
-        """At cutoff: pass every line through the send gate and fix the payload. None: nothing to send (any more)."""
+        """At cutoff: pass every line through the send gate and fix the payload.
+
+        None: nothing to send any more, or, while the order is not over, nothing yet: a stop switch holds it.
+        """
         ...
 
     async def state(self, order_id: str) -> OrderState:
         """Where the order is."""
+        ...
+
+    async def held(self, order_id: str) -> Held | None:
+        """The stop switch that held the order when it last wanted to go; None: none did."""
+        ...
+
+    async def await_operator(self, order_id: str) -> None:
+        """Note that patience with this order ended and a person must look; the next attempt clears it."""
         ...
 
     async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
@@ -171,7 +183,7 @@ class Orders(Protocol):
 
         Only when nothing of this order can be at the supplier. Lines that are refused by now leave the payload, under
         the same key. Nothing may be sent when the lease was lost, or when this ends the order: no line is left, or the
-        mode is passive.
+        mode is passive. Nor while a stop switch holds the order: it stays as it is, and `held` says so.
         """
         ...
 
