@@ -19,6 +19,7 @@ from activities.learning.intraday import day_so_far, remaining_today
 from activities.learning.lateness import late_risks
 from activities.learning.lead_time import lead_time_law
 from activities.learning.model_file import Model, unpack
+from activities.learning.pictures import recent_units, stock_courses, wider_bands
 from activities.learning.scenarios import demand_scenarios
 from activities.learning.second_opinion import mean_demand
 from activities.learning.waiting import waiting_risk
@@ -93,6 +94,7 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
     projected = risk.project(to_come, arrivals, stock, lead, review)
     protected = risk.cumulated(demand, protection)
     until_tomorrow = risk.cumulated(to_come, lead + 1)
+    low, middle, high = stock_courses(to_come, arrivals, stock)
     explained = _explained(model, windows, said, protection) if explain else [()] * len(rows)
 
     targets = [
@@ -124,7 +126,9 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
                 lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
                 cover_days=int(review[i]), waiting_short_units=units(risk.mean(np.maximum(waiting, 0))),
                 second_opinion_units=None if np.isnan(opinions[i]) else units(opinions[i]),
-                novelty=bool(said.thin[i]), drivers=explained[i],
+                novelty=bool(said.thin[i]), drivers=explained[i], recent_units=recent_units(row.history, row.last_day),
+                stock_p10=_whole(low[i, : shown[i]]), stock_p50=_whole(middle[i, : shown[i]]),
+                stock_p90=_whole(high[i, : shown[i]]),
             )
         )  # fmt: skip
     return results
@@ -135,10 +139,14 @@ def _days(knots: Ints, last_day: date) -> tuple[DayForecast, ...]:
     return tuple(
         DayForecast(
             day=date.fromordinal(first + ahead), p10=_milli(of_day[P10]), p50=_milli(of_day[MEDIAN]),
-            p90=_milli(of_day[P90]),
+            p90=_milli(of_day[P90]), wider=wider,
         )
-        for ahead, of_day in enumerate(knots)
+        for ahead, (of_day, wider) in enumerate(zip(knots, wider_bands(knots), strict=True))
     )  # fmt: skip
+
+
+def _whole(numbers: Ints) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers)
 
 
 def _milli(thousandths: int) -> Decimal:

@@ -21,7 +21,7 @@ from workflows.domain.models import (
 from workflows.domain.needs import Need, NeedCause
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
-from workflows.domain.scores import DayForecast, Driver, Scores
+from workflows.domain.scores import DayForecast, Driver, Scores, Wider
 
 CLOCK = datetime(2025, 11, 24, 6, 30, tzinfo=UTC)
 POLICY = Policy()
@@ -49,7 +49,7 @@ def decided(
         demand_p50=_units(daily * protection), demand_p90=_units(daily * protection * 1.26),
         stockout_risk=Decimal(risk), stockout_risk_soon=Decimal(soon),
         expected_lost_units=_units(daily * float(risk) * 3), watch_level_units=int(daily * (lead_days + 1) * 1.3),
-        novelty=novelty,
+        novelty=novelty, **_picture(daily, on_hand + on_order - 3),
         drivers=(
             Driver(feature="average of the last week", value="14.1", effect_units=Decimal("3.4")),
             Driver(feature="promotion on the day", value="yes", effect_units=Decimal("1.9")),
@@ -177,6 +177,17 @@ def _units(value: float) -> Decimal:
 def _day(day: date, ahead: int, daily: float) -> DayForecast:
     middle = daily * (1 + 0.25 * sin(ahead * 6.2832 / 7))
     spread = 0.35 + 0.006 * ahead
+    shares = (1 - 1.4 * spread, 1 - 0.5 * spread, 1 + 0.6 * spread, 1 + 2.1 * spread)
     return DayForecast(
-        day=day, p10=_units(middle * (1 - spread)), p50=_units(middle), p90=_units(middle * (1 + 1.3 * spread))
-    )
+        day=day, p10=_units(middle * (1 - spread)), p50=_units(middle), p90=_units(middle * (1 + 1.3 * spread)),
+        wider=Wider(*(round(100 * middle * share) for share in shares)),
+    )  # fmt: skip
+
+
+def _picture(daily: float, available: int) -> dict[str, Any]:
+    """Four weeks of sales before, and the stock's course if nothing is ordered."""
+    courses = {
+        f"stock_p{name}": tuple(round(available - daily * share * (n + 1)) for n in range(28))
+        for name, share in ((10, 1.22), (50, 1.0), (90, 0.8))
+    }
+    return {"recent_units": tuple(round(daily * (1 + 0.4 * sin(n * 1.7))) for n in range(28)), **courses}

@@ -7,7 +7,7 @@ number on any machine.
 from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar, NamedTuple, Protocol
 
 from pydantic import Field
 
@@ -142,13 +142,28 @@ class ScoringRow(Payload):
     holding_per_unit_day: Decimal = Field(ge=0)
 
 
+Hundredths = Annotated[int, Field(ge=0)]
+HUNDRED = 100
+
+
+class Wider(NamedTuple):
+    """Quantiles of one day's demand beside the three that decide, in hundredths of a unit: only ever drawn."""
+
+    p025: Hundredths
+    p25: Hundredths
+    p75: Hundredths
+    p975: Hundredths
+
+
 class DayForecast(Payload):
-    """Demand of one future day in units: median and the 80 % interval."""
+    """Demand of one future day in units: median and the 80 % interval; where recorded the 50 % and 95 % ones too."""
 
     day: date
     p10: Decimal
     p50: Decimal
     p90: Decimal
+    wider: Wider | None = Field(default=None, exclude_if=lambda value: value is None)
+    """None: not recorded."""
 
 
 class Driver(Payload):
@@ -211,6 +226,14 @@ class Scores(Grown):
     novelty: bool = False
     """Too little history for the model to speak from experience."""
     drivers: tuple[Driver, ...] = ()
+    recent_units: tuple[int | None, ...] = ()
+    """Demand of the days before the first of `days`, the newest last, as it was known; None where nothing was on the
+    shelf to be sold. Empty: not recorded."""
+    stock_p10: tuple[int, ...] = ()
+    stock_p50: tuple[int, ...] = ()
+    stock_p90: tuple[int, ...] = ()
+    """Net stock at the end of each of `days` if nothing is ordered: on hand less reserved, with what is on order and
+    without the demand so far; below zero it is what was asked for in vain. Order statistics of the futures."""
 
 
 class Scoring(Protocol):
