@@ -131,6 +131,8 @@ ENTRIES: dict[str, str] = {
     EntryType.TASK_ESCALATED: "Somebody else was asked to look",
     EntryType.VERDICT_RECORDED: "A verdict was recorded",
     EntryType.VERDICT_REFUSED: "A verdict was refused",
+    EntryType.VERDICT_SIGNED: "The first of two people signed",
+    EntryType.VERDICT_WITHDRAWN: "The answer was taken back",
     EntryType.APPROVAL_VOIDED: "An approval lost its meaning: the proposal changed",
     EntryType.LINE_REFUSED: "The send gate refused the line",
     EntryType.ORDER_PREPARED: "The purchase order was prepared",

@@ -21,6 +21,7 @@ from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.pool import Connection, Database
 from connectors.postgres.relay import RelayStore
+from tests.fakes.staff import STAFF
 from workflows.domain.approvals import Actor, Approval, Meaning, RejectReason, VerdictCommand
 from workflows.domain.catalog import Catalog, Item, Location, Sourcing, Supplier
 from workflows.domain.errors import MalformedEvent
@@ -30,6 +31,7 @@ from workflows.domain.ledger import Verification
 from workflows.domain.models import ModelStatus, TrainedModel, TrainingSet
 from workflows.domain.needs import AssessmentSummary
 from workflows.domain.orders import PurchaseOrder
+from workflows.domain.people import Person
 from workflows.domain.policies import Policy
 from workflows.domain.scores import DayForecast, Scores, ScoringRow
 
@@ -38,6 +40,7 @@ MORNING = datetime(2025, 3, 3, 5, 0, tzinfo=UTC)
 LOCATION = "LEEDS"
 SUPPLIER = "acme"
 MODEL = b"a model"
+UNDO_SECONDS = 10
 SOURCE = "urn:test"
 PLANNER = Actor(name="pat")
 _numbers = count(1)
@@ -146,7 +149,7 @@ class Storeroom:
         self.inbox = Inbox(connection, log_id="log")
         self.relay = RelayStore(connection)
         self.assessments = PostgresAssessments(database)
-        self.approvals = PostgresApprovals(database)
+        self.approvals = PostgresApprovals(database, UNDO_SECONDS)
         self.orders = PostgresOrders(database)
         self.outcomes = PostgresOutcomes(database)
         self.models = PostgresModels(database)
@@ -158,7 +161,21 @@ class Storeroom:
         """Load the catalog and a policy, and promote a model."""
         load_catalog(self.connection, document or catalog(), actor="test")
         adopt_policy(self.connection, policy or Policy(), actor="test")
+        self.register(*STAFF)
         await self.champion(MODEL)
+
+    def register(self, *people: Person) -> None:
+        """Let these people answer, without a word in the ledger."""
+        for person in people:
+            self.connection.execute(
+                """INSERT INTO person (name, roles, locations, approval_limit, disabled_at) VALUES (%s, %s, %s, %s, %s)
+                   ON CONFLICT (name) DO UPDATE SET roles = excluded.roles, locations = excluded.locations,
+                       approval_limit = excluded.approval_limit, disabled_at = excluded.disabled_at""",
+                [
+                    person.name, sorted(person.roles), person.locations and sorted(person.locations),
+                    person.approval_limit, person.disabled_at,
+                ],
+            )  # fmt: skip
 
     async def champion(self, body: bytes) -> str:
         """Register and promote this model."""

@@ -90,6 +90,8 @@ class Settings(BaseModel):
     currency: Currency = "EUR"
     allowed_lateness_minutes: int = Field(default=60, ge=0, le=7 * 24 * 60)
     """How far the business clock stays behind the newest event, in minutes."""
+    undo_seconds: int | None = Field(default=None, ge=0, le=600)
+    """How long an answer may be taken back before anything comes of it. Unset: 10, and 0 with a replayed clock."""
     training_threads: int = Field(default=1, ge=1, le=256)
     outcome_interval_s: int | None = Field(default=None, ge=1)
     """Seconds between two closings of due decisions. Unset: the schedule's own interval."""

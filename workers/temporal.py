@@ -83,10 +83,14 @@ def _gone_on(traceparent: str | None, identity: str) -> Iterator[None]:
 class Starter:
     """Starts workflows from stored rows under ids made from the rows; starting twice is starting once."""
 
-    def __init__(self, client: Client, clock: ClockMode, lag: timedelta = timedelta()) -> None:
-        """`lag` is how far a live business clock stays behind the wall clock."""
+    def __init__(
+        self, client: Client, clock: ClockMode, lag: timedelta = timedelta(), *, undo_seconds: int = 0
+    ) -> None:
+        """`lag` is how far a live business clock stays behind the wall clock; for `undo_seconds` nothing comes of an
+        answer yet."""
         self._client = client
         self._timing = {"clock": clock, "clock_lag_seconds": int(lag.total_seconds())}
+        self._undo_seconds = undo_seconds
 
     async def assessment(self, batch: NeedBatch) -> None:
         """Assess a batch. A batch left behind by a lost workflow may be started again: deciding twice is harmless."""
@@ -103,7 +107,7 @@ class Starter:
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
-        timed = ref.model_copy(update=self._timing)
+        timed = ref.model_copy(update={**self._timing, "undo_seconds": self._undo_seconds})
         identity = naming.replenishment_id(ref.decision_id)
         await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes, again=again)
 
@@ -202,6 +206,18 @@ class TemporalVerdicts:
         except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             log.info("verdict %s was not heard yet: %s", notice.approval_id, type(error).__name__)
             return False
+
+    async def taken_back(self, decision_id: str, approval_id: str) -> bool:
+        """Tell it that this answer counts no more. False: not reached, or it orders already and asks Postgres there."""
+        handle = _replenishment(self._client, decision_id)
+        try:
+            await handle.execute_update(
+                ReplenishmentWorkflow.undo_verdict, approval_id, id=f"undo-{approval_id}", rpc_timeout=RPC_TIMEOUT
+            )
+        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            log.info("the undo of %s was not heard: %s", approval_id, type(error).__name__)
+            return False
+        return True
 
 
 class Messenger:

@@ -17,6 +17,7 @@ from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.live import PostgresLive
+from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
@@ -39,6 +40,7 @@ from workflows.domain.errors import InvalidInput
 from workflows.domain.needs import ClockMode
 
 KEY_BYTES = 32
+UNDO_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,21 @@ class Engine:
         return timedelta(minutes=self.settings.allowed_lateness_minutes)
 
     @property
+    def undo_seconds(self) -> int:
+        """How long nothing comes of an answer yet: a replay should not wait for second thoughts."""
+        if self.settings.undo_seconds is not None:
+            return self.settings.undo_seconds
+        return 0 if self.clock is ClockMode.REPLAYED else UNDO_SECONDS
+
+    @property
     def starter(self) -> temporal.Starter:
         """Starts workflows."""
-        return temporal.Starter(self.client, self.clock, self.lateness)
+        return temporal.Starter(self.client, self.clock, self.lateness, undo_seconds=self.undo_seconds)
 
     @property
     def approvals(self) -> PostgresApprovals:
         """Where verdicts are stored."""
-        return PostgresApprovals(self.database)
+        return PostgresApprovals(self.database, self.undo_seconds)
 
     @property
     def models(self) -> PostgresModels:
@@ -164,6 +173,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         invented=invented,
         audit=PostgresAudit(parts.database, required(parts.settings, "postgres_dsn")),
         signer=export_signer(parts.settings),
+        model_history=PostgresModelHistory(parts.database),
         drift=parts.monitoring.view,
         live=PostgresLive(parts.database),
     )

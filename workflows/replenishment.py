@@ -6,18 +6,20 @@ again. The workflow waits, reminds and passes on.
 
 import asyncio
 from collections import deque
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.domain.approvals import Meaning, TaskState, VerdictNotice
-from workflows.domain.errors import InvalidInput, StaleProposal
+from workflows.domain.errors import Conflict, InvalidInput, StaleProposal
 from workflows.domain.identity import Payload
 from workflows.domain.policies import RiskTier
-from workflows.domain.ports import ReplenishmentRef
+from workflows.domain.ports import ReleaseResult, ReplenishmentRef
 from workflows.naming import DECISION_STATE, SUPPLIER
 from workflows.options import DATABASE, SCORING
 from workflows.waiting import BusinessClock
@@ -64,6 +66,8 @@ class ReplenishmentWorkflow:
         self._ref = ref
         self._clock = BusinessClock(ref.clock, ref.clock_lag_seconds)
         self._heard: deque[_Hearing] = deque()
+        self._taken_back: set[str] = set()
+        self._ordering = False
         self._world_moved = False
         self._knows_revision = True
 
@@ -71,7 +75,7 @@ class ReplenishmentWorkflow:
     async def run(self, ref: ReplenishmentRef) -> ReplenishmentClosed:
         """Low risk is ordered at once; high risk waits for a person, and silence never approves."""
         if ref.tier is RiskTier.AUTO:
-            closed = await self._release(ref.proposal_hash)
+            closed = self._released(await self._order(ref.proposal_hash))
         else:
             workflow.upsert_search_attributes([DECISION_STATE.value_set(ReplenishmentState.WAITING)])
             closed = await self._answered()
@@ -90,6 +94,17 @@ class ReplenishmentWorkflow:
             raise InvalidInput("only the business clock expires a task")
         if self._is_stale(notice):
             raise StaleProposal("the verdict was given for another revision of the proposal")
+
+    @workflow.update
+    async def undo_verdict(self, approval_id: str) -> None:
+        """Hear that an answer was taken back. Postgres is asked before that is believed, and before anything is ordered
+        all the same."""
+        self._taken_back.add(approval_id)
+
+    @undo_verdict.validator
+    def _check_undo(self, approval_id: str) -> None:
+        if self._ordering:
+            raise Conflict("ordering has begun: the answer cannot be taken back any more")
 
     @workflow.signal
     def verdict_recorded(self, notice: VerdictNotice) -> None:
@@ -136,7 +151,8 @@ class ReplenishmentWorkflow:
         while True:
             if closed := await self._closed_before(deadline) or await self._ended_as_stored():
                 return closed
-            deadline = None  # approved, in a revision that we never heard of: the approval's own notice names it
+            if not (ref.undo_seconds and self._heard):
+                deadline = None  # approved, in a revision that we never heard of: the approval's own notice names it
 
     async def _closed_before(self, deadline: datetime | None) -> ReplenishmentClosed | None:
         """An answer or a vanished need ends the wait for good; None says that the deadline came (if there is one)."""
@@ -144,21 +160,60 @@ class ReplenishmentWorkflow:
             came = await self._clock.wait_until(deadline, lambda: bool(self._heard) or self._world_moved)
             if self._heard:
                 # A notice that nothing stored stands behind is forged or premature: the wait goes on.
-                if notice := await self._heed(self._heard.popleft()):
-                    rejected = notice.meaning is Meaning.REJECT
-                    return await (self._reject() if rejected else self._release(notice.proposal_hash))
+                if (notice := await self._heed(self._heard.popleft())) and (closed := await self._carried_out(notice)):
+                    return closed
             elif self._world_moved:
                 if closed := await self._rescore():
                     return closed
             elif came:
                 return None
 
+    async def _carried_out(self, notice: VerdictNotice) -> ReplenishmentClosed | None:
+        """Order or close what was answered, once nobody can take it back any more. None: somebody did; it waits on."""
+        standing: VerdictNotice | None = notice
+        if self._ref.undo_seconds:
+            standing = await self._left_standing(notice)
+        if standing is None:
+            return None
+        if standing.meaning is Meaning.REJECT:
+            return await self._reject()
+        result = await self._order(standing.proposal_hash)
+        return None if result.waits else self._released(result)
+
+    async def _left_standing(self, notice: VerdictNotice) -> VerdictNotice | None:
+        """The answer that stands when its author's time to take it back is over. None: it was taken back.
+
+        An answer that can only have been given because nobody could tell us of the undo has its own time.
+        """
+        window = timedelta(seconds=self._ref.undo_seconds)
+        ends = workflow.now() + window
+        while (left := ends - workflow.now()) > timedelta():
+            try:
+                await workflow.wait_condition(partial(self._disturbed, notice), timeout=left)
+            except TimeoutError:
+                return notice
+            if self._heard:
+                newer = await self._heed(self._heard.popleft())
+                if newer is not None and newer.approval_id != notice.approval_id:
+                    notice, ends = newer, workflow.now() + window
+            else:
+                self._taken_back.discard(notice.approval_id)
+                if not await self._stands(notice):
+                    return None
+        return notice
+
+    def _disturbed(self, notice: VerdictNotice) -> bool:
+        return bool(self._heard) or notice.approval_id in self._taken_back
+
+    async def _stands(self, notice: VerdictNotice) -> bool:
+        return await workflow.execute_activity_method(
+            ApprovalActivities.stands, args=[self._ref.decision_id, notice], **DATABASE
+        )
+
     async def _heed(self, hearing: _Hearing) -> VerdictNotice | None:
         """The notice if Postgres has that verdict, standing, on this decision; its sender learns whether it counted."""
         notice = hearing.notice
-        stands = not self._is_stale(notice) and await workflow.execute_activity_method(
-            ApprovalActivities.stands, args=[self._ref.decision_id, notice], **DATABASE
-        )
+        stands = not self._is_stale(notice) and await self._stands(notice)
         hearing.counts.set_result(stands)
         return notice if stands else None
 
@@ -180,33 +235,62 @@ class ReplenishmentWorkflow:
             workflow.logger.warning("proposal %s could not be scored again; the wait goes on", self._ref.decision_id)
             return None
         if result.ref is not None:
-            timing = {"clock": self._ref.clock, "clock_lag_seconds": self._ref.clock_lag_seconds}
+            timing = self._ref.model_dump(include={"clock", "clock_lag_seconds", "undo_seconds"})
             self._ref, self._knows_revision = result.ref.model_copy(update=timing), True
             workflow.upsert_search_attributes([SUPPLIER.value_set(self._ref.supplier)])
             return None
         # The need went away; or the task was answered before it could be scored, and a person's word is not lost.
-        return self._closed(ReplenishmentState.VOIDED) if result.changed else await self._ended_as_stored()
+        if result.changed:
+            return self._closed(ReplenishmentState.VOIDED)
+        # With time to take it back its author may do so; the answer's own notice is under way and counts from there.
+        return None if self._ref.undo_seconds else await self._ended_as_stored()
 
     async def _ended_as_stored(self) -> ReplenishmentClosed | None:
         """Expire the task unless it has an end already, and do what that end says. None: approved, but for what?"""
-        state = await workflow.execute_activity_method(
-            ApprovalActivities.expire, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
-        )
+        state = await self._expire()
+        if state in (TaskState.APPROVED, TaskState.REJECTED) and self._ref.undo_seconds:
+            # Answered in this very moment. The notice is under way, and its author may still take it back.
+            with suppress(TimeoutError):
+                window = timedelta(seconds=self._ref.undo_seconds)
+                await workflow.wait_condition(lambda: bool(self._heard), timeout=window)
+            if self._heard:
+                return None
+            state = await self._expire()
         if state is TaskState.APPROVED:
-            return await self._release(self._ref.proposal_hash) if self._knows_revision else None
+            if not self._knows_revision:
+                return None
+            return self._released(await self._order(self._ref.proposal_hash))
         if state is TaskState.REJECTED:
             return await self._reject()
         return self._closed(ReplenishmentState(state))
 
-    async def _release(self, proposal_hash: str) -> ReplenishmentClosed:
+    async def _expire(self) -> TaskState:
+        return await workflow.execute_activity_method(
+            ApprovalActivities.expire, args=[self._ref.decision_id, self._ref.proposal_hash], **DATABASE
+        )
+
+    async def _order(self, proposal_hash: str) -> ReleaseResult:
+        """From here on nothing can be taken back, unless Postgres says that it was before."""
+        self._ordering = True
         result = await workflow.execute_activity_method(
             OrderActivities.release, args=[self._ref.decision_id, proposal_hash], **DATABASE
         )
+        self._ordering = not result.waits
+        return result
+
+    def _released(self, result: ReleaseResult) -> ReplenishmentClosed:
         state = ReplenishmentState.RELEASED if result.released else ReplenishmentState.REFUSED_BY_GATE
         return self._closed(state, result.order_id, result.reason)
 
-    async def _reject(self) -> ReplenishmentClosed:
-        await workflow.execute_activity_method(OrderActivities.close_rejected, self._ref.decision_id, **DATABASE)
+    async def _reject(self) -> ReplenishmentClosed | None:
+        """None: the rejection was taken back in the last moment."""
+        self._ordering = True
+        closed = await workflow.execute_activity_method(
+            OrderActivities.close_rejected, self._ref.decision_id, **DATABASE
+        )
+        if closed is False:  # None: from a worker of before there was a way back
+            self._ordering = False
+            return None
         return self._closed(ReplenishmentState.REJECTED)
 
     def _closed(self, state: ReplenishmentState, order_id: str | None = None, reason: str = "") -> ReplenishmentClosed:

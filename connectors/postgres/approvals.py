@@ -7,11 +7,25 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ceilings, ledger
+from connectors.postgres import ledger
+from connectors.postgres.authority import Approving, approving
+from connectors.postgres.people import person_of
 from connectors.postgres.pool import Database
+from connectors.postgres.signatures import first_signature, show_first, void
 from connectors.postgres.tasks import rest
-from workflows.domain.approvals import Actor, Approval, Meaning, TaskState, VerdictCommand, VerdictNotice
-from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, NotFound, StaleProposal
+from connectors.postgres.withdrawals import withdraw
+from workflows.domain.approvals import (
+    Actor,
+    Approval,
+    Meaning,
+    TaskState,
+    UndoCommand,
+    VerdictCommand,
+    VerdictNotice,
+    Withdrawal,
+)
+from workflows.domain.authority import Refusal, RefusalCode, of_person
+from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, StaleProposal
 from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
 
@@ -26,13 +40,13 @@ _USED = "this command id was used for another command; make a new one"
 
 
 class PostgresApprovals:
-    """The `Approvals` port."""
+    """The `Approvals` port. Nothing comes of an answer for `undo_seconds`; at 0 it cannot be taken back."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, undo_seconds: int = 0) -> None:
         self._database = database
+        self._undo_seconds = undo_seconds
 
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
-        refusal: Conflict | None = None
         async with self._database.transaction() as cursor:
             task = await _lock_task(cursor, command.decision_id)
             known = await _approval(cursor, command.command_id)
@@ -40,38 +54,69 @@ class PostgresApprovals:
                 if known["command_digest"] != _asked(command, actor):
                     raise InvalidInput(_USED)
                 return _as_approval(known)
-            refusal = _refusal(task, command) or await _above_everybody(cursor, command)
-            if refusal is None:
-                return await self._store(cursor, task, command, actor)
+            first = await first_signature(cursor, command.decision_id)
+            judged = await _judged(cursor, task, command, actor, first)
+            if judged.refusal is None:
+                return await self._store(cursor, task, command, actor, judged, first)
             # Not the refusal's words: they name whoever answered first.
-            body = {**_command_body(command), "refused": type(refusal).__name__, "state": str(task["state"])}
+            refused = {"refused": type(judged.refusal.error).__name__, "code": str(judged.refusal.code)}
+            body = {**_command_body(command), **refused, "state": str(task["state"])}
             await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_REFUSED, actor.name, body)])
-        raise refusal
+        raise judged.refusal.error
 
-    async def _store(self, cursor: Cursor, task: DictRow, command: VerdictCommand, actor: Actor) -> Approval:
+    async def _store(
+        self,
+        cursor: Cursor,
+        task: DictRow,
+        command: VerdictCommand,
+        actor: Actor,
+        judged: Approving,
+        first: DictRow | None,
+    ) -> Approval:
+        rejected = command.meaning is Meaning.REJECT
+        if first is not None and (rejected or judged.outdated or not judged.completes):
+            await void(cursor, first, "rejected" if rejected else judged.outdated or "replaced")
+        window = self._undo_seconds if judged.completes and self._undo_seconds else None
         await cursor.execute(
             """INSERT INTO approval (approval_id, decision_id, revision, proposal_hash, meaning, units, reason, comment,
-                                     actor, channel, command_digest)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                     actor, channel, command_digest, complete, signatures_needed, undo_until)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                       clock_timestamp() + make_interval(secs => %s))
                ON CONFLICT (approval_id) DO NOTHING RETURNING *""",
             [
                 command.command_id, command.decision_id, task["revision"], command.proposal_hash, command.meaning,
                 command.units, command.reason, command.comment, actor.name, actor.channel, _asked(command, actor),
+                judged.completes, judged.needed, window,
             ],
         )  # fmt: skip
         row = await cursor.fetchone()
         if row is None:
             # Commands for one task wait for each other; this one was used for another task in the same moment.
             raise InvalidInput(_USED)
-        await _answer(cursor, command.decision_id, _STATE_OF[command.meaning], actor.name)
+        if judged.completes:
+            await _answer(cursor, command.decision_id, _STATE_OF[command.meaning], actor.name)
+            if first is not None and (rejected or judged.outdated):
+                await show_first(cursor, command.decision_id, None, task["signatures_needed"])
+        else:
+            await show_first(cursor, command.decision_id, actor.name, judged.needed)
+        kind = EntryType.VERDICT_RECORDED if judged.completes else EntryType.VERDICT_SIGNED
         body = {**_command_body(command), "revision": task["revision"], "channel": actor.channel}
-        await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_RECORDED, actor.name, body)])
+        if judged.needed > 1:
+            body["signatures_needed"] = judged.needed
+        await ledger.append(cursor, [_entry(command.decision_id, kind, actor.name, body)])
         return _as_approval(row)
+
+    async def withdraw(self, command: UndoCommand, actor: Actor) -> Withdrawal:
+        async with self._database.transaction() as cursor:
+            found = await withdraw(cursor, command, actor)
+        if isinstance(found, Refusal):
+            raise found.error
+        return found
 
     async def find(self, approval_id: str) -> Approval | None:
         async with self._database.transaction() as cursor:
             row = await _approval(cursor, approval_id)
-            return _as_approval(row) if row and row["voided_at"] is None else None
+            return _as_approval(row) if row and row["voided_at"] is None and row["complete"] else None
 
     async def heard(self, approval_id: str) -> None:
         async with self._database.transaction() as cursor:
@@ -86,7 +131,8 @@ class PostgresApprovals:
             await cursor.execute(
                 """SELECT a.approval_id, a.decision_id, a.proposal_hash, a.meaning
                    FROM approval a JOIN replenishment r USING (decision_id)
-                   WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND a.meaning <> 'expire' AND r.state = 'proposed'
+                   WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND a.complete AND a.meaning <> 'expire'
+                     AND r.state = 'proposed'
                      AND a.recorded_at < clock_timestamp() - make_interval(secs => %s)
                    ORDER BY a.recorded_at LIMIT 100""",
                 [older_than_s],
@@ -114,6 +160,9 @@ class PostgresApprovals:
             task = await _lock_task(cursor, decision_id)
             if task["state"] != "open":
                 return TaskState(task["state"])
+            if first := await first_signature(cursor, decision_id):
+                await void(cursor, first, "expired")
+                await show_first(cursor, decision_id, None, task["signatures_needed"])
             # Derived, so that an activity that runs twice stores one expiry.
             approval_id = "expire-" + hashlib.sha256(f"{decision_id}/{task['revision']}".encode()).hexdigest()[:32]
             await cursor.execute(
@@ -156,22 +205,25 @@ async def _approval(cursor: Cursor, approval_id: str) -> DictRow | None:
     return await cursor.fetchone()
 
 
-def _refusal(task: DictRow, command: VerdictCommand) -> Conflict | None:
+async def _judged(
+    cursor: Cursor, task: DictRow, command: VerdictCommand, actor: Actor, first: DictRow | None
+) -> Approving:
+    """Whether the answer counts, and whether another person must sign too."""
+    person = await person_of(cursor, actor.name)
+    refusal = of_person(person, actor.name, task["location"]) or _refusal(task, command)
+    if refusal is not None or person is None or command.meaning is Meaning.REJECT:
+        return Approving(refusal)
+    return await approving(cursor, command.decision_id, command.units, person, first)
+
+
+def _refusal(task: DictRow, command: VerdictCommand) -> Refusal | None:
     if task["state"] != "open":
-        return AlreadyAnswered(f"this task is {task['state']} already, by {task['answered_by'] or 'the engine'}")
+        words = f"this task is {task['state']} already, by {task['answered_by'] or 'the engine'}"
+        return Refusal(RefusalCode.ANSWERED, AlreadyAnswered(words))
     if task["proposal_hash"] != command.proposal_hash:
-        return StaleProposal(
-            f"the proposal changed: revision {task['revision']} is current; look at it and answer again"
-        )
+        words = f"the proposal changed: revision {task['revision']} is current; look at it and answer again"
+        return Refusal(RefusalCode.STALE, StaleProposal(words))
     return None
-
-
-async def _above_everybody(cursor: Cursor, command: VerdictCommand) -> Conflict | None:
-    """An approval, above all one with other units than were gated, of what the policy in force lets nobody release."""
-    if command.meaning not in (Meaning.APPROVE, Meaning.APPROVE_EDITED):
-        return None
-    refusal = await ceilings.refusal_of_answer(cursor, command.decision_id, command.units)
-    return NotAllowed(refusal) if refusal else None
 
 
 async def _answer(cursor: Cursor, decision_id: str, state: TaskState, actor: str) -> None:

@@ -1,62 +1,74 @@
-"""Asks the policy in force what nobody may release: when a person answers, and again when the order is sent.
+"""Asks the policy and the people of now when an order is sent: what nobody may release stays, whoever approved it.
 
-A proposal was gated when it was decided. Since then a person may have edited its quantity, or the policy may have been
-tightened; what nobody may release stays unreleased all the same.
+A proposal was gated when it was decided, and its approval was judged when it was given. Since then the policy may have
+been tightened, somebody may have touched the approval, and whoever gave it may have lost the right to.
 """
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import facts
-from workflows.domain.limits import Place
-from workflows.domain.policies import Policy
+from connectors.postgres import authority, facts
+from connectors.postgres.people import person_of
+from workflows.domain.people import Person
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
 
-async def refusal_of_answer(cursor: Cursor, decision_id: str, units: int | None) -> str | None:
-    """Why nobody may release this proposal, with these units instead of its own if any; None when somebody may."""
-    await cursor.execute(
-        """SELECT r.item, i.category, r.supplier, r.location, r.units, r.unit_cost
-           FROM replenishment r JOIN item i USING (item) WHERE r.decision_id = %s""",
-        [decision_id],
-    )
-    row = await cursor.fetchone()
-    if row is None:
-        return None
-    policy, currency = await facts.current_policy(cursor), await facts.setting(cursor, "currency", "EUR")
-    refusal = _refusal(policy, row, units or row["units"], currency)
-    if refusal is None:
-        return None
-    limits = policy.limits_for(_place(row))
-    highest = None if limits.suggestion_only() else limits.review_value_limit
-    most = 0 if highest is None else int(highest / row["unit_cost"])  # above it, so the unit costs something
-    fewer = f"approve at most {most} units, " if most else ""
-    return f"{refusal}: {fewer}reject it, or have the policy changed"
-
-
 async def refusals_of_lines(cursor: Cursor, order: DictRow, lines: Sequence[DictRow]) -> dict[str, str]:
     """Need id -> why its line may not go out; `lines` have need_id, item, units and unit_cost."""
+    needs = [line["need_id"] for line in lines]
     policy = await facts.current_policy(cursor)
     await cursor.execute(
-        "SELECT item, category FROM item WHERE item = ANY(%s)", [sorted({line["item"] for line in lines})]
+        """SELECT r.decision_id, r.tier, r.item, i.category, d.policy_digest,
+                  standing_signatures(r.decision_id) AS signatures
+           FROM replenishment r JOIN item i USING (item) JOIN decision d USING (decision_id, revision)
+           WHERE r.decision_id = ANY(%s)""",
+        [needs],
     )
-    categories = {row["item"]: row["category"] for row in await cursor.fetchall()}
+    proposals = {row["decision_id"]: row for row in await cursor.fetchall()}
+    signers = await _signers(cursor, needs)
+    names = sorted({name for signed in signers.values() for name in signed})
+    people = {name: await person_of(cursor, name) for name in names}
     found = {}
     for line in lines:
-        row = {**line, "category": categories[line["item"]], **{k: order[k] for k in ("supplier", "location")}}
-        if refusal := _refusal(policy, row, line["units"], order["currency"]):
+        asked = {**line, **proposals[line["need_id"]], **{name: order[name] for name in ("supplier", "location")}}
+        matter = await authority.matter_of(cursor, asked, line["units"], policy, order["currency"])
+        refusal = matter.limits.above_everybody(matter.value, matter.currency) or matter.limits.suggestion_only()
+        if refusal is None and matter.needs_two and asked["signatures"] < 2:
+            refusal = f"{matter.needs_two}; {_people(asked['signatures'])} did"
+        if refusal is None and asked["tier"] != "auto":
+            refusal = _gone(signers[line["need_id"]], people, matter)
+        if refusal is not None:
             found[line["need_id"]] = refusal
     return found
 
 
-def _refusal(policy: Policy, row: DictRow, units: int, currency: str) -> str | None:
-    limits, value = policy.limits_for(_place(row)), units * Decimal(row["unit_cost"])
-    return limits.above_everybody(value, currency) or limits.suggestion_only()
+async def _signers(cursor: Cursor, needs: Sequence[str]) -> dict[str, list[str]]:
+    """Need id -> who must still have the right to. Approvals from before people were kept name somebody unknown."""
+    await cursor.execute(
+        """SELECT a.decision_id, a.actor FROM approval a JOIN replenishment r USING (decision_id)
+           WHERE a.decision_id = ANY(%s) AND a.voided_at IS NULL AND a.proposal_hash = r.proposal_hash
+             AND a.meaning IN ('approve', 'approve_edited') AND a.signatures_needed IS NOT NULL
+             AND (a.complete OR EXISTS (SELECT 1 FROM approval c WHERE c.decision_id = a.decision_id AND c.complete
+                                        AND c.voided_at IS NULL AND c.signatures_needed = 2))
+           ORDER BY a.recorded_at""",
+        [list(needs)],
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in await cursor.fetchall():
+        found[row["decision_id"]].append(row["actor"])
+    return found
 
 
-def _place(row: DictRow) -> Place:
-    return Place(row["item"], row["category"], row["supplier"], row["location"])
+def _gone(names: Sequence[str], people: Mapping[str, Person | None], matter: authority.Matter) -> str | None:
+    for name in names:
+        if why := authority.gone(people[name], name, matter):
+            return f"somebody who approved it {why}"
+    return None
+
+
+def _people(signatures: int) -> str:
+    return {0: "nobody", 1: "one person"}.get(signatures, f"{signatures} people")

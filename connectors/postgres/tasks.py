@@ -66,8 +66,8 @@ def tolerance(policy: Policy, result: Proposal) -> int:
 async def void_approvals(cursor: Cursor, decided: Decided) -> None:
     """An approval stands for the hash that it was given for, and for nothing else."""
     await cursor.execute(
-        """UPDATE approval SET voided_at = clock_timestamp() WHERE decision_id = %s AND voided_at IS NULL
-           RETURNING approval_id, proposal_hash""",
+        """UPDATE approval SET voided_at = clock_timestamp(), void_reason = 'the proposal was replaced'
+           WHERE decision_id = %s AND voided_at IS NULL RETURNING approval_id, proposal_hash""",
         [decided.decision.decision_id],
     )
     entries = [
@@ -75,6 +75,10 @@ async def void_approvals(cursor: Cursor, decided: Decided) -> None:
         for row in await cursor.fetchall()
     ]
     await ledger.append(cursor, entries)
+    if entries:
+        await cursor.execute(
+            "UPDATE task SET first_signature_by = NULL WHERE decision_id = %s", [decided.decision.decision_id]
+        )
 
 
 async def void(cursor: Cursor, decided: Decided, reason: str) -> None:

@@ -2,21 +2,43 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, NoReturn
 
+from tests.fakes.people import MemoryPeople
+from tests.fakes.staff import STAFF
 from workflows.domain.approvals import (
     Actor,
     Approval,
     Meaning,
     TaskState,
+    UndoCommand,
     VerdictCommand,
     VerdictNotice,
+    Withdrawal,
+)
+from workflows.domain.authority import (
+    Refusal,
+    RefusalCode,
+    Signature,
+    completes,
+    of_person,
+    of_signing,
+    of_value,
 )
 from workflows.domain.decisions import Decided, Proposal
-from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotFound, StaleProposal, Unavailable
+from workflows.domain.errors import (
+    AlreadyAnswered,
+    Conflict,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    StaleProposal,
+    Unavailable,
+)
 from workflows.domain.identity import Instant, digest, plain
 from workflows.domain.ledger import EntryType
+from workflows.domain.limits import Place
 from workflows.domain.models import (
     Comparison,
     GateResult,
@@ -26,7 +48,8 @@ from workflows.domain.models import (
     TrainingSeries,
     TrainingSet,
 )
-from workflows.domain.policies import RiskTier
+from workflows.domain.people import Person
+from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 _STATES = {
@@ -48,6 +71,22 @@ class Case:
     order: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
 
+    def standing(self, *, complete: bool) -> Approval | None:
+        """The answer, or the first signature, that is not void."""
+        rows = [row for row in self.approvals if row["voided_at"] is None and row["complete"] is complete]
+        return Approval.model_validate(rows[-1]) if rows else None
+
+    def gave(self, approval_id: str) -> bool:
+        """Whether this approval is one of the case's."""
+        return any(row["approval_id"] == approval_id for row in self.approvals)
+
+    def void(self, approval: Approval, at: datetime) -> None:
+        """It counts no more."""
+        for row in self.approvals:
+            if row["approval_id"] == approval.approval_id:
+                row["voided_at"] = at
+        self.note(EntryType.APPROVAL_VOIDED, "engine", at, approval=approval.approval_id)
+
     def note(self, type_: EntryType, actor: str, at: datetime, **body: Any) -> None:
         """Append to the case's ledger."""
         seq = len(self.timeline) + 1
@@ -62,6 +101,7 @@ class MemoryShop:
     def __init__(self, clock: datetime) -> None:
         self.clock = clock
         self.cases: dict[str, Case] = {}
+        self.policy = Policy()
         self.commands: dict[str, tuple[str, Approval]] = {}
         self.heard: list[str] = []
         self.counts: dict[str, int] = {}
@@ -89,6 +129,9 @@ class MemoryShop:
         """Replace a waiting proposal by its next revision; the task goes on under the new hash."""
         case = self.case(decided.decision.decision_id)
         case.decided = decided
+        if first := case.standing(complete=False):
+            case.void(first, self.clock)
+            case.task = {**(case.task or {}), "first_signature_by": None}
         case.note(EntryType.DECISION_PROPOSED, "engine", self.clock)
 
 
@@ -136,10 +179,13 @@ class MemoryDesk:
 
 
 class MemoryApprovals:
-    """`Approvals` over the shop."""
+    """`Approvals` over the shop, by the engine's own rules of who may answer what."""
 
-    def __init__(self, shop: MemoryShop) -> None:
+    def __init__(self, shop: MemoryShop, people: MemoryPeople | None = None, *, undo_seconds: int = 0) -> None:
         self._shop = shop
+        self.people = people or MemoryPeople(STAFF)
+        self.undo_seconds = undo_seconds
+        self._undone: dict[str, tuple[str, str, Withdrawal]] = {}
 
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
         asked = digest(command)
@@ -151,30 +197,97 @@ class MemoryApprovals:
             if before != asked:
                 raise InvalidInput(f"The command id {command.command_id} was used for another command.")
             return approval
-        if case.task["state"] != TaskState.OPEN:
-            self._refuse(case, actor, "already answered")
-            raise AlreadyAnswered(f"The task is {case.task['state']} by {case.task['answered_by']}.")
-        if command.proposal_hash != case.decided.decision.proposal_hash:
-            self._refuse(case, actor, "stale")
-            raise StaleProposal("The answer was given for an earlier revision of the proposal.")
+        person = self.people.known.get(actor.name)
+        place = case.decided.inputs.position.location
+        if refusal := of_person(person, actor.name, place) or self._outdated(case, command):
+            self._refuse(case, actor, refusal)
+        assert person is not None
+        rejects = command.meaning is Meaning.REJECT
+        first, complete = case.standing(complete=False), True
+        if not rejects:
+            complete = self._signs(case, command, person, first)
+        if first and (rejects or not complete or first.units != command.units):
+            case.void(first, self._shop.clock)
+        window = self.undo_seconds if complete else 0
         approval = Approval(
             approval_id=command.command_id, decision_id=command.decision_id,
             revision=case.decided.decision.revision, proposal_hash=command.proposal_hash, meaning=command.meaning,
             units=command.units, reason=command.reason, actor=actor.name, recorded_at=self._shop.clock,
+            complete=complete, undo_until=self._shop.clock + timedelta(seconds=window) if window else None,
         )  # fmt: skip
-        case.task |= {"state": _STATES[command.meaning], "answered_by": actor.name, "answered_at": self._shop.clock}
+        if complete:
+            case.task |= {"state": _STATES[command.meaning], "answered_by": actor.name, "answered_at": self._shop.clock}
+        else:
+            case.task |= {"first_signature_by": actor.name, "signatures_needed": 2}
         case.approvals.append(
             {**approval.model_dump(), "comment": command.comment, "channel": actor.channel, "voided_at": None}
         )
-        case.note(EntryType.VERDICT_RECORDED, actor.name, self._shop.clock, meaning=command.meaning)
+        kind = EntryType.VERDICT_RECORDED if complete else EntryType.VERDICT_SIGNED
+        case.note(kind, actor.name, self._shop.clock, meaning=command.meaning)
         self._shop.commands[command.command_id] = (asked, approval)
         return approval
 
-    def _refuse(self, case: Case, actor: Actor, why: str) -> None:
-        case.note(EntryType.VERDICT_REFUSED, actor.name, self._shop.clock, why=why)
+    def _outdated(self, case: Case, command: VerdictCommand) -> Refusal | None:
+        task = case.task or {}
+        if task["state"] != TaskState.OPEN:
+            words = f"The task is {task['state']} by {task['answered_by']}."
+            return Refusal(RefusalCode.ANSWERED, AlreadyAnswered(words))
+        if command.proposal_hash != case.decided.decision.proposal_hash:
+            words = "The answer was given for an earlier revision of the proposal."
+            return Refusal(RefusalCode.STALE, StaleProposal(words))
+        return None
+
+    def _signs(self, case: Case, command: VerdictCommand, person: Person, first: Approval | None) -> bool:
+        """Whether this approval is complete; a refusal is raised."""
+        inputs, result = case.decided.inputs, case.decided.decision.result
+        assert isinstance(result, Proposal)
+        actor, units = Actor(name=person.name), command.units or result.units
+        value = units * result.unit_cost
+        if refusal := of_value(person, value, result.currency):
+            self._refuse(case, actor, refusal)
+        place = Place(inputs.item.item, inputs.item.category, result.supplier, inputs.position.location)
+        new = not all(one.ordered_before for one in inputs.options if one.sourcing.supplier == result.supplier)
+        if self._shop.policy.limits_for(place).needs_two(value, result.currency, new_supplier=new) is None:
+            return True
+        signed = Signature(first.actor, first.units or result.units) if first else None
+        if refusal := of_signing(person, place.location, signed, units):
+            self._refuse(case, actor, refusal)
+        return completes(signed, units, needs_two=True)
+
+    def _refuse(self, case: Case, actor: Actor, refusal: Refusal) -> NoReturn:
+        refused = type(refusal.error).__name__
+        case.note(EntryType.VERDICT_REFUSED, actor.name, self._shop.clock, refused=refused, code=str(refusal.code))
+        raise refusal.error
+
+    async def withdraw(self, command: UndoCommand, actor: Actor) -> Withdrawal:
+        case = self._shop.case(command.decision_id)
+        if case.task is None:
+            raise NotFound(f"Decision {command.decision_id} has no task.")
+        if command.command_id in self._undone:
+            decision_id, name, taken = self._undone[command.command_id]
+            if (decision_id, name) != (command.decision_id, actor.name):
+                raise InvalidInput(f"The command id {command.command_id} was used for another command.")
+            return taken
+        standing = case.standing(complete=True) or case.standing(complete=False)
+        if standing is None or command.approval_id not in (None, standing.approval_id):
+            self._refuse(case, actor, Refusal(RefusalCode.NOTHING_STANDS, Conflict("There is nothing to take back.")))
+        if standing.actor != actor.name:
+            words = f"{standing.actor} gave this answer: nobody else can take it back."
+            self._refuse(case, actor, Refusal(RefusalCode.NOT_THEIRS, NotAllowed(words)))
+        if case.order is not None or (standing.complete and standing.undo_until is None):
+            self._refuse(case, actor, Refusal(RefusalCode.TOO_LATE, Conflict("Too late: it is on the order already.")))
+        case.void(standing, self._shop.clock)
+        changes = {"state": TaskState.OPEN, "answered_by": None, "answered_at": None}
+        case.task |= changes if standing.complete else {"first_signature_by": None}
+        case.note(EntryType.VERDICT_WITHDRAWN, actor.name, self._shop.clock)
+        taken = Withdrawal.model_validate(standing.model_dump())
+        self._undone[command.command_id] = (command.decision_id, actor.name, taken)
+        return taken
 
     async def find(self, approval_id: str) -> Approval | None:
-        return next((a for _, a in self._shop.commands.values() if a.approval_id == approval_id), None)
+        case = next((one for one in self._shop.cases.values() if one.gave(approval_id)), None)
+        found = case and case.standing(complete=True)
+        return found if found and found.approval_id == approval_id else None
 
     async def heard(self, approval_id: str) -> None:
         if approval_id not in self._shop.heard:
@@ -200,6 +313,7 @@ class MemoryVerdictChannel:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, VerdictNotice]] = []
+        self.undone: list[tuple[str, str]] = []
         self.state = "reachable"
 
     async def tell(self, decision_id: str, notice: VerdictNotice) -> bool:
@@ -208,6 +322,14 @@ class MemoryVerdictChannel:
         if self.state == "unreachable":
             return False
         self.told.append((decision_id, notice))
+        return True
+
+    async def taken_back(self, decision_id: str, approval_id: str) -> bool:
+        if self.state == "broken":
+            raise Unavailable("the workflow's server did not answer")
+        if self.state == "unreachable":
+            return False
+        self.undone.append((decision_id, approval_id))
         return True
 
 

@@ -90,6 +90,7 @@ class Engine:
     passive: bool = False
     needs_approval: bool = False
     settle_seconds: float = SETTLE_SECONDS
+    undo_seconds: int = 0
     records: Records = field(init=False)
     supplier: CarelessSupplier = field(init=False)
     models: TrainableModels = field(default_factory=TrainableModels)
@@ -127,7 +128,7 @@ class Engine:
 
     def starter(self, clock: ClockMode) -> Starter:
         """The engine's own starter."""
-        return Starter(self.client, clock)
+        return Starter(self.client, clock, undo_seconds=self.undo_seconds)
 
     async def replenish(self, ref: ReplenishmentRef) -> WorkflowHandle[Any, Any]:
         """Start the workflow of a proposal as the engine does."""

@@ -6,9 +6,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tests.fakes.shop import POLICY, decided
-from workflows.domain.approvals import Actor, Approval, Meaning, RejectReason, TaskState, VerdictCommand, VerdictNotice
+from workflows.domain.approvals import (
+    Actor,
+    Approval,
+    Meaning,
+    RejectReason,
+    TaskState,
+    UndoCommand,
+    VerdictCommand,
+    VerdictNotice,
+    Withdrawal,
+)
 from workflows.domain.decisions import Decided, Hold, NeedFacts, Proposal
-from workflows.domain.errors import AlreadyAnswered, NotFound, StaleProposal
+from workflows.domain.errors import AlreadyAnswered, Conflict, NotFound, StaleProposal
 from workflows.domain.identity import Instant, order_id, order_key
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder, order_cycle
@@ -66,6 +76,8 @@ class Records:
         self.clock = clock
         self.proposals: dict[str, ProposalRow] = {}
         self.approvals: dict[str, Approval] = {}
+        self.taken_back: set[str] = set()
+        """Approvals that count no more."""
         self.heard: list[str] = []
         self.orders: dict[str, OrderRow] = {}
         self.stops: dict[str, str] = {}
@@ -112,6 +124,20 @@ class Records:
         row.task = TaskState.REJECTED if command.meaning is Meaning.REJECT else TaskState.APPROVED
         return approval
 
+    def standing(self, decision_id: str) -> Approval | None:
+        """The answer that counts."""
+        found = [a for a in self.approvals.values() if a.decision_id == decision_id]
+        return next((a for a in found if a.approval_id not in self.taken_back), None)
+
+    def take_back(self, decision_id: str) -> Approval:
+        """The rules of `Approvals.withdraw`, whoever asks."""
+        row, approval = self.proposals[decision_id], self.standing(decision_id)
+        if approval is None or row.state != "proposed":
+            raise Conflict("there is nothing to take back any more")
+        self.taken_back.add(approval.approval_id)
+        row.task = TaskState.OPEN
+        return approval
+
     def order(self, order: str) -> OrderRow:
         """An order that must be there."""
         if order not in self.orders:
@@ -129,7 +155,11 @@ class RecordedApprovals:
         return self._records.store_verdict(command, actor)
 
     async def find(self, approval_id: str) -> Approval | None:
-        return self._records.approvals.get(approval_id)
+        approval = self._records.approvals.get(approval_id)
+        return None if approval_id in self._records.taken_back else approval
+
+    async def withdraw(self, command: UndoCommand, actor: Actor) -> Withdrawal:
+        return Withdrawal.model_validate(self._records.take_back(command.decision_id).model_dump())
 
     async def heard(self, approval_id: str) -> None:
         self._records.heard.append(approval_id)
@@ -159,12 +189,13 @@ class RecordedOrders:
         row = self._records.proposals[decision_id]
         if row.state == "released":
             return ReleaseResult(released=True, order_id=row.order_id)
-        approval = next((a for a in self._records.approvals.values() if a.proposal_hash == row.ref.proposal_hash), None)
+        approval = self._records.standing(decision_id)
         approved = approval is not None and approval.meaning in {Meaning.APPROVE, Meaning.APPROVE_EDITED}
         if row.state != "proposed" or row.ref.proposal_hash != proposal_hash:
             return ReleaseResult(released=False, reason="the proposal changed")
         if row.ref.tier is not RiskTier.AUTO and not approved:
-            return ReleaseResult(released=False, reason="no standing approval for this proposal")
+            waits = approval is None and row.task is TaskState.OPEN
+            return ReleaseResult(released=False, reason="no standing approval for this proposal", waits=waits)
         cycle, cutoff = order_cycle(self._records.clock)
         identity = order_id(row.ref.supplier, row.ref.location, cycle, 1)
         order = self._records.orders.setdefault(
@@ -174,8 +205,12 @@ class RecordedOrders:
         row.state, row.order_id = "released", identity
         return ReleaseResult(released=True, order_id=identity)
 
-    async def close_rejected(self, decision_id: str) -> None:
-        self._records.proposals[decision_id].state = "rejected"
+    async def close_rejected(self, decision_id: str) -> bool:
+        row = self._records.proposals[decision_id]
+        if row.task is TaskState.OPEN:
+            return False
+        row.state = "rejected"
+        return True
 
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
         row = self._records.order(order_id)

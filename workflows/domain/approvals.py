@@ -68,6 +68,15 @@ class VerdictCommand(Payload):
         return self
 
 
+class UndoCommand(Payload):
+    """What a client sends to take its own answer back. `command_id` is the client's, as a verdict's is."""
+
+    command_id: Annotated[str, StringConstraints(min_length=8, max_length=100, pattern=STORABLE)]
+    decision_id: Annotated[str, StringConstraints(max_length=200, pattern=STORABLE)]
+    approval_id: Annotated[str, StringConstraints(max_length=100, pattern=STORABLE)] | None = None
+    """Which answer; None: whichever of the actor's stands."""
+
+
 class Actor(Payload):
     """An authenticated person or machine. `channel` is how they came in: console, api, cli, signal or policy."""
 
@@ -87,6 +96,21 @@ class Approval(Payload):
     reason: RejectReason | None = None
     actor: str
     recorded_at: Instant
+    complete: bool = True
+    """False: a first signature. Another person must sign too before anything comes of it."""
+    undo_until: Instant | None = None
+    """Nothing comes of the answer before this instant (wall clock); None: there is no such time."""
+
+
+class Withdrawal(Payload):
+    """An answer that its author took back: the task waits again."""
+
+    approval_id: str
+    decision_id: str
+    meaning: Meaning
+    actor: str
+    complete: bool
+    """False: it was a first signature, of which no workflow had heard."""
 
 
 class VerdictNotice(Payload):
@@ -105,3 +129,19 @@ class VerdictReceipt(Payload):
     meaning: Meaning
     heard: bool
     """False: recorded, but the workflow could not be reached; the relay will tell it."""
+    complete: bool = True
+    """False: the first of two signatures. The task stays open until another person signs the same units too."""
+    undo_until: Instant | None = None
+    """Until then the answer can be taken back for certain (wall clock); None: at once something may come of it."""
+    undo_seconds: int = 0
+    """Length of that time."""
+
+
+class UndoReceipt(Payload):
+    """What the caller of an undo learns: the answer counts no more and the task waits again."""
+
+    approval_id: str
+    decision_id: str
+    meaning: Meaning
+    heard: bool
+    """False: taken back, but the workflow could not be reached; it finds out before it orders."""

@@ -10,7 +10,15 @@ from typing import Any, Protocol
 
 from pydantic import Field
 
-from workflows.domain.approvals import Actor, Approval, TaskState, VerdictCommand, VerdictNotice
+from workflows.domain.approvals import (
+    Actor,
+    Approval,
+    TaskState,
+    UndoCommand,
+    VerdictCommand,
+    VerdictNotice,
+    Withdrawal,
+)
 from workflows.domain.decisions import Decided, Decision, NeedFacts
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.models import (
@@ -83,6 +91,8 @@ class ReplenishmentRef(Payload):
     clock: ClockMode = ClockMode.LIVE
     clock_lag_seconds: int = 0
     """Live: how far the business clock stays behind the wall clock."""
+    undo_seconds: int = 0
+    """How long an answer may be taken back before anything comes of it (wall clock)."""
 
 
 class RescoreResult(Payload):
@@ -99,6 +109,8 @@ class ReleaseResult(Payload):
     released: bool
     order_id: str | None = None
     reason: str = ""
+    waits: bool = False
+    """The answer was taken back: nothing is refused, the task waits for another one."""
 
 
 class Approvals(Protocol):
@@ -107,16 +119,31 @@ class Approvals(Protocol):
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
         """Store the verdict if it counts; the same command again gives the same approval.
 
+        Where the policy wants two signatures, the first one is stored with `complete` false and the task stays open.
+        Every refusal but the first and the last is in the ledger.
+
         Raises:
             NotFound: there is no such task.
-            StaleProposal: the proposal has another hash by now; the refusal is in the ledger.
-            AlreadyAnswered: somebody's valid verdict came first; the refusal is in the ledger.
+            StaleProposal: the proposal has another hash by now.
+            AlreadyAnswered: somebody's valid verdict came first, or the actor has signed it already.
+            NotAllowed: this person may not give this answer, or nobody may.
+            InvalidInput: the command id was used for another command.
+        """
+        ...
+
+    async def withdraw(self, command: UndoCommand, actor: Actor) -> Withdrawal:
+        """Take the actor's own standing answer back and open the task again; the same command again changes nothing.
+
+        Raises:
+            NotFound: there is no such task.
+            Conflict: nothing of the actor's stands, or something came of it already; the refusal is in the ledger.
+            NotAllowed: it is somebody else's answer; the refusal is in the ledger.
             InvalidInput: the command id was used for another command.
         """
         ...
 
     async def find(self, approval_id: str) -> Approval | None:
-        """A stored, standing approval."""
+        """A stored, standing and complete approval."""
         ...
 
     async def heard(self, approval_id: str) -> None:
@@ -143,6 +170,10 @@ class VerdictChannel(Protocol):
         """True when the workflow has heard it; False when it could not be reached (the relay will try again)."""
         ...
 
+    async def taken_back(self, decision_id: str, approval_id: str) -> bool:
+        """Tell it that this answer counts no more. False: not reached, or too late; it asks before it orders."""
+        ...
+
 
 class Orders(Protocol):
     """Where purchase orders live. Each method is one transaction."""
@@ -151,8 +182,8 @@ class Orders(Protocol):
         """Put an authorised proposal on the purchase order of its supplier, location and cycle; safe to repeat."""
         ...
 
-    async def close_rejected(self, decision_id: str) -> None:
-        """Close the need of a rejected proposal."""
+    async def close_rejected(self, decision_id: str) -> bool:
+        """Close the need of a rejected proposal. False: the rejection was taken back, and the task waits."""
         ...
 
     async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
