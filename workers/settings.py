@@ -41,6 +41,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 HostPort = Annotated[str, _spelled(r"[^\s:,/]+:\d{1,5}", "host:port")]
+MailServer = Annotated[
+    str, _spelled(r"smtps?://([^\s/@]+@)?[^\s/:@]+(:\d{1,5})?/?", "smtp://[user:password@]host[:port], or smtps://")
+]
 Brokers = Annotated[str, _spelled(r"[^\s:,/]+:\d{1,5}(,[^\s:,/]+:\d{1,5})*", "host:port[,host:port...]")]
 ShortName = Annotated[str, _spelled(r"[A-Za-z0-9._-]{1,64}", "up to 64 letters, digits, dots, dashes and underscores")]
 Currency = Annotated[str, _spelled(r"[A-Z]{3}", "three capital letters (ISO 4217)")]
@@ -84,6 +87,20 @@ class Settings(BaseModel):
     temporal_port: Port = 8644
     temporal_ui_port: Port = 8645
     kafka_port: Port = 8646
+
+    console_url: HttpUrl | None = None
+    """Where people reach the console; links in notices begin with it. Unset: its host and port."""
+    smtp_url: MailServer | None = None
+    """Sends notices by mail. Unset: no mail."""
+    mail_from: Annotated[str, _spelled(r"[^@\s<>]+@[^@\s<>]+", "name@host")] = "quartermaster@localhost"
+    webhook_url: HttpUrl | None = None
+    """Gets every notice, signed. Unset: none does."""
+    webhook_secret_file: AbsolutePath | None = None
+    """One secret a line (`whsec_...`); two while one replaces the other."""
+    webhook_allow_private: bool = False
+    """Whether the webhook may be on an address that is not public."""
+    notice_period_minutes: int = Field(default=60, ge=1, le=7 * 24 * 60)
+    """At most one digest a person in this time."""
 
     model_store: AbsolutePath | None = None
     """The directory of model bytes. Unset: a folder of the state directory."""
@@ -145,7 +162,7 @@ def _unknown(name: str, model: type[Settings]) -> str:
 
 def _explained(problem: Mapping[str, Any]) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()
-    # A DSN carries a password, and an error message travels into logs.
-    value = "(hidden)" if name == "QM_POSTGRES_DSN" else repr(problem["input"])
+    # These carry a password, and an error message travels into logs.
+    value = "(hidden)" if name in {"QM_POSTGRES_DSN", "QM_SMTP_URL"} else repr(problem["input"])
     accepted = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{name}={value} cannot be used; accepted: {accepted}."
