@@ -24,7 +24,10 @@ GROUPS = ("Stock", "Orders", "Results", "Control", "System")
 
 PLACES: tuple[Place, ...] = (
     Place("/inbox", "Inbox", owns=("/tasks", "/decisions"), key="i"),
-    Place("/", "Home", key="o"),
+    Place("/", "Home", owns=("/definitions",), key="o"),
+    Place("/inventory", "Inventory", group="Stock", key="n"),
+    Place("/demand", "Demand", group="Stock"),
+    Place("/sales", "Sales", group="Stock"),
     Place("/orders", "Purchase orders", group="Orders"),
     Place("/deliveries", "Deliveries", group="Orders"),
     Place("/money", "Money", group="Results"),

@@ -7,6 +7,8 @@ from datetime import datetime
 from console.rate_limits import Rates
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
+from workflows.domain.figures import Figures
+from workflows.domain.forecasts import Forecasts
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.live import Live
 from workflows.domain.money import Money
@@ -15,7 +17,9 @@ from workflows.domain.people import People
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
+from workflows.domain.sales_views import Sales
 from workflows.domain.sessions import IdentityProvider, Lasts, Sessions, Tokens
+from workflows.domain.stock_views import Demand, Stock
 from workflows.domain.what_if import WhatIf
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
@@ -99,6 +103,13 @@ class ConsolePorts:
     """The ledger for auditors; None shows none."""
     signer: Signer | None = None
     """Signs exports of the ledger; it goes with `audit`."""
+    figures: Figures | None = None
+    """The figures of the home page; None shows none."""
+    stock: Stock | None = None
+    demand: Demand | None = None
+    sales: Sales | None = None
+    forecasts: Forecasts | None = None
+    """Forecasts on request; None makes none."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -1,5 +1,11 @@
 """Tables for spreadsheets: what a cell says is never run as a formula there."""
 
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from fastapi import Response
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -12,3 +18,13 @@ def csv_safe(cell: str) -> str:
     except ValueError:
         return "'" + cell
     return cell  # a negative number is a number
+
+
+def table_download(name: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """A CSV file (RFC 4180, UTF-8) that a browser saves under this name; None is an empty cell."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(header)
+    writer.writerows([csv_safe("" if cell is None else str(cell)) for cell in row] for row in rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(file.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -15,7 +15,9 @@ from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.deliveries import PostgresDeliveries
+from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.figures import PostgresFigures
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
@@ -26,6 +28,8 @@ from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
+from connectors.postgres.sales_views import PostgresSales
+from connectors.postgres.stock_views import PostgresStock
 from connectors.postgres.studies import PostgresStudies
 from connectors.signing import SEED_BYTES, Ed25519Signer
 from console.desk import AnswerDesk
@@ -33,6 +37,7 @@ from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from workers import temporal
 from workers.deliveries import LiveDeliveries
+from workers.forecasts import LiveForecasts
 from workers.relay import Relay
 from workers.settings import Settings
 from workers.what_if import LiveWhatIf
@@ -154,6 +159,8 @@ def console_of(parts: Engine) -> ConsolePorts:
     async def invented() -> str:
         return await read_invented(parts.database)
 
+    money = PostgresMoney(parts.database, threads=parts.settings.training_threads)
+    demand = PostgresDemandViews(parts.database)
     return ConsolePorts(
         desk=PostgresDesk(parts.database),
         approvals=parts.approvals,
@@ -162,7 +169,12 @@ def console_of(parts: Engine) -> ConsolePorts:
         policies=parts.policy_desk.policies,
         deliveries=deliveries_of(parts),
         planning=PostgresPlanning(parts.database),
-        money=PostgresMoney(parts.database, threads=parts.settings.training_threads),
+        money=money,
+        figures=PostgresFigures(parts.database, money),
+        stock=PostgresStock(parts.database),
+        demand=demand,
+        sales=PostgresSales(parts.database),
+        forecasts=LiveForecasts(demand, parts.models, parts.store),
         what_if=LiveWhatIf(PostgresStudies(parts.database)),
         key=console_key(parts.settings),
         currency=parts.settings.currency,
