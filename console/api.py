@@ -14,8 +14,6 @@ from workflows.domain.approvals import Meaning, RejectReason, TaskState, Text, V
 from workflows.domain.decisions import Proposal
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, StaleProposal
 from workflows.domain.identity import Digest
-from workflows.domain.models import ModelVersion
-from workflows.domain.monitoring import DEFINITIONS, DriftView
 from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
@@ -70,19 +68,6 @@ class DeadLetters(BaseModel):
     dead_letters: list[dict[str, Any]]
 
 
-class Models(BaseModel):
-    """Model versions, newest first."""
-
-    models: list[ModelVersion]
-
-
-class Drift(DriftView):
-    """What is watched for drift: the newest business day's readings by segment, and the alarms, open ones first."""
-
-    definitions: dict[str, str]
-    """Statistic -> what its value is, in words."""
-
-
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
     """Everything under `/api/v1`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
@@ -126,14 +111,6 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
     @router.get("/orders", summary="Purchase orders, newest first")
     async def orders(limit: Limit = 100) -> Orders:
         return Orders(orders=await ports.desk.orders(limit))
-
-    @router.get("/models", summary="Model versions, newest first")
-    async def models() -> Models:
-        return Models(models=await ports.models.versions())
-
-    @router.get("/drift", summary="Drift statistics of the newest business day and the alarms, with their definitions")
-    async def drift() -> Drift:
-        return Drift(**dict(await ports.drift()), definitions={name: words for name, (_, words) in DEFINITIONS.items()})
 
     @router.get("/counts", summary="The running totals, by their glossary names")
     async def counts() -> dict[str, int]:

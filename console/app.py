@@ -5,15 +5,15 @@ from pathlib import Path
 
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console import api, api_ledger, api_policies, live, planning
+from console import api, api_ledger, api_models, api_policies, live, planning
 from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.desk import AnswerDesk
+from console.guarded import Guarded
 from console.pages import (
+    account,
     api_docs,
     audit,
     deliveries,
@@ -22,6 +22,7 @@ from console.pages import (
     lists,
     models,
     money,
+    people,
     policies,
     sign_in,
     task,
@@ -30,25 +31,11 @@ from console.pages import (
 from console.policy_desk import PolicyDesk
 from console.ports import ConsolePorts
 from console.problems import tell_errors
+from console.rate_limits import RateLimits
 from console.rendering import Pages
 from workflows.domain.errors import QuartermasterError
 
 STATIC = Path(__file__).parent / "static"
-MAX_BODY_BYTES = 65_536
-"""A verdict is a few hundred bytes; nobody sends us more."""
-
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 def create_app(ports: ConsolePorts) -> FastAPI:
@@ -57,7 +44,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         title="Quartermaster", version="1", docs_url=None, redoc_url=None, openapi_url=None,
         description="Tasks, decisions, orders and models of a replenishment engine.",
     )  # fmt: skip
-    gate = Gate(ports.key)
+    gate = Gate(ports.key, ports.sign_in, RateLimits(ports.rates))
     pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
     answers = AnswerDesk(ports.approvals, ports.verdicts)
     policy_desk = PolicyDesk(ports.policies)
@@ -65,6 +52,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     audit_desk = AuditDesk(ports.audit, ports.signer) if ports.audit and ports.signer else None
     for router in (
         sign_in.routes(gate, pages),
+        people.routes(gate, pages),
+        account.routes(gate, pages),
         home.routes(ports, gate, pages),
         inbox.routes(ports, gate, pages),
         task.routes(ports, answers, gate, pages),
@@ -72,6 +61,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         deliveries.routes(ports, gate, pages),
         deliveries.rest(ports, gate),
         models.routes(ports, gate, pages),
+        api_models.routes(ports, gate),
         policies.routes(policy_desk, gate, pages),
         money.routes(ports, gate, pages),
         money.rest(ports, gate),
@@ -88,8 +78,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
     _health(app, ports)
-    tell_errors(app, pages)
-    app.add_middleware(Guarded)
+    tell_errors(app, pages, ports.sign_in.people)
+    app.add_middleware(Guarded, public_url=ports.sign_in.public_url)
     return app
 
 
@@ -105,33 +95,3 @@ def _health(app: FastAPI, ports: ConsolePorts) -> None:
         except QuartermasterError as error:
             return PlainTextResponse(f"not ready: {type(error).__name__}", HTTPStatus.SERVICE_UNAVAILABLE)
         return PlainTextResponse("ready")
-
-
-class Guarded:
-    """Puts the security headers on every answer and refuses bodies that are too large or of unknown size."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
-            await send(message)
-
-        headers = Headers(scope=scope)
-        if "transfer-encoding" in headers:
-            refusal = PlainTextResponse("say how long the body is", HTTPStatus.LENGTH_REQUIRED)
-            await refusal(scope, receive, guarded)
-        elif int(headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            refusal = PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            await refusal(scope, receive, guarded)
-        else:
-            await self._app(scope, receive, guarded)

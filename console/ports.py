@@ -11,6 +11,7 @@ from workflows.domain.figures import Figures
 from workflows.domain.forecasts import Forecasts
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.live import Live
+from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
 from workflows.domain.people import People
@@ -103,6 +104,8 @@ class ConsolePorts:
     """The ledger for auditors; None shows none."""
     signer: Signer | None = None
     """Signs exports of the ledger; it goes with `audit`."""
+    model_history: ModelHistory | None = None
+    """What became of model versions; None tells nothing of it."""
     figures: Figures | None = None
     """The figures of the home page; None shows none."""
     stock: Stock | None = None

@@ -55,7 +55,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     pages = [
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
         "/tasks/LEEDS:OAT-1L:1/evidence",
-        "/models", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
+        "/models", "/models/abc", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if", "/live/events",
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
     ]  # fmt: skip
@@ -67,7 +67,14 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
             answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
-    for action in ("/tasks/LEEDS:OAT-1L:1/verdict", "/models/abc/promote", "/sign-out", "/audit/verify", *POLICY_FORMS):
+    for action in (
+        "/tasks/LEEDS:OAT-1L:1/verdict",
+        "/models/abc/promote",
+        "/models/rollback",
+        "/sign-out",
+        "/audit/verify",
+        *POLICY_FORMS,
+    ):
         assert client.post(action).headers["location"] == "/sign-in", action
     assert client.get("/api/v1/openapi.json").status_code == 401
 
@@ -86,7 +93,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
     known = {
         "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
         "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/evidence",
-        "/tasks/{decision_id}/verdict", "/models/{digest}/promote", "/sign-out",
+        "/tasks/{decision_id}/verdict", "/models/{digest}", "/models/{digest}/promote", "/models/rollback", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if", "/live/events",
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
