@@ -16,6 +16,7 @@ from workers.commands import (
     orders,
     planning,
     policy,
+    stops,
     studies,
     tasks,
     what_if,
@@ -45,6 +46,9 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(feeds.letters, name="dead-letters")
 app.add_typer(demand.app, name="demand")
 app.add_typer(planning.budgets, name="budget")
+app.command("stop")(stops.stop)
+app.command("resume")(stops.resume)
+app.command("stops")(stops.stops)
 app.command("kpi")(planning.kpi)
 app.command("feed")(feeds.feed)
 app.command("import")(feeds.import_files)

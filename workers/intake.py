@@ -142,7 +142,9 @@ class IntakeLoop:
         elif depth < LOW_WATER:
             consumer.resume()
         with suppress(Unavailable):  # a broker slow to say so is no reason to leave the group
-            for (topic, partition), behind in consumer.lag().items():
+            lag = consumer.lag()
+            relay.note_lag(lag)
+            for (topic, partition), behind in lag.items():
                 self._instruments.lag.set(behind, {"topic": topic, "partition": partition})
 
     def _count(self, accepted: Accepted) -> None:

@@ -181,6 +181,16 @@ class RelayStore:
                 opened += len(needs.advance_clock(cursor, row["location"], now.astimezone(UTC) - lateness))
         return opened
 
+    def note_lag(self, behind: Mapping[tuple[str, int], int]) -> None:
+        """Keep how far behind the log's end each partition was just now, for people: apart from accepting."""
+        places = sorted(behind)
+        self._run(
+            """INSERT INTO intake_lag (topic, partition, behind)
+               SELECT * FROM unnest(%s::text[], %s::int[], %s::bigint[])
+               ON CONFLICT (topic, partition) DO UPDATE SET behind = excluded.behind, looked_at = clock_timestamp()""",
+            [[topic for topic, _ in places], [part for _, part in places], [behind[place] for place in places]],
+        )
+
     def depth(self) -> int:
         """Needs that wait for an assessment: what intake slows down for."""
         rows = self._rows("SELECT count(*) AS n FROM need WHERE state = 'open'", [])

@@ -14,7 +14,6 @@ from connectors.erp.supplier_control import SupplierControl
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.catalog import load_catalog, load_history
-from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
@@ -24,6 +23,7 @@ from workers.commands.output import AsJson, errors_explained, out, print_json, p
 from workers.commands.tasks import State
 from workers.feeding import Journal, WorldDriver
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
+from workers.redriving import send_again
 from workers.settings import Settings
 from workers.wiring import engine, required
 from workflows.domain.catalog import Catalog
@@ -224,17 +224,4 @@ def redrive(
 
 async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
     async with addresses(state) as found:
-        return await asyncio.to_thread(_send_again, found, number, mended)
-
-
-def _send_again(found: Settings, number: int, mended: bytes | None) -> str:
-    with connect(required(found, "postgres_dsn"), name="quartermaster-cli") as connection:
-        kept = DeadLetters(connection)
-        letter = kept.find(number)
-        headers = {"x-redrive-of": str(number)} | ({"traceparent": letter.traceparent} if letter.traceparent else {})
-        key = letter.message_key.encode() if letter.message_key else None
-        producer = EventProducer(required(found, "kafka_bootstrap"))
-        producer.publish_raw(letter.topic, key, letter.payload if mended is None else mended, headers)
-        producer.close()
-        kept.redriven(number, actor=person.name(), mended=mended is not None)
-    return letter.topic
+        return await asyncio.to_thread(send_again, found, number, mended, by=person.name())

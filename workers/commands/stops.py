@@ -1,0 +1,95 @@
+"""`quartermaster stop`, `resume` and `stops`: hold orders back, let them go on, and see what is held and why."""
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from connectors.postgres.stops import PostgresStops
+from workers.commands import person
+from workers.commands.connection import connected
+from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
+from workers.commands.tasks import State
+from workflows.domain.errors import InvalidInput
+from workflows.domain.stops import Stop, StopCommand, StopScope
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; everybody sees it and the ledger keeps it.")]
+
+
+def stop(
+    reason: Reason,
+    location: Annotated[str | None, typer.Option(help="Only orders for this location.")] = None,
+    supplier: Annotated[str | None, typer.Option(help="Only orders to this supplier.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only orders that this model (its digest) decided.")] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Hold orders back before they leave: all of them, or those of one location, supplier or model."""
+    with errors_explained():
+        given = {StopScope.LOCATION: location, StopScope.SUPPLIER: supplier, StopScope.MODEL: model}
+        named = [(scope, subject) for scope, subject in given.items() if subject]
+        if len(named) > 1:
+            raise InvalidInput("one switch holds one thing: give --location, --supplier or --model, or none for all")
+        scope, subject = named[0] if named else (StopScope.EVERYTHING, "")
+        try:
+            command = StopCommand(scope=scope, subject=subject, reason=reason)
+        except ValidationError as error:
+            raise InvalidInput("; ".join(found["msg"] for found in error.errors())) from error
+        thrown = run(_stop(state, command))
+        if json:
+            print_json(thrown.model_dump(mode="json"))
+            return
+        say(f"{thrown.words} are stopped since {thrown.stopped_at:%Y-%m-%d %H:%M:%S} UTC: {thrown.reason}")
+        if thrown.under_way:
+            say(f"{thrown.under_way} requests had left before; their answers are still recorded")
+        say(f"They go on after: quartermaster resume {thrown.stop_id} --reason ...")
+
+
+async def _stop(state: str | None, command: StopCommand) -> Stop:
+    async with connected(state) as parts:
+        return await PostgresStops(parts.database).stop(command, person.me())
+
+
+def resume(
+    stop_id: Annotated[str, typer.Argument(help="The switch, as `quartermaster stops` shows it.")],
+    reason: Reason,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Lift a stop switch: the orders that it held go on by themselves within seconds."""
+    with errors_explained():
+        lifted = run(_resume(state, stop_id, reason))
+        if json:
+            print_json(lifted.model_dump(mode="json"))
+        else:
+            say(f"{lifted.words} go on since {lifted.lifted_at:%Y-%m-%d %H:%M:%S} UTC; {lifted.held_orders} were held")
+
+
+async def _resume(state: str | None, stop_id: str, reason: str) -> Stop:
+    async with connected(state) as parts:
+        return await PostgresStops(parts.database).lift(stop_id, reason.strip()[:500], person.me())
+
+
+def stops(
+    everything: Annotated[bool, typer.Option("--all", help="Lifted ones too, newest first.")] = False,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """List the stop switches that are set: what each holds, who set it, when and why."""
+    with errors_explained():
+        found = run(_stops(state, everything))
+        if json:
+            print_json({"stops": [one.model_dump(mode="json") for one in found]})
+            return
+        rows = [
+            (one.stop_id, one.words, one.held_orders, one.stopped_by, f"{one.stopped_at:%Y-%m-%d %H:%M}", one.reason,
+             f"lifted by {one.lifted_by}" if one.lifted_by else "in force")
+            for one in found
+        ]  # fmt: skip
+        print_table("Stops", ("switch", "holds", "orders", "by", "since", "why", "state"), rows)
+
+
+async def _stops(state: str | None, everything: bool) -> list[Stop]:
+    async with connected(state) as parts:
+        kept = PostgresStops(parts.database)
+        return await (kept.history(limit=500) if everything else kept.in_force())

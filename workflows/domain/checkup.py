@@ -1,0 +1,209 @@
+"""Health is judged here and nowhere else: each fact gets a light, what it means and what to do about it."""
+
+from workflows.domain.health import Aspect, Check, Facts, Health, Light, Pile
+
+MINUTE, HOUR = 60.0, 3600.0
+_WORST = (Light.GREEN, Light.UNKNOWN, Light.AMBER, Light.RED)
+
+
+def worst(lights: tuple[Light, ...]) -> Light:
+    """The light that counts when there are several."""
+    return max(lights, key=_WORST.index, default=Light.GREEN)
+
+
+def judge(facts: Facts) -> Health:
+    """Every check of these facts, in the order of the page."""
+    checks = (*_stuck(facts), *_doubt(facts), *_lagging(facts), *_poisoned(facts), *_running(facts))
+    return Health(light=worst(tuple(check.light for check in checks)), at=facts.at, checks=checks, facts=facts)
+
+
+def age(seconds: float) -> str:
+    """A span in words: `40 s`, `12 min`, `5 h`, `3 d`."""
+    if seconds < 120:
+        return f"{max(0, seconds):.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
+
+
+def _count(pile: Pile, what: str) -> str:
+    if pile.n == 0:
+        return f"no {what}"
+    oldest = f", the oldest for {age(pile.oldest_seconds)}" if pile.oldest_seconds is not None else ""
+    return f"{pile.n:,}{'+' if pile.capped else ''} {what}{oldest}"
+
+
+def _by_age(pile: Pile, amber: float, red: float) -> Light:
+    oldest = pile.oldest_seconds or 0
+    if pile.n == 0 or oldest < amber:
+        return Light.GREEN
+    return Light.RED if oldest >= red else Light.AMBER
+
+
+def _stuck(facts: Facts) -> tuple[Check, ...]:
+    held = facts.orders_held
+    return (
+        Check(
+            name="needs_open", aspect=Aspect.STUCK, title="Needs without a decision",
+            light=_by_age(facts.needs_open, 10 * MINUTE, HOUR), says=_count(facts.needs_open, "open needs"),
+            means="Stock that fell below its watch level and was not assessed yet. Seconds are normal.",
+            advice="See that a worker runs and that there is a champion model; `quartermaster doctor` names what does "
+            "not answer. Needs wait in the database and none is lost.",
+        ),
+        Check(
+            name="batches_unfinished", aspect=Aspect.STUCK, title="Assessments under way",
+            light=_by_age(facts.batches_unfinished, 15 * MINUTE, HOUR),
+            says=_count(facts.batches_unfinished, "unfinished batches"),
+            means="Batches of needs that are being scored. The relay starts one again when it was lost.",
+            advice="Look at the worker's log for the batch's workflow; restart the worker if it is silent.",
+        ),
+        Check(
+            name="proposals_unseen", aspect=Aspect.STUCK, title="Proposals without a workflow",
+            light=_by_age(facts.proposals_unseen, 2 * MINUTE, 15 * MINUTE),
+            says=_count(facts.proposals_unseen, "proposals that no workflow carries"),
+            means="Proposals that were recorded and whose workflow was not seen to start.",
+            advice="The relay starts them after 30 seconds: see that `quartermaster intake` runs and reaches Temporal.",
+        ),
+        Check(
+            name="approvals_unheard", aspect=Aspect.STUCK, title="Answers that were not heard",
+            light=_by_age(facts.approvals_unheard, MINUTE, 15 * MINUTE),
+            says=_count(facts.approvals_unheard, "answers that no workflow has heard"),
+            means="People's answers stand in the database; the waiting workflow has not been told yet.",
+            advice="The relay tells them again every round: see that it runs and that Temporal answers.",
+        ),
+        Check(
+            name="orders_overdue", aspect=Aspect.STUCK, title="Orders past their cutoff",
+            light=_by_age(facts.orders_overdue, 15 * MINUTE, 2 * HOUR),
+            says=_count(facts.orders_overdue, "orders past their cutoff and not placed"),
+            means="Their cutoff passed and the supplier has not got them yet; retries go on by themselves.",
+            advice="Open the oldest: its reason says what the supplier answered. Stop the supplier if it is broken.",
+            href="/orders?state=overdue",
+        ),
+        Check(
+            name="orders_awaiting", aspect=Aspect.STUCK, title="Orders that wait for an operator",
+            light=Light.RED if facts.orders_awaiting.n else Light.GREEN,
+            says=_count(facts.orders_awaiting, "orders that wait for you"),
+            means="They could not be placed for six hours, and the engine tries no more by itself.",
+            advice="Ask the supplier or mend the connection, then open the order and choose 'Try again'.",
+            href="/orders?state=awaits_operator",
+        ),
+        Check(
+            name="orders_held", aspect=Aspect.STUCK, title="Orders that a stop switch holds",
+            light=Light.AMBER if held.n or facts.stops else Light.GREEN,
+            says=f"{_count(held, 'held orders')}; switches that are set: {len(facts.stops)}",
+            means="Somebody stopped sending. Lines still collect, approvals still count, nothing is lost.",
+            advice="Lift the switch below when its reason is gone: the orders go on within seconds.",
+            href="/orders?state=held",
+        ),
+    )  # fmt: skip
+
+
+def _doubt(facts: Facts) -> tuple[Check, ...]:
+    return (
+        Check(
+            name="orders_in_doubt", aspect=Aspect.IN_DOUBT, title="Orders in doubt",
+            light=_by_age(facts.orders_in_doubt, 2 * MINUTE, HOUR),
+            says=_count(facts.orders_in_doubt, "orders in doubt"),
+            means="A request left and its answer was lost. The engine asks the supplier before it sends again.",
+            advice="Most settle within a minute. If not, the supplier cannot be asked: call them and compare the "
+            "order's key with their books.",
+            href="/orders?state=in_doubt",
+        ),
+        Check(
+            name="orders_refused", aspect=Aspect.IN_DOUBT, title="Orders that were refused",
+            light=Light.AMBER if facts.orders_refused.n else Light.GREEN,
+            says=_count(facts.orders_refused, "refused orders that nobody looked at"),
+            means="The supplier understood and said no. Their lines left the position and may be needed again.",
+            advice="Read the reason, mend the catalog or the supplier's terms, then mark the order as seen.",
+            href="/orders?state=failed",
+        ),
+    )  # fmt: skip
+
+
+def _lagging(facts: Facts) -> tuple[Check, ...]:
+    known = [part for part in facts.partitions if part.behind is not None]
+    behind = sum(part.behind or 0 for part in known)
+    looked = max((part.looked_seconds or 0 for part in known), default=None)
+    silent = looked is None or looked > 120
+    lag = Light.UNKNOWN if looked is None else Light.RED if silent else Light.AMBER if behind > 10_000 else Light.GREEN
+    standing = facts.clocks[0].moved_seconds if facts.clocks else None
+    late = facts.live_clocks and standing is not None and standing > 300
+    relay = next((one for one in facts.processes if one.name == "quartermaster-relay"), None)
+    beat = relay.quiet_seconds if relay else None
+    return (
+        Check(
+            name="intake_lag", aspect=Aspect.LAGGING, title="Intake behind the log", light=lag,
+            says="intake has not said how far it is" if looked is None
+            else f"{behind:,} messages behind, looked {age(looked)} ago",
+            means="Events that the broker has and the database has not. Intake compares every 15 seconds.",
+            advice="Silent: start `quartermaster intake`. Far behind and growing: start another one, up to one per "
+            "partition, or see whether it pauses because needs pile up.",
+            href="/live",
+        ),
+        Check(
+            name="clocks", aspect=Aspect.LAGGING, title="Business clocks",
+            light=Light.RED if late else Light.GREEN if facts.clocks else Light.UNKNOWN,
+            says="no location has a clock yet" if standing is None
+            else f"{facts.clocks[0].location} stands longest: for {age(standing)}",
+            means="Deadlines and cutoffs are on these clocks. A replayed clock stands when its feed rests.",
+            advice="Live: the relay moves them, see that it runs. Replayed: feed on, `quartermaster feed`.",
+        ),
+        Check(
+            name="relay", aspect=Aspect.LAGGING, title="The relay's last round",
+            light=Light.RED if beat is None or beat > 60 else Light.AMBER if beat > 15 else Light.GREEN,
+            says="no relay is connected" if beat is None else f"{age(beat)} ago",
+            means="The relay starts and wakes workflows from what the database knows, four times a second.",
+            advice="Start `quartermaster intake`: the relay runs beside it. Its log says what it waits for.",
+        ),
+    )  # fmt: skip
+
+
+def _poisoned(facts: Facts) -> tuple[Check, ...]:
+    total = sum(reason.n for reason in facts.reasons)
+    newest = min((reason.newest_seconds for reason in facts.reasons), default=None)
+    fresh = newest is not None and newest < 86_400
+    names = ", ".join(reason.code for reason in facts.reasons[:3])
+    return (
+        Check(
+            name="dead_letters", aspect=Aspect.POISONED, title="Messages that could not be read",
+            light=Light.AMBER if fresh else Light.GREEN,
+            says="none waits" if newest is None else f"{total:,} wait ({names}), the newest {age(newest)} old",
+            means="They stand aside with their bytes and the reason; everything behind them went on.",
+            advice="Mend the sender, then send them again: unchanged here, mended with `quartermaster dead-letters "
+            "redrive NUMBER --payload FILE`.",
+            href="/dead-letters",
+        ),
+    )  # fmt: skip
+
+
+def _running(facts: Facts) -> tuple[Check, ...]:
+    days = facts.model_days
+    worker = any(one.name == "quartermaster-worker" for one in facts.processes)
+    return (
+        Check(
+            name="worker", aspect=Aspect.RUNNING, title="Worker", light=Light.GREEN if worker else Light.RED,
+            says="connected" if worker else "no worker is connected to the database",
+            means="Workers score, decide and place orders.", advice="Start `quartermaster worker`.",
+        ),
+        Check(
+            name="model", aspect=Aspect.RUNNING, title="Model in use",
+            light=Light.RED if days is None else Light.AMBER if days > 35 else Light.GREEN,
+            says="there is no champion" if days is None else f"trained {days} business days ago",
+            means="Forecasts age; retraining runs by schedule and when an alarm asks for it.",
+            advice="See the models' page: a candidate may wait for approval or have been refused.", href="/models",
+        ),
+        Check(
+            name="drift", aspect=Aspect.RUNNING, title="Drift alarms",
+            light=Light.AMBER if facts.drift_alarms else Light.GREEN,
+            says=f"{facts.drift_alarms} open" if facts.drift_alarms else "none",
+            means="Forecasts of a segment err more than they should; its proposals go to a person.",
+            advice="Read the alarm on the models' page; a retraining was started where it can help.", href="/models",
+        ),
+        Check(
+            name="storage", aspect=Aspect.RUNNING, title="Database", light=Light.GREEN,
+            says=f"{facts.database_bytes / 2**30:,.1f} GiB"
+            + (f"; largest: {facts.tables[0].name}" if facts.tables else ""),
+            means="Events, decisions and the ledger are kept; they grow with what comes in.",
+            advice="Watch the disk's own alarm: the engine deletes nothing of the record.",
+        ),
+    )  # fmt: skip
