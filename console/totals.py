@@ -1,5 +1,6 @@
 """The running totals in words: every figure on the home page says in one line what it counts."""
 
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 
@@ -83,3 +84,12 @@ def in_words(counts: dict[str, int]) -> list[tuple[str, list[Shown]]]:
         if key not in known
     ]
     return [(title, shown) for title, shown in [*groups, ("Other totals", other)] if shown]
+
+
+OLD_AFTER = timedelta(minutes=5)
+"""Figures older than this are shown with a warning: somebody looks, and they are not counted anew."""
+
+
+def looks_old(as_of: datetime) -> bool:
+    """Whether figures of this instant should not be taken for today's without a second look."""
+    return datetime.now(UTC) - as_of > OLD_AFTER

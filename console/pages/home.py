@@ -1,18 +1,24 @@
-"""Home: what waits for people, and the running totals in words."""
+"""Home: what waits for people, and how the stock is: each figure with its instant, its definition a click away."""
 
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from console.auth import Gate, Session
-from console.pages.inbox import PAGE
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
-from console.totals import in_words
+from console.totals import in_words, looks_old
+from workflows.domain.approvals import STORABLE
+from workflows.domain.errors import NotFound
+from workflows.domain.figures import figures_of
 from workflows.domain.people import Permission
 from workflows.domain.planning import DEFINITIONS
+
+MOST_WAITING = 5000
+"""More tasks than this are told as "5,000+"."""
+MOST_PLACES = 200
 
 
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
@@ -20,21 +26,33 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def home(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
-        counts = await ports.desk.counts()
-        tasks = await ports.desk.tasks(limit=PAGE)
+    async def home(
+        request: Request,
+        session: Annotated[Session, Depends(gate.page(Permission.SEE))],
+        location: Annotated[str, Query(max_length=100, pattern=STORABLE)] = "",
+    ) -> Response:
+        snapshot = await ports.figures.snapshot() if ports.figures else None
+        place = snapshot.at(location or None) if snapshot else None
+        if snapshot and place is None:
+            raise NotFound(f"There are no figures of a location {location}.")
+        first = await ports.desk.tasks(limit=1)
+        waiting = await ports.figures.waiting(MOST_WAITING + 1) if ports.figures else len(first)
         context = {
-            "groups": in_words(counts),
-            "waiting": len(tasks),
-            "more": len(tasks) == PAGE,
-            "first": tasks[0] if tasks else None,
+            "snapshot": snapshot, "place": place, "location": location, "shown": ports.figures is not None,
+            "figures": figures_of(place, snapshot.currency) if snapshot and place else [],
+            "places": sorted(snapshot.places, key=lambda one: (-(one.share(one.out_of_stock) or 0), one.location))
+            if snapshot else [],
+            "most": MOST_PLACES, "old": snapshot is not None and looks_old(snapshot.as_of),
+            "groups": in_words(snapshot.counts) if snapshot and not location else [],
+            "waiting": min(waiting, MOST_WAITING), "more": waiting > MOST_WAITING or not ports.figures,
+            "first": first[0] if first else None,
             "invented": await ports.invented(),
-            "stability": await ports.planning.stability() if ports.planning else None,
+            "stability": snapshot.stability if snapshot and not location else None,
             "definitions": DEFINITIONS,
-            "money": await ports.money.report() if ports.money else None,
+            "money": snapshot.money if snapshot and not location else None,
             "what_if": ports.what_if is not None,
-            "clocks": sorted((await ports.clocks()).items()),
-        }
+            "clocks": sorted((await ports.clocks()).items())[:MOST_PLACES],
+        }  # fmt: skip
         return pages.show(request, "home.html", session, context)
 
     @router.get("/decisions")
