@@ -11,6 +11,7 @@ from console import api, api_ledger, api_models, api_policies, live, planning
 from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.desk import AnswerDesk
+from console.figure_pages import figure_pages
 from console.guarded import Guarded
 from console.pages import (
     account,
@@ -72,6 +73,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         live.routes(hub, gate),
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
+        *figure_pages(ports, gate, pages),
         api_policies.routes(policy_desk, gate),
         api.routes(ports, answers, gate),
     ):

@@ -12,6 +12,7 @@ from console.app import create_app
 from console.ports import ConsolePorts
 from tests.fakes.audit import some_ledger
 from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
+from tests.fakes.figures import MemoryDemand, MemoryFigures, MemoryForecasts, MemorySales, MemoryStock
 from tests.fakes.inbox import MemoryInbox
 from tests.fakes.monitoring import MemoryMonitoring
 from tests.fakes.policies import MemoryPolicies
@@ -42,12 +43,14 @@ class ConsoleOverFakes:
         self.work = MemoryTaskWork(self.shop, self.inbox)
         self.audit = some_ledger()
         self.monitoring = MemoryMonitoring()
+        self.figures = MemoryFigures(self.shop, planning, money)
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
         ports = ConsolePorts(
             desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
             policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
             drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
-            work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
+            figures=self.figures, stock=MemoryStock(), demand=MemoryDemand(), sales=MemorySales(),
+            forecasts=MemoryForecasts(), work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
         )  # fmt: skip
         self.app: FastAPI = create_app(replace(ports, **more))
 
