@@ -1,18 +1,14 @@
 """REST for programs: the same desk, the same answers and the same rules as the pages."""
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import BaseModel
 
-from console.auth import Caller, Gate
-from console.desk import AnswerDesk
+from console.auth import Gate
 from console.ports import ConsolePorts
-from console.problems import problem_of, problem_response
-from workflows.domain.approvals import Meaning, RejectReason, TaskState, Text, VerdictCommand, VerdictReceipt
-from workflows.domain.decisions import Proposal
-from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, StaleProposal
+from workflows.domain.approvals import TaskState
+from workflows.domain.errors import NotFound
 from workflows.domain.identity import Digest
 from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
@@ -42,20 +38,6 @@ class DecisionDocument(DecisionView):
     proposal_hash: Digest
 
 
-class VerdictBody(BaseModel):
-    """A verdict on a proposal. The fields are those of the command; its id is the header `Idempotency-Key`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    proposal_hash: Digest
-    meaning: Meaning
-    units: int | None = Field(default=None, gt=0, le=100_000_000, description="For approve_edited only")
-    reason: RejectReason | None = Field(default=None, description="Required for reject")
-    comment: Text = ""
-    decision_id: str | None = Field(default=None, description="May be repeated here; must be the path's")
-    command_id: str | None = Field(default=None, description="May be repeated here; must be the header's")
-
-
 class Orders(BaseModel):
     """Purchase orders, newest first."""
 
@@ -68,11 +50,10 @@ class DeadLetters(BaseModel):
     dead_letters: list[dict[str, Any]]
 
 
-def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
+def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """Everything under `/api/v1`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
     _reading(router, ports)
-    _answering(router, ports, answers, gate)
 
     @router.get("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> dict[str, Any]:
@@ -121,58 +102,5 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
         return DeadLetters(dead_letters=await ports.desk.dead_letters(limit))
 
 
-def _answering(router: APIRouter, ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> None:
-    key = Header(
-        alias="Idempotency-Key", min_length=8, max_length=100,
-        description="Yours. The same key with the same body gives the same answer; with another body it is refused.",
-    )  # fmt: skip
-
-    @router.post(
-        "/tasks/{decision_id}/verdict", summary="Approve, approve edited or reject", response_model=None,
-        responses={
-            200: {"model": VerdictReceipt}, 403: {"description": "Nobody may release it, by the policy in force"},
-            409: {"description": "Stale, or answered by somebody"},
-        },
-    )  # fmt: skip
-    async def verdict(
-        request: Request,
-        decision_id: DecisionId,
-        body: VerdictBody,
-        idempotency_key: Annotated[str, key],
-        caller: Annotated[Caller, Depends(gate.api(Permission.ANSWER))],
-    ) -> VerdictReceipt | Response:
-        """The verdict counts only for the proposal whose hash it carries, and only the first valid one counts."""
-        if body.decision_id not in (None, decision_id) or body.command_id not in (None, idempotency_key):
-            raise InvalidInput("decision_id and command_id in the body must be those of the path and the header.")
-        fields = body.model_dump() | {"decision_id": decision_id, "command_id": idempotency_key}
-        try:
-            command = VerdictCommand.model_validate(fields)
-        except ValueError as error:
-            raise InvalidInput(str(error)) from error
-        try:
-            return await answers.answer(command, caller.actor)
-        except (StaleProposal, AlreadyAnswered) as error:
-            problem = problem_of(error)
-            assert problem is not None  # noqa: S101 - both classes are in the list
-            extra = _current(await ports.desk.decision(decision_id))
-            return problem_response(problem, request, str(error), extra)
-
-
 def _document(view: DecisionView) -> DecisionDocument:
     return DecisionDocument(**dict(view), proposal_hash=view.decision.proposal_hash)
-
-
-def _current(view: DecisionView) -> dict[str, Any]:
-    """What stands now, so that a program can look again without another request."""
-    result, task = view.decision.result, view.task or {}
-    value: Decimal | None = result.value if isinstance(result, Proposal) else None
-    return {
-        "current": {
-            "revision": view.decision.revision,
-            "proposal_hash": view.decision.proposal_hash,
-            "units": result.units if isinstance(result, Proposal) else None,
-            "value": None if value is None else str(value),
-            "state": task.get("state"),
-            "answered_by": task.get("answered_by"),
-        }
-    }

@@ -7,7 +7,7 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import PlainTextResponse
 
-from console import api, api_ledger, api_models, api_policies, live, planning
+from console import api, api_answers, api_ledger, api_models, api_policies, live, planning
 from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.desk import AnswerDesk
@@ -75,7 +75,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         planning.routes(ports, gate),
         *figure_pages(ports, gate, pages),
         api_policies.routes(policy_desk, gate),
-        api.routes(ports, answers, gate),
+        api_answers.routes(ports, answers, gate),
+        api.routes(ports, gate),
     ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import ledger, revisions
 from connectors.postgres.histories import definition_named
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import TaskState
-from workflows.domain.decisions import Decision, DecisionInputs, Proposal
+from workflows.domain.decisions import Decided, Decision, DecisionInputs, Proposal
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import plain
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
@@ -105,7 +105,8 @@ class PostgresDesk:
             )
             outcome = await _one(cursor, "SELECT body FROM outcome WHERE decision_id = %s", decision_id)
             await cursor.execute(
-                """SELECT approval_id, revision, meaning, units, reason, comment, actor, channel, recorded_at, voided_at
+                """SELECT approval_id, revision, proposal_hash, meaning, units, reason, comment, actor, channel,
+                          recorded_at, voided_at, void_reason, complete, signatures_needed, undo_until
                    FROM approval WHERE decision_id = %s ORDER BY recorded_at""",
                 [decision_id],
             )
@@ -130,6 +131,9 @@ class PostgresDesk:
             timeline=timeline,
             demand_words=definition.words if definition else "",
         )
+
+    async def revision(self, decision_id: str, proposal_hash: str) -> Decided | None:
+        return await revisions.revision(self._database, decision_id, proposal_hash)
 
     async def counts(self) -> dict[str, int]:
         async with self._database.transaction() as cursor:

@@ -70,6 +70,7 @@ class Case:
     timeline: list[dict[str, Any]] = field(default_factory=list)
     order: dict[str, Any] | None = None
     outcome: dict[str, Any] | None = None
+    revisions: list[Decided] = field(default_factory=list)
 
     def standing(self, *, complete: bool) -> Approval | None:
         """The answer, or the first signature, that is not void."""
@@ -116,7 +117,7 @@ class MemoryShop:
 
     def put(self, decided: Decided, item_name: str, *, task: dict[str, Any] | None = None) -> Case:
         """Record a decision (revision 1) and its task."""
-        case = Case(decided=decided, item_name=item_name, task=task)
+        case = Case(decided=decided, item_name=item_name, task=task, revisions=[decided])
         held = decided.decision.result.kind == "hold"
         kind = EntryType.HOLDS_RECORDED if held else EntryType.DECISION_PROPOSED
         case.note(kind, "engine", decided.decision.decided_at)
@@ -129,6 +130,7 @@ class MemoryShop:
         """Replace a waiting proposal by its next revision; the task goes on under the new hash."""
         case = self.case(decided.decision.decision_id)
         case.decided = decided
+        case.revisions.append(decided)
         if first := case.standing(complete=False):
             case.void(first, self.clock)
             case.task = {**(case.task or {}), "first_signature_by": None}
@@ -167,6 +169,10 @@ class MemoryDesk:
             decision=case.decided.decision, inputs=plain(case.decided.inputs), task=case.task,
             approvals=tuple(case.approvals), order=case.order, outcome=case.outcome, timeline=tuple(case.timeline),
         )  # fmt: skip
+
+    async def revision(self, decision_id: str, proposal_hash: str) -> Decided | None:
+        case = self._shop.case(decision_id)
+        return next((one for one in case.revisions if one.decision.proposal_hash == proposal_hash), None)
 
     async def counts(self) -> dict[str, int]:
         return dict(self._shop.counts)

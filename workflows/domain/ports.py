@@ -405,6 +405,10 @@ class Desk(Protocol):
         """
         ...
 
+    async def revision(self, decision_id: str, proposal_hash: str) -> Decided | None:
+        """The revision that somebody saw under this hash; None when there is none."""
+        ...
+
     async def counts(self) -> dict[str, int]:
         """The running totals that the demo's summary and the home page show, by their glossary names."""
         ...
