@@ -27,6 +27,8 @@ LOST_LOOK_SECONDS = 30.0
 UNSEEN_SECONDS = 300.0
 """After this, what is not over is looked for again: most of it hears nothing for days, and nobody would miss it."""
 LOOKS = 200
+PEOPLE_SECONDS = 1.0
+"""Between two looks for what people wait for: they count in seconds."""
 
 
 class Relay:
@@ -58,6 +60,7 @@ class Relay:
         self._has_model = has_model
         self._clocks_moved = datetime.min.replace(tzinfo=UTC)
         self._looked = datetime.min.replace(tzinfo=UTC)
+        self._served = datetime.min.replace(tzinfo=UTC)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go round until told to stop. An outage of Postgres or Temporal makes it wait, never end."""
@@ -88,6 +91,7 @@ class Relay:
             self._tell_verdicts,
             self._tick,
             self._ask_rescores,
+            self._serve_people,
             self._tell_settled_orders,
             self._wake_orders,
         ):
@@ -170,6 +174,18 @@ class Relay:
     async def _ask_rescores(self) -> int:
         for decision_id in await asyncio.to_thread(self._store.moved_tasks):
             await self._messenger.world_moved(decision_id)
+        return 0
+
+    async def _serve_people(self) -> int:
+        """Snoozed tasks wake, and what somebody wants scored again is."""
+        now = datetime.now(UTC)
+        if now - self._served < timedelta(seconds=PEOPLE_SECONDS):
+            return 0
+        self._served = now
+        await asyncio.to_thread(self._store.wake_tasks)
+        for decision_id in await asyncio.to_thread(self._store.rescores_wanted):
+            if await self._messenger.world_moved(decision_id):
+                await asyncio.to_thread(self._store.rescore_told, decision_id)
         return 0
 
     async def _tell_settled_orders(self) -> int:

@@ -18,6 +18,7 @@ from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.figures import PostgresFigures
+from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
@@ -31,6 +32,7 @@ from connectors.postgres.relay import RelayStore
 from connectors.postgres.sales_views import PostgresSales
 from connectors.postgres.stock_views import PostgresStock
 from connectors.postgres.studies import PostgresStudies
+from connectors.postgres.task_work import PostgresTaskWork
 from connectors.signing import SEED_BYTES, Ed25519Signer
 from console.desk import AnswerDesk
 from console.policy_desk import PolicyDesk
@@ -188,6 +190,8 @@ def console_of(parts: Engine) -> ConsolePorts:
         model_history=PostgresModelHistory(parts.database),
         drift=parts.monitoring.view,
         live=PostgresLive(parts.database),
+        inbox=PostgresInbox(parts.database),
+        work=PostgresTaskWork(parts.database),
     )
 
 

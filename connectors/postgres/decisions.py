@@ -11,6 +11,7 @@ from connectors.postgres import facts, ledger, tasks
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
+from connectors.postgres.task_waking import wake_on_forecast
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import canonical
@@ -104,6 +105,7 @@ class PostgresAssessments:
             if row["revision"] != decision.revision - 1:
                 # Another attempt that read the same revision was first: what it stored stands.
                 return RescoreResult(ref=_ref(row), changed=False)
+            await wake_on_forecast(cursor, decided)
             same = _same(row, result)
             await cursor.execute(
                 "UPDATE task SET rescores = rescores + 1, rescores_changed = rescores_changed + %s "
@@ -128,10 +130,9 @@ class PostgresAssessments:
                  decision.decision_id],
             )  # fmt: skip
             await cursor.execute(
-                """UPDATE task SET revision = %s, proposal_hash = %s, value = %s, cost_of_waiting = %s,
-                       available_units = %s, tolerance_units = %s WHERE decision_id = %s""",
-                [decision.revision, decision.proposal_hash, result.value, tasks.cost_of_waiting(result),
-                 decided.inputs.position.available_units,
+                """UPDATE task SET revision = %s, proposal_hash = %s, value = %s, available_units = %s,
+                       tolerance_units = %s WHERE decision_id = %s""",
+                [decision.revision, decision.proposal_hash, result.value, decided.inputs.position.available_units,
                  tasks.tolerance(await facts.current_policy(cursor), result), decision.decision_id],
             )  # fmt: skip
             await ledger.append(cursor, [_proposed_entry(decided, EntryType.DECISION_PROPOSED)])

@@ -1,7 +1,6 @@
 """Reads for people: the inbox, one decision's whole story, and the running totals. Changes nothing."""
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -10,23 +9,17 @@ from psycopg.rows import DictRow
 from connectors.postgres import ledger, revisions
 from connectors.postgres.histories import definition_named
 from connectors.postgres.pool import Database
+from connectors.postgres.task_views import COLUMNS, ORDER
 from workflows.domain.approvals import TaskState
-from workflows.domain.decisions import Decided, Decision, DecisionInputs, Proposal
+from workflows.domain.decisions import Decided, Decision
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import plain
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
-_TASKS = """
-SELECT t.*, d.body AS decision, e.body AS inputs FROM task t
-JOIN decision d ON d.decision_id = t.decision_id AND d.revision = t.revision
-JOIN evidence e ON e.sha256 = d.inputs_sha256
-WHERE (%(state)s::text IS NULL OR t.state = %(state)s)
-  AND (%(after)s::text IS NULL OR (t.cost_of_waiting, t.decision_id) <
-       (SELECT cost_of_waiting, decision_id FROM task WHERE decision_id = %(after)s))
-ORDER BY t.cost_of_waiting DESC, t.decision_id DESC LIMIT %(limit)s
-"""
+_AFTER = f"""AND ({ORDER}) > (SELECT -cost_of_waiting, expire_at, decision_id COLLATE "C" FROM task
+                               WHERE decision_id = %(after)s)"""  # noqa: S608 - our own names
 
 _BLOCKED = """
 SELECT d.body AS decision, r.location, r.item, i.name AS item_name FROM replenishment r
@@ -74,9 +67,12 @@ class PostgresDesk:
     async def tasks(
         self, *, state: TaskState | None = TaskState.OPEN, limit: int = 100, after: str | None = None
     ) -> list[TaskRow]:
+        where = "true" if state is None else "t.state = %(state)s"
+        place = _AFTER if after is not None else ""
+        query = f"SELECT {COLUMNS} FROM task t WHERE {where} {place} ORDER BY {ORDER} LIMIT %(limit)s"  # noqa: S608
         async with self._database.transaction() as cursor:
-            await cursor.execute(_TASKS, {"state": state, "limit": min(limit, 500), "after": after})
-            return [_task_row(row) for row in await cursor.fetchall()]
+            await cursor.execute(query.encode(), {"state": state, "limit": min(limit, 500), "after": after})
+            return [TaskRow.model_validate(row) for row in await cursor.fetchall()]
 
     async def blocked(self, limit: int = 100) -> list[BlockedRow]:
         async with self._database.transaction() as cursor:
@@ -189,21 +185,3 @@ def _blocked_row(row: DictRow) -> BlockedRow:
     return BlockedRow.model_validate(
         {**row, **dict(decision.result), "decision_id": decision.decision_id, "decided_at": decision.decided_at}
     )
-
-
-def _task_row(row: DictRow) -> TaskRow:
-    decision = Decision.model_validate_json(row["decision"])
-    inputs = DecisionInputs.model_validate_json(row["inputs"])
-    proposal = decision.result
-    assert isinstance(proposal, Proposal)  # noqa: S101 - only proposals have tasks; a voided task keeps its last one
-    per_day = inputs.scores.demand_p50 / max(1, inputs.scores.protection_days)
-    cover = (Decimal(max(0, inputs.position.on_hand_units)) / per_day).quantize(Decimal("0.1")) if per_day else None
-    return TaskRow(
-        decision_id=row["decision_id"], revision=row["revision"], proposal_hash=row["proposal_hash"],
-        location=row["location"], item=row["item"], item_name=inputs.item.name, supplier=proposal.supplier,
-        units=proposal.units, value=proposal.value, currency=proposal.currency, cost_of_waiting=row["cost_of_waiting"],
-        stockout_risk=inputs.scores.stockout_risk, days_of_cover=cover,
-        rules=tuple(rule.code for rule in proposal.rules),
-        sentence=proposal.sentence, state=row["state"], opened_at=row["opened_at"], expire_at=row["expire_at"],
-        escalated=row["escalated_at"] is not None, answered_by=row["answered_by"],
-    )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from connectors.postgres import needs
+from connectors.postgres import needs, task_waking
 from connectors.postgres.pool import Connection, Database, transaction
 from workflows.domain.needs import NeedBatch
 from workflows.domain.orders import OrderRef
@@ -171,6 +171,18 @@ class RelayStore:
             [],
         )
         return [row["decision_id"] for row in rows]
+
+    def wake_tasks(self) -> int:
+        """Show snoozed tasks again whose instant or receipt has come; how many."""
+        return task_waking.wake_due(self._connection)
+
+    def rescores_wanted(self) -> list[str]:
+        """Tasks that a person wants scored again."""
+        return task_waking.rescores_wanted(self._connection)
+
+    def rescore_told(self, decision_id: str) -> None:
+        """Note that the workflow was told."""
+        task_waking.rescore_told(self._connection, decision_id)
 
     def advance_live_clocks(self, now: datetime, lateness: timedelta) -> int:
         """Live: an idle location's business clock follows the wall clock less the allowed lateness."""

@@ -1,7 +1,6 @@
 """Opens, voids and lays to rest what a person is asked about, inside the caller's transaction."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -27,7 +26,10 @@ async def rest(cursor: Cursor, location: str, item: str, *, days: int = 3) -> No
 
 
 async def open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: Policy) -> NewEntry:
-    """Ask a person, with deadlines on the business clock; the entry to append."""
+    """Ask a person, with deadlines on the business clock; the entry to append.
+
+    What the inbox shows of it, the cost of waiting too, the database takes from the stored decision (0017).
+    """
     decision, position = decided.decision, decided.inputs.position
     opened = decision.decided_at
     remind, escalate, expire = (
@@ -35,12 +37,12 @@ async def open_task(cursor: Cursor, decided: Decided, result: Proposal, policy: 
         for hours in (policy.remind_after_hours, policy.escalate_after_hours, policy.expire_after_hours)
     )
     await cursor.execute(
-        """INSERT INTO task (decision_id, revision, proposal_hash, location, item, value, cost_of_waiting, opened_at,
-                             remind_at, escalate_at, expire_at, available_units, tolerance_units)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+        """INSERT INTO task (decision_id, revision, proposal_hash, location, item, value, opened_at, remind_at,
+                             escalate_at, expire_at, available_units, tolerance_units)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         [
             decision.decision_id, decision.revision, decision.proposal_hash, position.location, position.item,
-            result.value, cost_of_waiting(result), opened, remind, escalate, expire, position.available_units,
+            result.value, opened, remind, escalate, expire, position.available_units,
             tolerance(policy, result),
         ],
     )  # fmt: skip
@@ -97,11 +99,6 @@ async def void(cursor: Cursor, decided: Decided, reason: str) -> None:
     await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = %s", [decision.decision_id])
     body = {"state": "voided", "reason": reason, "revision": decision.revision, "hash": decision.proposal_hash}
     await ledger.append(cursor, [entry_of(decided, EntryType.DECISION_CLOSED, body)])
-
-
-def cost_of_waiting(result: Proposal) -> Decimal:
-    """What is expected to be lost without the order."""
-    return max(Decimal(0), result.expected_cost_without - result.expected_cost)
 
 
 def entry_of(decided: Decided, kind: EntryType, body: dict[str, Any]) -> NewEntry:

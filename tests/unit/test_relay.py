@@ -94,6 +94,15 @@ class World:
     def moved_tasks(self) -> list[str]:
         return self.take("moved")
 
+    def wake_tasks(self) -> int:
+        return len(self.take("naps"))
+
+    def rescores_wanted(self) -> list[str]:
+        return self.take("wanted")
+
+    def rescore_told(self, decision_id: str) -> None:
+        self.note(f"noted-rescore {decision_id}")
+
     def settled_orders(self) -> list[str]:
         return self.take("settled")
 
@@ -197,6 +206,7 @@ async def once(world: World) -> list[str]:
         ("verdicts", ("LEEDS:A:1", NOTICE), ["verdict LEEDS:A:1", "heard approval-1"]),
         ("ticks", ("order", "acme:LEEDS:1", NOW, NOW), ["tick order acme:LEEDS:1 06", "ticked order acme:LEEDS:1"]),
         ("moved", "LEEDS:A:1", ["moved LEEDS:A:1"]),
+        ("wanted", "LEEDS:A:1", ["moved LEEDS:A:1", "noted-rescore LEEDS:A:1"]),
         ("settled", "acme:LEEDS:1", ["settled acme:LEEDS:1", "noted-end acme:LEEDS:1"]),
         ("wake", ("acme:LEEDS:1", "everything:1"), ["again acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]),
     ],
