@@ -29,6 +29,7 @@ from workflows.domain.stock_views import DemandHistoryView, PositionQuery
 
 HISTORY_DAYS = 91
 FOUND = 30
+USUAL_DAYS = "28"
 CHARTS = 4
 """So many series are drawn; more are told in one table of their sums."""
 Field = Annotated[str, Query(max_length=8000, pattern=STORABLE)]
@@ -49,7 +50,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         query = PositionQuery(text=text, limit=FOUND)
         context = {
             "text": text, "rows": await ports.stock.positions(query) if ports.stock else [], "found": FOUND,
-            "form": {}, "error": "", "invented": await ports.invented(), **_limits(),
+            "form": _form("", "", USUAL_DAYS, "", ""), "error": "", "invented": await ports.invented(), **_limits(),
         }  # fmt: skip
         return pages.show(request, "demand.html", session, context)
 
@@ -91,7 +92,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     async def history(request: Request, session: See, location: str, item: str, days: Days = HISTORY_DAYS) -> Response:
         found = await _history(ports, location, item, days)
         context = {
-            "found": found, "chart": _chart(found), "days": days, "form": {"products": item, "locations": location},
+            "found": found, "chart": _chart(found), "days": days, "form": _form(item, location, USUAL_DAYS, "", ""),
             "error": "", "invented": await ports.invented(), **_limits(),
         }  # fmt: skip
         return pages.show(request, "demand_history.html", session, context)
