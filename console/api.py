@@ -2,19 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
 from console.auth import Gate
 from console.ports import ConsolePorts
 from workflows.domain.approvals import TaskState
-from workflows.domain.errors import NotFound
-from workflows.domain.identity import Digest
 from workflows.domain.people import Permission
-from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
+from workflows.domain.ports import BlockedRow, TaskRow
 
 TaskFilter = Literal["open", "approved", "rejected", "expired", "voided", "all"]
-DecisionId = Annotated[str, Path(description="The decision's id, which is its need's id: location:item:number")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
 
 
@@ -30,12 +27,6 @@ class Blocked(BaseModel):
     """What is needed and the engine may not order, newest first."""
 
     blocked: list[BlockedRow]
-
-
-class DecisionDocument(DecisionView):
-    """One decision with its history, and the hash that a verdict must carry."""
-
-    proposal_hash: Digest
 
 
 class Orders(BaseModel):
@@ -74,20 +65,9 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
         rows = await ports.desk.tasks(state=wanted, limit=limit, after=after)
         return TaskPage(tasks=rows, next_after=rows[-1].decision_id if len(rows) == limit else None)
 
-    @router.get("/tasks/{decision_id}", summary="One task with its decision")
-    async def task(decision_id: DecisionId) -> DecisionDocument:
-        view = await ports.desk.decision(decision_id)
-        if view.task is None:
-            raise NotFound(f"Decision {decision_id} never needed a person: there is no task.")
-        return _document(view)
-
     @router.get("/blocked", summary="What is needed and the engine may not order, newest first, with the rules")
     async def blocked(limit: Limit = 100) -> Blocked:
         return Blocked(blocked=await ports.desk.blocked(limit))
-
-    @router.get("/decisions/{decision_id}", summary="One decision from need to outcome")
-    async def decision(decision_id: DecisionId) -> DecisionDocument:
-        return _document(await ports.desk.decision(decision_id))
 
     @router.get("/orders", summary="Purchase orders, newest first")
     async def orders(limit: Limit = 100) -> Orders:
@@ -100,7 +80,3 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
     @router.get("/dead-letters", summary="Messages that could not be read, with the reason, newest first")
     async def dead_letters(limit: Limit = 100) -> DeadLetters:
         return DeadLetters(dead_letters=await ports.desk.dead_letters(limit))
-
-
-def _document(view: DecisionView) -> DecisionDocument:
-    return DecisionDocument(**dict(view), proposal_hash=view.decision.proposal_hash)

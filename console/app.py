@@ -7,7 +7,7 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import PlainTextResponse
 
-from console import api, api_answers, api_ledger, api_models, api_policies, live, planning
+from console import api, api_answers, api_decisions, api_ledger, api_models, api_policies, live, planning
 from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.desk import AnswerDesk
@@ -76,6 +76,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         *figure_pages(ports, gate, pages),
         api_policies.routes(policy_desk, gate),
         api_answers.routes(ports, answers, gate),
+        api_decisions.routes(ports, gate),
         api.routes(ports, gate),
     ):
         app.include_router(router)

@@ -14,6 +14,7 @@ from workflows.domain.live import Live
 from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
+from workflows.domain.past_decisions import PastDecisions
 from workflows.domain.people import People
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
@@ -113,6 +114,8 @@ class ConsolePorts:
     sales: Sales | None = None
     forecasts: Forecasts | None = None
     """Forecasts on request; None makes none."""
+    past: PastDecisions | None = None
+    """Past decisions, to list and to compare with; None lists none."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

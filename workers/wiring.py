@@ -24,6 +24,7 @@ from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
+from connectors.postgres.past_decisions import PostgresPastDecisions
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.policy_changes import PostgresPolicies
@@ -171,6 +172,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         policies=parts.policy_desk.policies,
         deliveries=deliveries_of(parts),
         planning=PostgresPlanning(parts.database),
+        past=PostgresPastDecisions(parts.database),
         money=money,
         figures=PostgresFigures(parts.database, money),
         stock=PostgresStock(parts.database),

@@ -15,6 +15,7 @@ from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, Me
 from tests.fakes.figures import MemoryDemand, MemoryFigures, MemoryForecasts, MemorySales, MemoryStock
 from tests.fakes.inbox import MemoryInbox
 from tests.fakes.monitoring import MemoryMonitoring
+from tests.fakes.past_decisions import MemoryPastDecisions
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.shop import model_versions, stocked_shop
 from tests.fakes.task_work import MemoryTaskWork
@@ -48,7 +49,7 @@ class ConsoleOverFakes:
         ports = ConsolePorts(
             desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
             policies=self.policies, key=KEY, clocks=self._clocks, passive=passive, planning=planning,
-            drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
+            past=MemoryPastDecisions(self.shop), drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
             figures=self.figures, stock=MemoryStock(), demand=MemoryDemand(), sales=MemorySales(),
             forecasts=MemoryForecasts(), work=self.work, audit=self.audit, signer=Ed25519Signer(bytes(SEED_BYTES)),
         )  # fmt: skip
