@@ -57,6 +57,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/models/abc", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if", "/live/events",
+        *(path.format(location="LEEDS", item="ITEM-001") for path in FIGURE_PAGES),
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
     ]  # fmt: skip
     for page in pages:
@@ -79,6 +80,10 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     assert client.get("/api/v1/openapi.json").status_code == 401
 
 
+FIGURE_PAGES = (
+    "/definitions", "/inventory", "/inventory.csv", "/inventory/{location}/{item}", "/demand", "/demand/forecast",
+    "/demand/forecast.csv", "/demand/{location}/{item}", "/demand/{location}/{item}/days.csv", "/sales", "/sales.csv",
+)  # fmt: skip
 POLICY_FORMS = ("/policies/new", "/policies/changes/abc/verdict")
 
 
@@ -96,6 +101,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/tasks/{decision_id}/verdict", "/models/{digest}", "/models/{digest}/promote", "/models/rollback", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if", "/live/events",
+        *FIGURE_PAGES,
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}

@@ -93,7 +93,7 @@ def test_they_need_a_token_and_a_store() -> None:
         assert anonymous.get("/api/v1/kpis").status_code == 401
     with client_of(None) as without:
         headers = {"Authorization": f"Bearer {api_token(KEY, 'robot')}"}
-        assert without.get("/api/v1/kpis", headers=headers).status_code == 404
+        assert without.get("/api/v1/budget?amount=1", headers=headers).status_code == 404
         without.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
         assert without.get("/").status_code == 200
 
