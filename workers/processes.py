@@ -14,6 +14,7 @@ from connectors.kafka.topics import ensure_topics
 from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.gauges import Gauges
 from connectors.postgres.inbox import Inbox
+from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.pool import Connection, connect
 from connectors.postgres.relay import RelayStore
 from workers.intake import IntakeLoop, Session
@@ -23,6 +24,7 @@ from workers.schedules import ensure_schedules
 from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
 from workers.wiring import console_of, engine, required
+from workers.wiring_notices import notifying_of
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +65,14 @@ async def run_intake(settings: Settings) -> None:
         watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))
         relaying = asyncio.ensure_future(parts.relay.run(stop))
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
+        notifying = notifying_of(settings, parts.database, PostgresInbox(parts.database))
+        telling = asyncio.ensure_future(notifying.run(stop) if notifying else stop.wait())
         stopping = asyncio.ensure_future(stop.wait())
         log.info("intake runs")
         await asyncio.wait({relaying, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         loop.stop()
-        await asyncio.gather(relaying, taking, watching)
+        await asyncio.gather(relaying, taking, watching, telling)
         watched.close()
 
 
