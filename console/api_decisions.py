@@ -1,7 +1,7 @@
 """REST: decisions of the past, and what can be asked about one: alternatives, other quantities, cases like it."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
@@ -25,7 +25,10 @@ DecisionId = Annotated[
     Path(max_length=200, pattern=STORABLE,
          description="The decision's id, which is its need's id: location:item:number"),
 ]  # fmt: skip
-UNKNOWN = {404: {"description": "There is no such decision"}, 422: {"description": "It can never be accepted"}}
+UNKNOWN: dict[int | str, dict[str, Any]] = {
+    404: {"description": "There is no such decision"},
+    422: {"description": "It can never be accepted"},
+}
 
 
 class DecisionDocument(DecisionView):
