@@ -49,7 +49,7 @@ class PostgresTaskWork:
                 [actor.name, minutes, decision_id],
             )
             if not runs:  # to go on with a claim is no new one
-                await note(cursor, decision_id, EntryType.TASK_CLAIMED, actor, minutes=minutes)
+                await _note(cursor, decision_id, EntryType.TASK_CLAIMED, actor, minutes=minutes)
             return await row_of(cursor, decision_id)
 
     async def unclaim(self, decision_id: str, actor: Actor) -> InboxRow:
@@ -59,7 +59,7 @@ class PostgresTaskWork:
                 await cursor.execute(
                     "UPDATE task SET claimed_by = NULL, claim_ends_at = NULL WHERE decision_id = %s", [decision_id]
                 )
-                await note(cursor, decision_id, EntryType.TASK_RELEASED_CLAIM, actor)
+                await _note(cursor, decision_id, EntryType.TASK_RELEASED_CLAIM, actor)
             return await row_of(cursor, decision_id)
 
     async def snooze(self, decision_id: str, snooze: Snooze, actor: Actor) -> InboxRow:
@@ -77,7 +77,7 @@ class PostgresTaskWork:
                     "until": rfc3339(snooze.until) if snooze.until else None, "until_receipt": snooze.until_receipt,
                     "forecast_moves_percent": snooze.forecast_moves_percent,
                 }  # fmt: skip
-                await note(cursor, decision_id, EntryType.TASK_SNOOZED, actor, **body)
+                await _note(cursor, decision_id, EntryType.TASK_SNOOZED, actor, **body)
             return await row_of(cursor, decision_id)
 
     async def wake(self, decision_id: str, actor: Actor) -> InboxRow:
@@ -85,7 +85,7 @@ class PostgresTaskWork:
             task = await locked(cursor, decision_id)
             if task["snoozed_at"] is not None:
                 await cursor.execute(f"UPDATE task SET {AWAKE} WHERE decision_id = %s".encode(), [decision_id])  # noqa: S608 - our own names
-                await note(cursor, decision_id, EntryType.TASK_WOKEN, actor, why="a person woke it")
+                await _note(cursor, decision_id, EntryType.TASK_WOKEN, actor, why="a person woke it")
             return await row_of(cursor, decision_id)
 
     async def comment(
@@ -103,8 +103,7 @@ class PostgresTaskWork:
             if to is not None:
                 await _somebody(cursor, to)
             kept = await task_comments.keep(cursor, said)
-            body = {**task_comments.told(kept), "channel": actor.channel}
-            await note(cursor, decision_id, EntryType.TASK_COMMENTED, actor, **body)
+            await _note(cursor, decision_id, EntryType.TASK_COMMENTED, actor, **task_comments.told(kept))
             return kept
 
     async def comments(self, decision_id: str) -> list[Comment]:
@@ -130,7 +129,7 @@ class PostgresTaskWork:
                        WHERE decision_id = %s""",
                     [to, decision_id],
                 )
-                await _noted(cursor, decision_id, EntryType.TASK_FORWARDED, actor, task_comments.told(kept))
+                await _note(cursor, decision_id, EntryType.TASK_FORWARDED, actor, **task_comments.told(kept))
             return await row_of(cursor, decision_id)
 
     async def rescore(self, decision_id: str, actor: Actor) -> None:
@@ -139,7 +138,7 @@ class PostgresTaskWork:
             task = await locked(cursor, decision_id)
             if not task["rescore_wanted"]:
                 await cursor.execute("UPDATE task SET rescore_wanted = true WHERE decision_id = %s", [decision_id])
-                await note(cursor, decision_id, EntryType.TASK_RESCORE_ASKED, actor)
+                await _note(cursor, decision_id, EntryType.TASK_RESCORE_ASKED, actor)
 
     async def saved_views(self, who: Person) -> list[SavedView]:
         async with self._database.transaction() as cursor:
@@ -189,12 +188,8 @@ async def locked(cursor: Cursor, decision_id: str, *, open_only: bool = True) ->
     return task
 
 
-async def note(cursor: Cursor, decision_id: str, kind: EntryType, actor: Actor, **body: Any) -> None:
+async def _note(cursor: Cursor, decision_id: str, kind: EntryType, actor: Actor, /, **body: Any) -> None:
     """Append to the task's own chain."""
-    await _noted(cursor, decision_id, kind, actor, body)
-
-
-async def _noted(cursor: Cursor, decision_id: str, kind: EntryType, actor: Actor, body: dict[str, Any]) -> None:
     told = {"channel": actor.channel, **body}
     entry = NewEntry(stream=decision_id, type=kind, actor=actor.name, occurred_at=datetime.now(UTC), body=told)
     await ledger.append(cursor, [entry])

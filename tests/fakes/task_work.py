@@ -40,17 +40,18 @@ class MemoryTaskWork:
         self._find = find or Staff().find
         self._clock = clock or WallClock()
         self._views: dict[str, SavedView] = {}
-        self._done: dict[str, Any] = {}
+        self._done: dict[str, Comment] = {}
         self.rescores_asked: list[str] = []
 
     async def claim(self, decision_id: str, actor: Actor, *, minutes: int = 15) -> InboxRow:
         case, task = self._open(decision_id)
         now = self._clock.now()
         holder = task.get("claimed_by")
-        if holder not in (None, actor.name) and task["claim_ends_at"] > now:
+        runs = holder is not None and task["claim_ends_at"] > now
+        if runs and holder != actor.name:
             raise ClaimedByAnother(f"{holder} works on it until {task['claim_ends_at']:%H:%M} UTC.")
         task |= {"claimed_by": actor.name, "claim_ends_at": now + timedelta(minutes=minutes)}
-        return self._changed(case, EntryType.TASK_CLAIMED, actor, minutes=minutes)
+        return self._changed(case, None if runs else EntryType.TASK_CLAIMED, actor, minutes=minutes)
 
     async def unclaim(self, decision_id: str, actor: Actor) -> InboxRow:
         case, task = self._open(decision_id)
@@ -77,7 +78,7 @@ class MemoryTaskWork:
         self, decision_id: str, text: Text, actor: Actor, *, command_id: str, to: str | None = None
     ) -> Comment:
         if command_id in self._done:
-            return self._again(command_id, Comment, decision_id)
+            return self._again(command_id, (decision_id, actor.name, to, text))
         case, task = self._open(decision_id)
         if to is not None and await self._find(to) is None:
             raise InvalidInput(f"There is nobody called {to}.")
@@ -94,7 +95,7 @@ class MemoryTaskWork:
 
     async def forward(self, decision_id: str, to: str, note: Text, actor: Actor, *, command_id: str) -> InboxRow:
         if command_id in self._done:
-            self._again(command_id, Comment, decision_id)
+            self._again(command_id, (decision_id, actor.name, to, note))
             return await self._inbox.row(decision_id)
         case, task = self._open(decision_id)
         person = await self._find(to)
@@ -190,14 +191,15 @@ class MemoryTaskWork:
         self._done[command_id] = said
         return said
 
-    def _again(self, command_id: str, kind: type[Comment], decision_id: str) -> Comment:
+    def _again(self, command_id: str, asked: tuple[str, str, str | None, str]) -> Comment:
         before = self._done[command_id]
-        if not isinstance(before, kind) or before.decision_id != decision_id:
+        if (before.decision_id, before.author, before.to, before.text) != asked:
             raise InvalidInput(f"The command id {command_id} was used for another command.")
         return before
 
-    def _changed(self, case: Case, type_: EntryType, actor: Actor, **body: Any) -> InboxRow:
+    def _changed(self, case: Case, type_: EntryType | None, actor: Actor, **body: Any) -> InboxRow:
         task = case.task or {}
         task["version"] = task.get("version", 1) + 1
-        case.note(type_, actor.name, self._shop.clock, **body)
+        if type_ is not None:
+            case.note(type_, actor.name, self._shop.clock, **body)
         return row_of(case, self._clock.now())
