@@ -13,6 +13,7 @@ from console.auth import Gate
 from console.desk import AnswerDesk
 from console.figure_pages import figure_pages
 from console.guarded import Guarded
+from console.operation_pages import operation_pages
 from console.pages import (
     account,
     api_docs,
@@ -20,7 +21,6 @@ from console.pages import (
     deliveries,
     home,
     inbox,
-    lists,
     models,
     money,
     people,
@@ -58,7 +58,6 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         home.routes(ports, gate, pages),
         inbox.routes(ports, gate, pages),
         task.routes(ports, answers, gate, pages),
-        lists.routes(ports, gate, pages),
         deliveries.routes(ports, gate, pages),
         deliveries.rest(ports, gate),
         models.routes(ports, gate, pages),
@@ -74,6 +73,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
         *figure_pages(ports, gate, pages),
+        *operation_pages(ports, gate, pages),
         api_policies.routes(policy_desk, gate),
         api_answers.routes(ports, answers, gate),
         api_decisions.routes(ports, gate),

@@ -1,27 +1,34 @@
-"""Who is there: a signed link opens a session, a signed token opens the API, and nothing else does.
+"""Who is there and what they may do: a page or an operation names the permission it needs, and nobody gets by.
 
-Stage 1 is local sign-in only. Whoever holds the state's key file can make a link or a token for any name.
+A cookie carries the random secret of a session that is kept in the database, where every replica finds it and where it
+ends at once. Rights are read anew for each request.
 """
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hmac import compare_digest
+from typing import Generic, TypeVar
 
 from fastapi import Request, Response
-from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from console.origin import Forged, same_origin
+from console.ports import SignIn
+from console.rate_limits import SAFE_METHODS, RateLimits
+from console.signing import csrf, read, sign
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import Audience, NotAllowed, QuartermasterError
-from workflows.domain.people import Permission, Person, Role
+from workflows.domain.errors import Audience, QuartermasterError
+from workflows.domain.people import Permission, Person
 
 COOKIE = "qm_session"
-SIGN_IN_LASTS = timedelta(hours=24)
-SESSION_LASTS = timedelta(hours=12)
+"""Its name where the address is plain http, which only a loopback's is."""
+SECURE_COOKIE = "__Host-qm_session"
+"""Its name behind https: a browser takes it from this host alone, and sends it over https alone."""
+SIGN_IN_LASTS = timedelta(minutes=15)
 API_TOKEN_LASTS = timedelta(days=30)
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FLOW_LASTS = timedelta(minutes=10)
+"""How long somebody may take at the identity provider."""
 
 
 class NotSignedIn(QuartermasterError):
@@ -31,32 +38,33 @@ class NotSignedIn(QuartermasterError):
 
 
 def sign_in_token(key: bytes, name: str) -> str:
-    """A token for `/sign-in?token=...` that opens a session as `name`; valid for 24 hours."""
-    return _sign(key, "sign-in", {"name": Actor(name=name).name})
+    """A token for `/sign-in?token=...` that opens one session as `name`, within 15 minutes, on an embedded stack."""
+    return sign(key, "sign-in", {"name": Actor(name=name).name, "id": secrets.token_urlsafe(12)})
 
 
 def api_token(key: bytes, name: str) -> str:
-    """A token for `Authorization: Bearer ...` that acts as `name`; valid for 30 days."""
-    return _sign(key, "api", {"name": Actor(name=name).name})
+    """A token for `Authorization: Bearer ...` that acts as `name` on an embedded stack; valid for 30 days."""
+    return sign(key, "api", {"name": Actor(name=name).name})
 
 
 @dataclass(frozen=True)
 class Session:
     """A person at a browser."""
 
-    name: str
-    csrf: str
+    person: Person
+    """With the rights of this moment."""
+    csrf: str = field(repr=False)
     """Goes into every form; only this session's pages can know it."""
+
+    @property
+    def name(self) -> str:
+        """The person's name."""
+        return self.person.name
 
     @property
     def actor(self) -> Actor:
         """The person as an author of verdicts."""
         return Actor(name=self.name, channel="console")
-
-    @property
-    def person(self) -> Person:
-        """The person with their rights."""
-        return Person(name=self.name, roles=frozenset(Role))
 
 
 @dataclass(frozen=True)
@@ -72,134 +80,191 @@ class Caller:
 
 
 class Gate:
-    """Lets requests in, or says why not. Its methods are FastAPI dependencies."""
+    """Lets requests in, or says why not. What `page`, `form`, `api` and `own` return are FastAPI dependencies."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, sign_in: SignIn, limits: RateLimits) -> None:
         if len(key) < 32:
             raise ValueError("the console's key must have at least 32 bytes")
         self._key = key
+        self.sign_in = sign_in
+        self.limits = limits
 
-    def page(self, permission: Permission = Permission.SEE) -> Callable[[Request], Awaitable[Session]]:
-        """A FastAPI dependency: the session of a page that only shows, of somebody who may see it."""
+    def page(self, permission: Permission = Permission.SEE) -> "Door[Session]":
+        """The session of a page that only shows, of somebody who may see it."""
+        return Door(self._session, permission)
 
-        async def dependency(request: Request) -> Session:
-            session = self.session(request)
-            session.person.require(permission)
-            return session
+    def form(self, permission: Permission) -> "Door[Session]":
+        """The session of a form that changes something, of somebody who may do that."""
+        return Door(self._form_session, permission)
 
-        return dependency
+    def api(self, permission: Permission = Permission.SEE) -> "Door[Caller]":
+        """Who calls the API, if they may do this."""
+        return Door(self._caller, permission)
 
-    def form(self, permission: Permission) -> Callable[[Request], Awaitable[Session]]:
-        """A FastAPI dependency: the session of a form that changes something, of somebody who may do that."""
+    def own(self, *, form: bool) -> "Door[Session]":
+        """The session of a page or form about oneself: signing out, one's own tokens. It needs no permission."""
+        return Door(self._form_session if form else self._session, None)
 
-        async def dependency(request: Request) -> Session:
-            session = await self.form_session(request)
-            session.person.require(permission)
-            return session
-
-        return dependency
-
-    def api(self, permission: Permission = Permission.SEE) -> Callable[[Request], Awaitable[Caller]]:
-        """A FastAPI dependency: who calls the API, if they may do this."""
-
-        async def dependency(request: Request) -> Caller:
-            caller = Caller(Person(name=self.api_actor(request).name, roles=frozenset(Role)))
-            caller.person.require(permission)
-            return caller
-
-        return dependency
-
-    def open_session(self, request: Request, response: Response, token: str) -> None:
-        """Exchange a sign-in token for a session cookie that scripts cannot read.
+    async def open_by_link(self, request: Request, response: Response, token: str) -> None:
+        """Exchange a sign-in token for a session; each opens one.
 
         Raises:
-            NotSignedIn: the token is forged, damaged or older than 24 hours.
+            NotSignedIn: this installation takes no links, or it is forged, used, too old, or nobody's.
+            TooMany: too many attempts failed from this address.
         """
-        facts = _read(self._key, "sign-in", token, SIGN_IN_LASTS)
-        session = _sign(self._key, "session", {"name": facts["name"], "sid": secrets.token_urlsafe(16)})
+        address = address_of(request)
+        self.limits.before_sign_in(address)
+        try:
+            name = await self._name_on(token)
+            await self.open_session(request, response, name, "link")
+        except NotSignedIn:
+            self.limits.failed_sign_in(address)
+            raise
+
+    async def open_session(self, request: Request, response: Response, name: str, how: str) -> None:
+        """Give somebody who has proven who they are a new session; one that the browser had before ends.
+
+        Raises:
+            NotSignedIn: nobody of this name may be here.
+        """
+        person, actor = await self.sign_in.people.find(name), Actor(name=name, channel=how)
+        if person is None:
+            raise NotSignedIn(f"Nobody is known here as {name}: `quartermaster people add` adds people.")
+        if not person.permissions:
+            await self.sign_in.people.refused(actor, "sign in", "disabled" if person.disabled_at else "no role")
+            raise NotSignedIn(f"{name} may do nothing here (any more).")
+        if earlier := request.cookies.get(self.cookie(request)):
+            await self.sign_in.sessions.end(earlier, actor)
+        secret = await self.sign_in.sessions.open(name, self.sign_in.lasts, actor)
+        longest = int(self.sign_in.lasts.longest.total_seconds())
+        self.set_cookie(request, response, self.cookie(request), secret, longest)
+
+    async def close_session(self, request: Request, response: Response, actor: Actor) -> None:
+        """Sign out."""
+        name = self.cookie(request)
+        await self.sign_in.sessions.end(request.cookies.get(name, ""), actor)
+        response.delete_cookie(name, httponly=True, samesite="lax", secure=self.secure(request))
+
+    def secure(self, request: Request) -> bool:
+        """Whether browsers reach the console by https."""
+        return (self.sign_in.public_url or str(request.url)).startswith("https:")
+
+    def cookie(self, request: Request) -> str:
+        """The name of the session's cookie."""
+        return SECURE_COOKIE if self.secure(request) else COOKIE
+
+    def set_cookie(self, request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+        """A cookie that scripts cannot read and other sites' requests do not carry."""
         response.set_cookie(
-            COOKIE, session, max_age=int(SESSION_LASTS.total_seconds()), httponly=True, samesite="lax",
-            secure=request.url.scheme == "https",
-        )  # fmt: skip
+            name, value, max_age=seconds, httponly=True, samesite="lax", secure=self.secure(request), path="/"
+        )
 
-    def session(self, request: Request) -> Session:
-        """The session of a page that only shows.
+    def sign_flow(self, facts: dict[str, str]) -> str:
+        """What a browser carries while its person is at the identity provider."""
+        return sign(self._key, "flow", facts)
+
+    def read_flow(self, text: str) -> dict[str, str]:
+        """The same, back again.
 
         Raises:
-            NotSignedIn: there is none.
+            NotSignedIn: it is not ours, or too old.
         """
-        cookie = request.cookies.get(COOKIE)
-        if not cookie:
+        return self._read("flow", text, FLOW_LASTS)
+
+    async def goes_on(self, request: Request) -> bool:
+        """Whether the session still is one and its person still may look; asking does not prolong it."""
+        person = await self.sign_in.sessions.person(request.cookies.get(self.cookie(request), ""), quietly=True)
+        return person is not None and person.may(Permission.SEE)
+
+    async def _session(self, request: Request) -> Session:
+        secret = request.cookies.get(self.cookie(request))
+        if not secret:
             raise NotSignedIn("Nobody is signed in.")
-        facts = _read(self._key, "session", cookie, SESSION_LASTS)
-        return Session(name=facts["name"], csrf=_csrf(self._key, facts["sid"]))
+        person = await self.sign_in.sessions.person(secret)
+        if person is None:
+            raise NotSignedIn("The session has ended; sign in again.")
+        self._counted(request, person)
+        return Session(person=person, csrf=csrf(self._key, secret))
 
-    async def form_session(self, request: Request) -> Session:
-        """The session of a form that changes something: the form must come from a page of this session.
-
-        Raises:
-            NotSignedIn: there is no session.
-            NotAllowed: the form came from elsewhere.
-        """
-        session = self.session(request)
-        same_origin(request)
+    async def _form_session(self, request: Request) -> Session:
+        session = await self._session(request)
+        same_origin(request, self.sign_in.public_url)
         given = (await request.form()).get("csrf")
         if not isinstance(given, str) or not compare_digest(given.encode(), session.csrf.encode()):
-            raise NotAllowed("This form does not belong to your session. Go back, reload the page and try again.")
+            raise Forged("This form does not belong to your session. Go back, reload the page and try again.")
         return session
 
-    def api_actor(self, request: Request) -> Actor:
-        """Who calls the API: a bearer token, or the browser's session with the header `X-Requested-With`.
-
-        Raises:
-            NotSignedIn: neither is there, or it is not valid.
-            NotAllowed: a change by cookie without the header, or from another origin.
-        """
+    async def _caller(self, request: Request) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme:
             if scheme.lower() != "bearer":
                 raise NotSignedIn("The API takes `Authorization: Bearer <token>`.")
-            return Actor(name=_read(self._key, "api", token.strip(), API_TOKEN_LASTS)["name"], channel="api")
-        session = self.session(request)
+            return Caller(await self._bearer(request, token.strip()))
+        session = await self._session(request)
         if request.method not in SAFE_METHODS:
-            same_origin(request)
+            same_origin(request, self.sign_in.public_url)
             if "x-requested-with" not in request.headers:
-                raise NotAllowed("A change by cookie needs the header X-Requested-With.")
-        return Actor(name=session.name, channel="api")
+                raise Forged("A change by cookie needs the header X-Requested-With.")
+        return Caller(session.person)
+
+    async def _bearer(self, request: Request, token: str) -> Person:
+        address = address_of(request)
+        self.limits.before_sign_in(address)
+        person = await self.sign_in.tokens.person(token)
+        try:
+            if person is None and self.sign_in.local:
+                name = self._read("api", token, API_TOKEN_LASTS)["name"]
+                person = await self.sign_in.people.find(name)
+            if person is None:
+                raise NotSignedIn("The token is not valid (any more).")
+        except NotSignedIn:
+            self.limits.failed_sign_in(address)
+            raise
+        self._counted(request, person)
+        return person
+
+    async def _name_on(self, token: str) -> str:
+        if not self.sign_in.local:
+            raise NotSignedIn("This console takes no sign-in links; sign in with your identity provider.")
+        facts = self._read("sign-in", token, SIGN_IN_LASTS)
+        if not await self.sign_in.sessions.spend(token, SIGN_IN_LASTS):
+            raise NotSignedIn("This sign-in link was used already.")
+        return facts["name"]
+
+    def _read(self, purpose: str, token: str, lasts: timedelta) -> dict[str, str]:
+        facts = read(self._key, purpose, token, lasts)
+        if facts is None:
+            raise NotSignedIn("The sign-in is not valid (any more).")
+        return facts
+
+    def _counted(self, request: Request, person: Person) -> None:
+        """From here on the request is somebody's: what is refused to them is on record."""
+        self.limits.request(person.name, request.method, request.url.path)
+        request.state.person = person
 
 
-def same_origin(request: Request) -> None:
-    """Refuse what a browser says came from another site; clients that are no browsers say nothing.
-
-    Raises:
-        NotAllowed: the request came from another origin.
-    """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in {"same-origin", "none"}:
-        raise NotAllowed("This request came from another site.")
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"{request.url.scheme}://{request.headers.get('host', '')}":
-        raise NotAllowed("This request came from another origin.")
+Who = TypeVar("Who", Session, Caller)
 
 
-def _serializer(key: bytes, purpose: str) -> URLSafeTimedSerializer:
-    """One key, but a token made for one purpose is worth nothing for another."""
-    kwargs = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
-    return URLSafeTimedSerializer(key, salt=f"quartermaster.{purpose}", signer_kwargs=kwargs)
+class Door(Generic[Who]):
+    """A FastAPI dependency that lets in whoever has the permission; the proof of the policy reads it from the app."""
+
+    def __init__(self, who: Callable[[Request], Awaitable[Who]], permission: Permission | None) -> None:
+        self._who = who
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Who:
+        """Who is there; a route with two doors asks the database once."""
+        known: dict[str, Who] = request.scope.setdefault("quartermaster.known", {})
+        name = self._who.__name__
+        if name not in known:
+            known[name] = await self._who(request)
+        found = known[name]
+        if self.permission is not None:
+            found.person.require(self.permission)
+        return found
 
 
-def _sign(key: bytes, purpose: str, facts: dict[str, str]) -> str:
-    signed = _serializer(key, purpose).dumps(facts)
-    return signed if isinstance(signed, str) else signed.decode()
-
-
-def _read(key: bytes, purpose: str, token: str, lasts: timedelta) -> dict[str, str]:
-    try:
-        facts: dict[str, str] = _serializer(key, purpose).loads(token, max_age=int(lasts.total_seconds()))
-    except BadSignature as error:  # expired ones included
-        raise NotSignedIn("The sign-in is not valid (any more).") from error
-    return facts
-
-
-def _csrf(key: bytes, sid: str) -> str:
-    return hashlib.blake2b(f"csrf:{sid}".encode(), key=hashlib.sha256(key).digest(), digest_size=24).hexdigest()
+def address_of(request: Request) -> str:
+    """Where the request came from; behind a proxy that the server trusts, what the proxy says."""
+    return request.client.host if request.client else "nowhere"

@@ -196,12 +196,11 @@ class LiveHub:
 def routes(hub: LiveHub | None, gate: Gate) -> APIRouter:
     """`/live/events`: server-sent events for whoever is signed in."""
     router = APIRouter(include_in_schema=False)
-    signed_in = gate.page(Permission.SEE)
 
     @router.get("/live/events")
     async def events(
         request: Request,
-        session: Annotated[Session, Depends(signed_in)],
+        session: Annotated[Session, Depends(gate.page(Permission.SEE))],
         after: Annotated[str | None, Query(max_length=50)] = None,
         last_event_id: Annotated[str | None, Header(max_length=50)] = None,
     ) -> Response:
@@ -213,9 +212,9 @@ def routes(hub: LiveHub | None, gate: Gate) -> APIRouter:
 
         async def still_in() -> bool:
             try:
-                return (await signed_in(request)).name == session.name
-            except QuartermasterError as error:
-                return isinstance(error, Unavailable)  # nobody knows: ask again at the next beat
+                return await gate.goes_on(request)
+            except Unavailable:
+                return True  # nobody knows: ask again at the next beat
 
         begin = last_event_id or after
         if begin is None:

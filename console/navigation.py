@@ -34,7 +34,11 @@ PLACES: tuple[Place, ...] = (
     Place("/what-if", "What if?", group="Results"),
     Place("/models", "Models", group="Results"),
     Place("/policies", "Policy", group="Control"),
+    Place("/health", "Health", group="System", key="h"),
+    Place("/live", "Live", group="System"),
     Place("/dead-letters", "Dead letters", group="System"),
+    Place("/access-review", "Access review", Permission.AUDIT, group="Control"),
+    Place("/people", "People", Permission.MANAGE_PEOPLE, group="System"),
     Place("/docs/api", "API", group="System"),
 )
 

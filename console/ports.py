@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from console.rate_limits import Rates
+from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.figures import Figures
 from workflows.domain.forecasts import Forecasts
+from workflows.domain.health import HealthDesk
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.live import Live
 from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
+from workflows.domain.operations import Operations
 from workflows.domain.past_decisions import PastDecisions
 from workflows.domain.people import People
 from workflows.domain.planning import Planning
@@ -22,6 +25,7 @@ from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
 from workflows.domain.sales_views import Sales
 from workflows.domain.sessions import IdentityProvider, Lasts, Sessions, Tokens
 from workflows.domain.stock_views import Demand, Stock
+from workflows.domain.stops import Stops
 from workflows.domain.what_if import WhatIf
 
 Clocks = Callable[[], Awaitable[Mapping[str, datetime]]]
@@ -116,6 +120,14 @@ class ConsolePorts:
     """Forecasts on request; None makes none."""
     past: PastDecisions | None = None
     """Past decisions, to list and to compare with; None lists none."""
+    operations: Operations | None = None
+    """Orders and dead letters for operators; None shows none."""
+    stops: Stops | None = None
+    """The stop switches; None: nobody can stop sending here."""
+    health: HealthDesk | None = None
+    """What is stuck, lagging or poisoned; None shows none."""
+    arrivals: Arrivals | None = None
+    """Events as they arrive; None shows none."""
     drift: Drift = no_drift
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -1,5 +1,6 @@
 """Errors as the caller sees them: RFC 9457 problem documents for programs, a page in words for people."""
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -10,7 +11,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from console.auth import NotSignedIn
+from console.origin import Forged
+from console.rate_limits import TooMany
 from console.rendering import Pages, link
+from workflows.domain.approvals import Actor
 from workflows.domain.errors import (
     AlreadyAnswered,
     Conflict,
@@ -21,6 +25,9 @@ from workflows.domain.errors import (
     StaleProposal,
     Unavailable,
 )
+from workflows.domain.people import MayNot, People, Person
+
+log = logging.getLogger(__name__)
 
 
 class Problem(NamedTuple):
@@ -36,6 +43,7 @@ INVALID = Problem(InvalidInput, "invalid-input", HTTPStatus.UNPROCESSABLE_ENTITY
 BAD_REQUEST = Problem(RequestValidationError, "bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read")
 PROBLEMS = (
     Problem(NotSignedIn, "not-signed-in", HTTPStatus.UNAUTHORIZED, "Sign in first"),
+    Problem(TooMany, "too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
     Problem(NotAllowed, "not-allowed", HTTPStatus.FORBIDDEN, "You may not do this"),
     Problem(StaleProposal, "stale-proposal", HTTPStatus.CONFLICT, "The proposal changed"),
     Problem(AlreadyAnswered, "already-answered", HTTPStatus.CONFLICT, "Somebody answered before"),
@@ -72,19 +80,26 @@ def problem_response(
     return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
 
 
-def tell_errors(app: FastAPI, pages: Pages) -> None:
+def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
     """Make the app tell every error: under /api/ to programs, elsewhere to people."""
 
     async def told(request: Request, error: Exception) -> Response:
+        if isinstance(error, MayNot | Forged):
+            await _record(people, request, error)
         problem = problem_of(error)
         if problem is None:  # ModelUnusable and its like: an operator's matter, not the caller's
             problem = Problem(type(error), "internal", HTTPStatus.INTERNAL_SERVER_ERROR, "Something is broken here")
-        if _is_api(request):
-            return problem_response(problem, request, str(error))
-        if problem.error is NotSignedIn:
+        if problem.error is NotSignedIn and not _is_api(request):
             target = link("/sign-in", next=request.url.path) if request.method == "GET" else "/sign-in"
             return RedirectResponse(target, HTTPStatus.SEE_OTHER)
-        return pages.error(request, problem.status, problem.title, str(error))
+        answer: Response
+        if _is_api(request):
+            answer = problem_response(problem, request, str(error))
+        else:
+            answer = pages.error(request, problem.status, problem.title, str(error))
+        if isinstance(error, TooMany):
+            answer.headers["Retry-After"] = str(error.seconds)
+        return answer
 
     async def unreadable(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
@@ -108,6 +123,18 @@ def tell_errors(app: FastAPI, pages: Pages) -> None:
     app.add_exception_handler(QuartermasterError, told)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(HTTPException, refused)
+
+
+async def _record(people: People, request: Request, error: Exception) -> None:
+    """Put a refused attempt of a known person on the record; where that fails, the refusal still stands."""
+    person: Person | None = getattr(request.state, "person", None)
+    if person is None:
+        return
+    actor = Actor(name=person.name, channel="api" if _is_api(request) else "console")
+    try:
+        await people.refused(actor, f"{request.method} {request.url.path}", str(error))
+    except QuartermasterError:
+        log.exception("a refused attempt could not be recorded", extra={"person": person.name})
 
 
 def _is_api(request: Request) -> bool:

@@ -90,6 +90,24 @@ class Settings(BaseModel):
 
     console_url: HttpUrl | None = None
     """Where people reach the console; links in notices begin with it. Unset: its host and port."""
+    session_idle_minutes: int | None = Field(default=None, ge=1, le=24 * 60)
+    """A session ends after so long without a request. Unset: 15, and 480 with sign-in links."""
+    session_hours: int | None = Field(default=None, ge=1, le=7 * 24)
+    """A session ends after so long in any case. Unset: 8, and 12 with sign-in links."""
+    oidc_issuer: HttpUrl | None = None
+    """Where people sign in. Unset: by links, which only a stack of its own servers gives."""
+    oidc_client_id: str | None = None
+    oidc_client_secret_file: AbsolutePath | None = None
+    """Unset: a public client, which PKCE alone protects."""
+    oidc_scope: str = "openid profile email"
+    oidc_roles_claim: str = "groups"
+    """The claim that gives roles, by `oidc_roles`."""
+    oidc_roles: str | None = None
+    """`planner=QM-Planners,approver=QM-Heads`. Unset: roles are kept here, and an admin gives them."""
+    oidc_locations_claim: str | None = None
+    """The claim with the codes of locations where the person works. Unset: kept here."""
+    oidc_limit_claim: str | None = None
+    """The claim with the amount that the person approves alone. Unset: kept here."""
     smtp_url: MailServer | None = None
     """Sends notices by mail. Unset: no mail."""
     mail_from: Annotated[str, _spelled(r"[^@\s<>]+@[^@\s<>]+", "name@host")] = "quartermaster@localhost"

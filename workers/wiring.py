@@ -13,11 +13,13 @@ from temporalio.client import Client
 
 from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
+from connectors.postgres.arrivals import PostgresArrivals
 from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.figures import PostgresFigures
+from connectors.postgres.health import PostgresHealth
 from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
@@ -32,6 +34,7 @@ from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
 from connectors.postgres.sales_views import PostgresSales
 from connectors.postgres.stock_views import PostgresStock
+from connectors.postgres.stops import PostgresStops
 from connectors.postgres.studies import PostgresStudies
 from connectors.postgres.task_work import PostgresTaskWork
 from connectors.signing import SEED_BYTES, Ed25519Signer
@@ -41,9 +44,11 @@ from console.ports import ConsolePorts
 from workers import temporal
 from workers.deliveries import LiveDeliveries
 from workers.forecasts import LiveForecasts
+from workers.operations import LiveOperations
 from workers.relay import Relay
 from workers.settings import Settings
 from workers.what_if import LiveWhatIf
+from workers.wiring_sign_in import sign_in_of
 from workflows.domain.errors import InvalidInput
 from workflows.domain.needs import ClockMode
 
@@ -180,6 +185,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         sales=PostgresSales(parts.database),
         forecasts=LiveForecasts(demand, parts.models, parts.store),
         what_if=LiveWhatIf(PostgresStudies(parts.database)),
+        sign_in=sign_in_of(parts.settings, parts.database, console_key(parts.settings)),
         key=console_key(parts.settings),
         currency=parts.settings.currency,
         temporal_ui=parts.settings.temporal_ui_address,
@@ -194,6 +200,10 @@ def console_of(parts: Engine) -> ConsolePorts:
         live=PostgresLive(parts.database),
         inbox=PostgresInbox(parts.database),
         work=PostgresTaskWork(parts.database),
+        operations=LiveOperations(parts.database, parts.settings),
+        stops=PostgresStops(parts.database),
+        health=PostgresHealth(parts.database, live_clocks=parts.clock is ClockMode.LIVE),
+        arrivals=PostgresArrivals(parts.database),
     )
 
 

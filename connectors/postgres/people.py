@@ -10,10 +10,10 @@ from psycopg.rows import DictRow
 from connectors.postgres import ledger
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import InvalidInput
+from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.people import GRANTS, Identity, Permission, Person, may_change
+from workflows.domain.people import GRANTS, NOTHING_HERE, Identity, Permission, Person, may_change
 
 Cursor = psycopg.AsyncCursor[DictRow]
 PROVIDER = Actor(name="identity provider", channel="oidc")
@@ -73,6 +73,8 @@ class PostgresPeople:
             if found:
                 before = await person_of(cursor, found["name"])
                 return await _store(cursor, before, identity.known_as(found["name"], before), PROVIDER)
+            if not identity.grants_something:
+                raise NotAllowed(NOTHING_HERE)
             taken = await _namesake(cursor, identity.name)
             name = identity.other_name if taken else identity.name
             return await _store(cursor, None, identity.known_as(name, None), PROVIDER)

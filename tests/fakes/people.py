@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import InvalidInput
-from workflows.domain.people import Identity, Permission, Person, Role, may_change
+from workflows.domain.errors import InvalidInput, NotAllowed
+from workflows.domain.people import NOTHING_HERE, Identity, Permission, Person, Role, may_change
 
 ADA = Person(name="Ada", roles=frozenset({Role.PLANNER, Role.APPROVER}), email="ada@shop.example")
 GRACE = Person(name="Grace", roles=frozenset({Role.APPROVER}), email="grace@shop.example")
@@ -17,7 +17,10 @@ PIA = Person(
     name="Pia", roles=frozenset({Role.PLANNER}), locations=frozenset({"LEEDS"}), approval_limit=Decimal(500),
     email="pia@shop.example",
 )  # fmt: skip
-EVERYBODY = (ADA, ADAM, AUDREY, GRACE, OTTO, PIA, VERA)
+BOB = Person(name="Bob", roles=frozenset({Role.PLANNER, Role.APPROVER}))
+ROBOT = Person(name="robot", roles=frozenset({Role.PLANNER, Role.APPROVER}))
+"""A program that somebody gave a person of its own."""
+EVERYBODY = (ADA, ADAM, AUDREY, BOB, GRACE, OTTO, PIA, ROBOT, VERA)
 
 
 class MemoryPeople:
@@ -50,6 +53,8 @@ class MemoryPeople:
         before = next((one for one in self.known.values() if one.subject == identity.subject), None)
         if before is not None:
             return self._store(before, identity.known_as(before.name, before), provider)
+        if not identity.grants_something:
+            raise NotAllowed(NOTHING_HERE)
         name = identity.other_name if self._namesake(identity.name) else identity.name
         return self._store(None, identity.known_as(name, None), provider)
 

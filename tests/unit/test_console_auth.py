@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,10 +10,20 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from itsdangerous import TimestampSigner
 
-from console.auth import API_TOKEN_LASTS, COOKIE, SESSION_LASTS, SIGN_IN_LASTS, Gate, api_token, sign_in_token
-from tests.fakes.console import KEY, ConsoleOverFakes
+from console.auth import (
+    API_TOKEN_LASTS,
+    COOKIE,
+    SECURE_COOKIE,
+    SIGN_IN_LASTS,
+    Gate,
+    api_token,
+    sign_in_token,
+)
+from console.rate_limits import RateLimits, Rates
+from tests.fakes.console import KEY, LASTS, ConsoleOverFakes
+from workflows.domain.people import Role
 
-OPEN_TO_ALL = {"/sign-in", "/livez", "/readyz"}
+OPEN_TO_ALL = {"/sign-in", "/sign-in/begin", "/sign-in/callback", "/livez", "/readyz"}
 OTHER_KEY = b"another key of thirty-two bytes .."
 
 
@@ -46,7 +57,7 @@ def test_the_link_opens_a_session_and_the_token_leaves_the_address_bar(client: T
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
-    assert f"Max-Age={12 * 3600}" in cookie
+    assert f"Max-Age={8 * 3600}" in cookie
     assert "Ada" in client.get("/").text
 
 
@@ -57,7 +68,9 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/models/abc", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if", "/live/events",
+        "/people", "/people/Ada", "/access-review", "/account", "/orders/acme:LEEDS:1", "/health", "/live",
         *(path.format(location="LEEDS", item="ITEM-001") for path in FIGURE_PAGES),
+        *(path.format(decision_id="LEEDS:OAT-1L:1") for path in INBOX_PAGES),
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
     ]  # fmt: skip
     for page in pages:
@@ -75,11 +88,22 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/sign-out",
         "/audit/verify",
         *POLICY_FORMS,
+        *OPERATOR_FORMS,
     ):
         assert client.post(action).headers["location"] == "/sign-in", action
     assert client.get("/api/v1/openapi.json").status_code == 401
 
 
+INBOX_PAGES = ("/inbox/list", "/inbox/rows/{decision_id}", "/inbox/tasks/{decision_id}", "/inbox/away")
+INBOX_FORMS = ("/inbox/tasks/{decision_id}/{act}", "/inbox/views", "/inbox/views/{view_id}/drop", "/inbox/bulk")
+PEOPLE_FORMS = (
+    "/people", "/people/Ada", "/people/Ada/sign-out", "/people/Ada/tokens/abc/revoke", "/account/tokens",
+    "/account/tokens/abc/revoke", "/account/sign-out-everywhere",
+)  # fmt: skip
+OPERATOR_FORMS = (
+    "/orders/acme:LEEDS:1/retry", "/orders/acme:LEEDS:1/close", "/orders/acme:LEEDS:1/seen", "/stops",
+    "/stops/everything:1/lift", "/dead-letters/3/redrive",
+)  # fmt: skip
 FIGURE_PAGES = (
     "/definitions", "/inventory", "/inventory.csv", "/inventory/{location}/{item}", "/demand", "/demand/forecast",
     "/demand/forecast.csv", "/demand/{location}/{item}", "/demand/{location}/{item}/days.csv", "/sales", "/sales.csv",
@@ -101,8 +125,13 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/tasks/{decision_id}/verdict", "/models/{digest}", "/models/{digest}/promote", "/models/rollback", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if", "/live/events",
-        *FIGURE_PAGES,
+        "/people", "/people/{name}", "/people/{name}/sign-out", "/people/{name}/tokens/{token_id}/revoke",
+        "/access-review", "/account", "/account/tokens", "/account/tokens/{token_id}/revoke",
+        "/account/sign-out-everywhere",
+        *FIGURE_PAGES, *INBOX_PAGES, *INBOX_FORMS,
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
+        "/orders/{order_id}", "/orders/{order_id}/retry", "/orders/{order_id}/close", "/orders/{order_id}/seen",
+        "/health", "/live", "/stops", "/stops/{stop_id}/lift", "/dead-letters/{dead_letter_id}/redrive",
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
 
@@ -130,13 +159,109 @@ def test_a_link_expires(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> 
     assert client.get("/sign-in", params={"token": token}).status_code == 401
 
 
-def test_a_session_expires(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_opens_one_session(client: TestClient) -> None:
     token = sign_in_token(KEY, "Ada")
-    with monkeypatch.context() as patch:
-        past(patch, SESSION_LASTS + timedelta(seconds=5))
-        client.get("/sign-in", params={"token": token})
+    assert client.get("/sign-in", params={"token": token}).status_code == 303
+    assert client.get("/sign-in", params={"token": token}).status_code == 401
 
-    assert client.get("/inbox").status_code == 303
+
+def test_a_link_for_nobody_who_is_known_opens_nothing(console: ConsoleOverFakes, client: TestClient) -> None:
+    answer = client.get("/sign-in", params={"token": sign_in_token(KEY, "Mallory")})
+    assert answer.status_code == 401
+    assert "quartermaster people add" in answer.text
+    assert console.people.refusals == []
+
+
+def test_links_and_signed_tokens_are_worth_nothing_where_nobody_holds_everything() -> None:
+    console = ConsoleOverFakes()
+    elsewhere = ConsoleOverFakes(sign_in=replace(console.sign_in, local=False))
+    with TestClient(elsewhere.app, follow_redirects=False) as client:
+        assert client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")}).status_code == 401
+        bearer = {"Authorization": f"Bearer {api_token(KEY, 'Ada')}"}
+        assert client.get("/api/v1/counts", headers=bearer).status_code == 401
+
+
+def test_a_session_ends_without_requests_and_after_the_longest_time(
+    console: ConsoleOverFakes, signed_in: TestClient
+) -> None:
+    step = timedelta(minutes=14)
+    for _ in range(LASTS.longest // step):
+        console.sessions.clock.forward(step)
+        assert signed_in.get("/account").status_code == 200
+    console.sessions.clock.forward(step)
+    assert signed_in.get("/account").status_code == 303
+
+    signed_in.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+    console.sessions.clock.forward(LASTS.idle + timedelta(seconds=1))
+    assert signed_in.get("/account").status_code == 303
+
+
+def test_a_new_sign_in_makes_a_new_session_and_ends_the_old_one(
+    console: ConsoleOverFakes, signed_in: TestClient
+) -> None:
+    before = signed_in.cookies[COOKIE]
+    signed_in.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+    assert signed_in.cookies[COOKIE] != before
+    assert list(console.sessions.kept) == [signed_in.cookies[COOKIE]]
+
+
+def test_rights_are_those_of_the_moment(console: ConsoleOverFakes, signed_in: TestClient) -> None:
+    ada = console.people.known["Ada"]
+    assert signed_in.get("/people").status_code == 403
+    console.people.known["Ada"] = ada.model_copy(update={"roles": ada.roles | {Role.ADMIN}})
+    assert signed_in.get("/people").status_code == 200
+    console.people.known["Ada"] = ada.model_copy(update={"disabled_at": console.sessions.clock.now()})
+    assert signed_in.get("/inbox").headers["location"].startswith("/sign-in")
+
+
+def test_a_cookie_behind_https_is_of_this_host_alone() -> None:
+    console = ConsoleOverFakes()
+    public = replace(console.sign_in, public_url="https://orders.example", local=True)
+    served = ConsoleOverFakes(sign_in=public)
+    with TestClient(served.app, base_url="https://orders.example", follow_redirects=False) as client:
+        answer = client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"{SECURE_COOKIE}=")
+        assert "Secure" in cookie
+        assert "Path=/" in cookie
+        assert "Domain" not in cookie
+        assert answer.headers["strict-transport-security"].startswith("max-age=")
+        assert client.get("/inbox").status_code == 200
+        form = {"csrf": csrf_of(client)}
+        assert client.post("/sign-out", data=form, headers={"Origin": "http://orders.example"}).status_code == 403
+        assert client.get("/inbox", headers={"Host": "evil.example"}).status_code == 421
+        assert client.get("/livez", headers={"Host": "10.1.2.3:8642"}).status_code == 200
+        assert client.post("/sign-out", data=form, headers={"Origin": "https://orders.example"}).status_code == 303
+
+
+def test_too_many_requests_are_told_when_to_come_again(console: ConsoleOverFakes) -> None:
+    slow = ConsoleOverFakes(rates=Rates(look="3/minute", change="2/minute", sign_in="2/minute"))
+    bearer = {"Authorization": f"Bearer {api_token(KEY, 'Ada')}"}
+    with TestClient(slow.app, follow_redirects=False) as client:
+        answers = [client.get("/api/v1/counts", headers=bearer) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert answers[-1].headers["content-type"] == "application/problem+json"
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        other = {"Authorization": f"Bearer {api_token(KEY, 'Grace')}"}
+        assert client.get("/api/v1/counts", headers=other).status_code == 200
+
+        tried = [client.get("/sign-in", params={"token": "nonsense"}).status_code for _ in range(3)]
+        assert tried == [401, 401, 429]
+        assert client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")}).status_code == 429
+    assert slow.people.refusals == []
+
+
+def test_what_is_refused_to_a_known_person_is_on_record(console: ConsoleOverFakes, signed_in: TestClient) -> None:
+    assert signed_in.get("/people").status_code == 403
+    assert signed_in.post("/sign-out", data={"csrf": "stolen"}).status_code == 403
+    assert signed_in.post("/sign-out", headers={"Origin": "https://evil.example"}).status_code == 403
+    ada = console.people.known["Ada"]
+    console.people.known["Ada"] = ada.model_copy(update={"roles": frozenset()})
+    signed_in.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+
+    assert [(who, what) for who, what, _ in console.people.refusals] == [
+        ("Ada", "GET /people"), ("Ada", "POST /sign-out"), ("Ada", "POST /sign-out"), ("Ada", "sign in"),
+    ]  # fmt: skip
 
 
 def test_an_api_token_expires_and_is_no_session(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +270,9 @@ def test_an_api_token_expires_and_is_no_session(client: TestClient, monkeypatch:
         old = api_token(KEY, "Ada")
 
     assert client.get("/api/v1/counts", headers={"Authorization": f"Bearer {old}"}).status_code == 401
-    assert client.get("/api/v1/counts", headers={"Authorization": f"Bearer {api_token(KEY, 'A')}"}).status_code == 200
+    assert (
+        client.get("/api/v1/counts", headers={"Authorization": f"Bearer {api_token(KEY, 'Grace')}"}).status_code == 200
+    )
     client.cookies.set(COOKIE, api_token(KEY, "Ada"))
     assert client.get("/inbox").status_code == 303
 
@@ -179,7 +306,7 @@ def test_signing_out_ends_the_session(signed_in: TestClient) -> None:
 
 def test_a_form_of_another_session_is_refused(console: ConsoleOverFakes, signed_in: TestClient) -> None:
     with TestClient(console.app) as other:
-        other.get("/sign-in", params={"token": sign_in_token(KEY, "Mallory")})
+        other.get("/sign-in", params={"token": sign_in_token(KEY, "Vera")})
         stolen = csrf_of(other)
 
     for data in ({}, {"csrf": ""}, {"csrf": stolen}, {"csrf": "ä"}):
@@ -209,7 +336,7 @@ def test_the_api_takes_a_change_by_cookie_only_with_the_header(signed_in: TestCl
 
 def test_a_short_key_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        Gate(b"short")
+        Gate(b"short", ConsoleOverFakes().sign_in, RateLimits(Rates()))
 
 
 def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
@@ -224,3 +351,4 @@ def test_every_answer_carries_the_security_headers(client: TestClient) -> None:
 def test_a_body_that_is_too_large_or_of_unknown_size_is_refused(client: TestClient) -> None:
     assert client.post("/sign-in", content=b"x" * 70_000).status_code == 413
     assert client.post("/sign-in", content=iter([b"x"])).status_code == 411
+    assert client.post("/sign-in", headers={"Content-Length": "-1"}).status_code == 400

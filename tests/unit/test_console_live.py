@@ -12,7 +12,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from console import live as live_module
-from console.auth import COOKIE, sign_in_token
+from console.auth import sign_in_token
 from console.live import STREAMS_PER_PERSON, LiveHub
 from tests.fakes.console import KEY, ConsoleOverFakes
 from tests.fakes.live import MemoryLive
@@ -183,7 +183,6 @@ async def test_a_server_stops_at_once_with_streams_open_and_a_client_resumes_at_
     begin = live.tell(decision_id="A:0")
     async with _served(live) as client:
         await client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
-        cookie = client.cookies[COOKIE]
         async with client.stream("GET", "/live/events", params={"after": begin}) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             assert answer.headers["cache-control"] == "no-store"
@@ -195,7 +194,7 @@ async def test_a_server_stops_at_once_with_streams_open_and_a_client_resumes_at_
 
     missed = live.tell(decision_id="A:2")
     async with _served(live) as client:
-        client.cookies.set(COOKIE, cookie)
+        await client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
         async with client.stream("GET", "/live/events", headers={"Last-Event-ID": last}) as answer:
             assert await _next_task(answer.aiter_lines()) == missed
 
@@ -210,27 +209,27 @@ async def _next_task(lines: AsyncIterator[str]) -> str:
 class _Client(httpx.AsyncClient):
     """A browser, and the server that it looks at."""
 
-    def __init__(self, app: Any, server: uvicorn.Server, serving: "asyncio.Future[None]") -> None:
+    def __init__(self, console: ConsoleOverFakes, server: uvicorn.Server, serving: "asyncio.Future[None]") -> None:
         port = server.servers[0].sockets[0].getsockname()[1]
         super().__init__(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False)
-        self._app, self._server, self._serving = app, server, serving
+        self.console, self._server, self._serving = console, server, serving
 
     async def stop(self, patience: float) -> None:
         """As `run_console` does."""
-        await self._app.state.live.aclose()
+        await self.console.app.state.live.aclose()
         self._server.should_exit = True
         await asyncio.wait_for(asyncio.shield(self._serving), patience)
 
 
 @asynccontextmanager
 async def _served(live: MemoryLive) -> AsyncIterator[_Client]:
-    app = ConsoleOverFakes(live=live).app
+    console = ConsoleOverFakes(live=live)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=30)
+        uvicorn.Config(console.app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=30)
     )
     serving = asyncio.ensure_future(server.serve())
     await _until(lambda: server.started)
-    async with _Client(app, server, serving) as client:
+    async with _Client(console, server, serving) as client:
         yield client
         await client.stop(PATIENCE)
 
@@ -240,3 +239,22 @@ async def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_signing_out_ends_the_stream_and_the_stream_does_not_prolong_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_module.LiveHub.__init__, "__kwdefaults__", {"beat_seconds": 0.05})
+    live = MemoryLive()
+    async with _served(live) as client:
+        await client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+        (secret, kept), *_ = client.console.sessions.kept.items()
+        async with client.stream("GET", "/live/events", params={"after": "0-0"}) as answer:
+            lines = answer.aiter_lines()
+            seen = kept.seen_at
+            for _ in range(3):
+                while await asyncio.wait_for(anext(lines), PATIENCE) != "event: beat":
+                    pass
+            assert kept.seen_at == seen
+            del client.console.sessions.kept[secret]
+            assert 'data: {"why":"session"}' in [line async for line in lines]

@@ -72,7 +72,11 @@ GRANTS: Mapping[Role, frozenset[Permission]] = MappingProxyType({
 LOCATED = frozenset({Permission.WORK, Permission.ANSWER, Permission.COUNTERSIGN})
 """Permissions that a person's locations narrow. Seeing is not narrowed: stock is moved between locations."""
 
-PersonName = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=STORABLE)]
+PersonName = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f/]*$")
+]
+"""One line that is a part of an address too: no control characters and no slash."""
+
 
 
 class MayNot(NotAllowed):
@@ -140,6 +144,11 @@ class Identity(Payload):
     approval_limit: Decimal | None = None
 
     @property
+    def grants_something(self) -> bool:
+        """Whether the provider gives any role, or leaves roles to this installation."""
+        return self.roles is None or bool(self.roles)
+
+    @property
     def other_name(self) -> str:
         """The name where the one that was wished for is somebody else's: two subjects are never one person."""
         return f"{self.name[:90]} ({digest(self.subject.encode())[:6]})"
@@ -150,6 +159,9 @@ class Identity(Payload):
         said = {"roles": self.roles, "locations": self.locations, "approval_limit": self.approval_limit}
         changed = {key: value for key, value in said.items() if value is not None}
         return known.model_copy(update={**changed, "subject": self.subject, "email": self.email or known.email})
+
+
+NOTHING_HERE = "The identity provider gives you no role here; ask whoever manages its groups."
 
 
 def may_change(before: Person | None, after: Person, author: Person | None, actor: Actor, *, admins: int) -> None:
@@ -196,7 +208,11 @@ class People(Protocol):
         ...
 
     async def arrived(self, identity: Identity) -> Person:
-        """Add or change the person on the word of the identity provider; found by subject, never by name."""
+        """Add or change the person on the word of the identity provider; found by subject, never by name.
+
+        Raises:
+            NotAllowed: nobody is known under the subject, and the provider gives no role.
+        """
         ...
 
     async def refused(self, actor: Actor, what: str, why: str) -> None:
