@@ -29,18 +29,6 @@ class Blocked(BaseModel):
     blocked: list[BlockedRow]
 
 
-class Orders(BaseModel):
-    """Purchase orders, newest first."""
-
-    orders: list[dict[str, Any]]
-
-
-class DeadLetters(BaseModel):
-    """Messages that could not be read, newest first."""
-
-    dead_letters: list[dict[str, Any]]
-
-
 def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """Everything under `/api/v1`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
@@ -69,14 +57,6 @@ def _reading(router: APIRouter, ports: ConsolePorts) -> None:
     async def blocked(limit: Limit = 100) -> Blocked:
         return Blocked(blocked=await ports.desk.blocked(limit))
 
-    @router.get("/orders", summary="Purchase orders, newest first")
-    async def orders(limit: Limit = 100) -> Orders:
-        return Orders(orders=await ports.desk.orders(limit))
-
     @router.get("/counts", summary="The running totals, by their glossary names")
     async def counts() -> dict[str, int]:
         return await ports.desk.counts()
-
-    @router.get("/dead-letters", summary="Messages that could not be read, with the reason, newest first")
-    async def dead_letters(limit: Limit = 100) -> DeadLetters:
-        return DeadLetters(dead_letters=await ports.desk.dead_letters(limit))

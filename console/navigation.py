@@ -36,6 +36,8 @@ PLACES: tuple[Place, ...] = (
     Place("/policies", "Policy", group="Control"),
     Place("/health", "Health", group="System", key="h"),
     Place("/live", "Live", group="System"),
+    Place("/health", "Health", group="System", key="h"),
+    Place("/live", "Live", group="System"),
     Place("/dead-letters", "Dead letters", group="System"),
     Place("/access-review", "Access review", Permission.AUDIT, group="Control"),
     Place("/people", "People", Permission.MANAGE_PEOPLE, group="System"),

@@ -4,7 +4,7 @@ from connectors.kafka.producer import EventProducer
 from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.pool import connect
 from workers.settings import Settings
-from workers.wiring import required
+from workflows.domain.errors import InvalidInput
 
 
 def send_again(settings: Settings, number: int, mended: bytes | None, *, by: str) -> str:
@@ -15,13 +15,14 @@ def send_again(settings: Settings, number: int, mended: bytes | None, *, by: str
         InvalidInput: no broker is configured.
         Unavailable: the broker did not acknowledge it; sending it once more is harmless.
     """
-    bootstrap = required(settings, "kafka_bootstrap")
-    with connect(required(settings, "postgres_dsn"), name="quartermaster-redrive") as connection:
+    if settings.kafka_bootstrap is None or settings.postgres_dsn is None:
+        raise InvalidInput("QM_KAFKA_BOOTSTRAP and QM_POSTGRES_DSN must be set to send a dead letter again")
+    with connect(settings.postgres_dsn, name="quartermaster-redrive") as connection:
         kept = DeadLetters(connection)
         letter = kept.find(number)
         headers = {"x-redrive-of": str(number)} | ({"traceparent": letter.traceparent} if letter.traceparent else {})
         key = letter.message_key.encode() if letter.message_key else None
-        producer = EventProducer(bootstrap, delivery_timeout_s=10.0)
+        producer = EventProducer(settings.kafka_bootstrap, delivery_timeout_s=10.0)
         producer.publish_raw(letter.topic, key, letter.payload if mended is None else mended, headers)
         producer.close()
         kept.redriven(number, actor=by, mended=mended is not None)
