@@ -59,7 +59,7 @@ lint: setup
 check: lint
 	"$$VENV/bin/pytest" tests/unit tests/architecture $(ARGS)
 
-test: lint
+test: lint browser
 	"$$VENV/bin/pytest" $(ARGS)
 
 # Three JSON lines on stdout, about a minute and a half together.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("unit", "durable", "replay", "contract", "integration", "architecture")
+KINDS = ("unit", "durable", "replay", "contract", "integration", "browser", "architecture")
 HERE = Path(__file__).parent
 
 

@@ -31,7 +31,7 @@ def test_the_inbox_lists_what_is_needed_and_not_the_engines_to_order() -> None:
         assert "Needed, and not the engine&#39;s to order" in html or "Needed, and not the engine's to order" in html
         assert WAY in html
         assert "Lamp &lt;oil&gt;" in html
-        assert "LAMP-1" not in client.get("/inbox?state=approved").text
+        assert "LAMP-1" not in client.get("/inbox?view=answered").text
         link = html.split("Lamp &lt;oil&gt;")[0].rsplit('href="', 1)[1].split('"')[0]
         assert client.get(link).status_code == 200
 

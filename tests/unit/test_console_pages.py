@@ -56,11 +56,11 @@ def test_the_inbox_is_a_real_table_with_reasons_in_words(client: TestClient) -> 
     html = client.get("/inbox").text
 
     assert "<caption>9 tasks, dearest to leave waiting first</caption>" in html
-    assert html.count('<th scope="col"') == 7
+    assert html.count('<th scope="col"') == 7, "six facts, and the box that selects"
     assert html.count('<th scope="row"') == 9
     text = visible(html)
     assert text.index("Regency teapot") < text.index("Oat drink")
-    for shown in ("168 units", "6,468.00 EUR", "97 % high", "Soon out of stock", "in 9 h", "escalated", "1.4 days"):
+    for shown in ("168 units", "6,468.00 EUR", "97 % high", "Soon out of stock", "In 9 h", "escalated", "1.4 days"):
         assert shown in text
 
 

@@ -8,10 +8,8 @@ from playwright.sync_api import Page, expect
 
 from console.auth import sign_in_token
 from tests.fakes.console import KEY
-from tests.integration.test_console_browser import CHROMIUM, Served, chromium, page, served
+from tests.browser.serving import Served
 
-__all__ = ["chromium", "page", "served"]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: `make browser` installs one")
 
 
 def shot(page: Page, folder: Path, name: str) -> None:

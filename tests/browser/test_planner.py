@@ -1,84 +1,15 @@
 """A planner at a real browser: sign in, read, approve, edit, reject; and not one request leaves for another origin."""
 
-import os
 import re
-import shutil
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from console.auth import sign_in_token
-from tests.fakes.console import KEY, ConsoleOverFakes
+from tests.browser.serving import Served
 from workflows.domain.approvals import Meaning, RejectReason
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
-    "--disable-domain-reliability", "--disable-sync", "--metrics-recording-only", "--no-first-run",
-]  # fmt: skip
 OAT, TEAPOT, MUG = "LEEDS:OAT-1L:1", "LONDON-WEST:22423:1", "YORK:MUG-E:1"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: `make browser` installs one")
-
-
-class Served:
-    """The console over fakes on a free port of the loopback interface, and what the browser asked for."""
-
-    def __init__(self, console: ConsoleOverFakes, origin: str) -> None:
-        self.console = console
-        self.origin = origin
-        self.asked: list[str] = []
-        self.complaints: list[str] = []
-
-    def watch(self, context: BrowserContext) -> None:
-        """Note every request and everything that the browser complains about (CSP breaches among them)."""
-        context.on("request", lambda request: self.asked.append(request.url))
-        context.on("console", lambda message: self.complaints.append(message.text))
-
-    def sign_in(self, page: Page) -> None:
-        page.goto(f"{self.origin}/sign-in?token={sign_in_token(KEY, 'Ada')}")
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    console = ConsoleOverFakes()
-    server = uvicorn.Server(uvicorn.Config(console.app, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(console, f"http://127.0.0.1:{port}")
-    server.should_exit = True
-    thread.join(20)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=["with scripts", "without scripts"])
-def page(request: pytest.FixtureRequest, chromium: object, served: Served) -> Iterator[Page]:
-    context = chromium.new_context(java_script_enabled=request.param == "with scripts")  # type: ignore[attr-defined]
-    served.watch(context)
-    page = context.new_page()
-    served.sign_in(page)
-    yield page
-    context.close()
-    assert served.asked, "the browser asked for nothing"
-    strangers = [url for url in served.asked if not url.startswith(served.origin + "/")]
-    assert strangers == [], "the console must work offline: nothing may come from another origin"
-    assert [text for text in served.complaints if "Content Security Policy" in text] == []
 
 
 def test_a_planner_signs_in_and_answers(page: Page, served: Served, tmp_path: Path) -> None:

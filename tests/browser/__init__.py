@@ -1,0 +1,1 @@
+"""Proofs at a real browser: Chromium drives the console over fakes, and nothing leaves for another origin."""
