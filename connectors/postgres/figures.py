@@ -18,6 +18,7 @@ from psycopg.rows import DictRow
 from connectors.postgres import facts, sales_rollup
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.planning import PostgresPlanning
+from connectors.postgres.policies import read_policy
 from connectors.postgres.pool import Database
 from workflows.domain.errors import QuartermasterError
 from workflows.domain.figures import (
@@ -162,8 +163,10 @@ class PostgresFigures:
 
     async def _count(self, cursor: Cursor, before: DictRow | None) -> None:
         as_of, started = datetime.now(UTC), perf_counter()
+        # Read by itself: a first policy is written on reading, and nobody may wait for that while we count.
+        cap = (await read_policy(self._database)).cover_cap_days or DEFAULT_CAP_DAYS
         sales_as_of, sales_seconds = await _sales(cursor, before, as_of)
-        places, cap = await _places(cursor)
+        places = await _places(cursor, cap)
         snapshot = Snapshot(
             as_of=as_of, seconds=Decimal(0), currency=await facts.setting(cursor, "currency", "EUR"), cap_days=cap,
             places=places, counts=await PostgresDesk(self._database).counts(),
@@ -195,8 +198,7 @@ async def _sales(cursor: Cursor, before: DictRow | None, now: datetime) -> tuple
     return now, round(perf_counter() - started, 3)
 
 
-async def _places(cursor: Cursor) -> tuple[tuple[PlaceFigures, ...], int]:
-    cap = (await facts.current_policy(cursor)).cover_cap_days or DEFAULT_CAP_DAYS
+async def _places(cursor: Cursor, cap: int) -> tuple[PlaceFigures, ...]:
     await cursor.execute(_OLDEST_WINDOW, {"window": WINDOW_DAYS})
     since = (await cursor.fetchone() or {}).get("since")
     given = {"cap": cap, "window": WINDOW_DAYS, "weeks": WEEKS, "since": since or "infinity"}
@@ -209,4 +211,4 @@ async def _places(cursor: Cursor) -> tuple[tuple[PlaceFigures, ...], int]:
         for row in await cursor.fetchall():
             found.setdefault(row["location"], {}).update(row)
     places = [PlaceFigures.model_validate({**sums, "location": name}) for name, sums in sorted(found.items())]
-    return tuple(places), cap
+    return tuple(places)

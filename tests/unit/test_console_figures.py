@@ -1,4 +1,4 @@
-"""Figures, inventory, demand and sales on pages, over REST and as CSV; every figure with its definition and its time."""
+"""Figures, inventory, demand and sales on pages, over REST and as CSV; figures with their definition and time."""
 
 import csv
 import re
@@ -163,9 +163,7 @@ def test_a_forecast_is_asked_for_on_the_page(client: TestClient) -> None:
         ({"products": ["\x00"], "horizon_days": 7}, "pattern"),
     ],
 )
-def test_a_forecast_that_cannot_be_is_refused_in_words(
-    client: TestClient, body: dict[str, object], says: str
-) -> None:
+def test_a_forecast_that_cannot_be_is_refused_in_words(client: TestClient, body: dict[str, object], says: str) -> None:
     answer = client.post("/api/v1/forecasts", json=body, headers={**API, "Idempotency-Key": "a-key-of-mine"})
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
