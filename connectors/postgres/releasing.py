@@ -26,7 +26,8 @@ async def release(cursor: Cursor, decision_id: str, proposal_hash: str) -> Relea
         return ReleaseResult(released=False, reason="the proposal changed")
     approval = await _approval(cursor, decision_id, proposal_hash)
     if row["tier"] != "auto" and approval is None:
-        waits = await _task_state(cursor, decision_id) == TaskState.OPEN
+        # Taken back, and perhaps rejected since: either way the workflow hears of what stands, or waits for it.
+        waits = await _task_state(cursor, decision_id) in (TaskState.OPEN, TaskState.REJECTED)
         return ReleaseResult(released=False, reason="no standing approval for this proposal", waits=waits)
     units = (approval and approval["units"]) or row["units"]
     order = await cycles.collecting_order(cursor, row)
@@ -48,9 +49,10 @@ async def release(cursor: Cursor, decision_id: str, proposal_hash: str) -> Relea
 
 
 async def close_rejected(cursor: Cursor, decision_id: str) -> bool:
-    """Close the need of a rejected proposal. False: the rejection was taken back before, and the task waits."""
+    """Close the need of a rejected proposal. False: the rejection was taken back before; the task waits, or another
+    answer stands."""
     await _locked(cursor, decision_id)
-    if await _task_state(cursor, decision_id) == TaskState.OPEN:
+    if await _task_state(cursor, decision_id) in (TaskState.OPEN, TaskState.APPROVED):
         return False
     await approvals.close(cursor, decision_id, TaskState.REJECTED, "rejected by a person")
     return True

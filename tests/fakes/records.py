@@ -194,7 +194,7 @@ class RecordedOrders:
         if row.state != "proposed" or row.ref.proposal_hash != proposal_hash:
             return ReleaseResult(released=False, reason="the proposal changed")
         if row.ref.tier is not RiskTier.AUTO and not approved:
-            waits = approval is None and row.task is TaskState.OPEN
+            waits = row.task in {TaskState.OPEN, TaskState.REJECTED}
             return ReleaseResult(released=False, reason="no standing approval for this proposal", waits=waits)
         cycle, cutoff = order_cycle(self._records.clock)
         identity = order_id(row.ref.supplier, row.ref.location, cycle, 1)
@@ -207,7 +207,7 @@ class RecordedOrders:
 
     async def close_rejected(self, decision_id: str) -> bool:
         row = self._records.proposals[decision_id]
-        if row.task is TaskState.OPEN:
+        if row.task in {TaskState.OPEN, TaskState.APPROVED}:
             return False
         row.state = "rejected"
         return True

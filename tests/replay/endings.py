@@ -30,6 +30,7 @@ from workflows.retraining import RetrainingWorkflow
 Handle = WorkflowHandle[Any, Any]
 Ending = Callable[[Engine], Awaitable[Handle]]
 ENDINGS: dict[str, Ending] = {}
+UNDO_SECONDS = 10
 
 
 def ending(play: Ending) -> Ending:
@@ -175,6 +176,114 @@ async def replenishment_refused_by_gate(engine: Engine) -> Handle:
     ref = ref_of(decided(), tier=RiskTier.AUTO, clock=ClockMode.REPLAYED)
     engine.records.propose(ref.model_copy(update={"tier": RiskTier.REVIEW}))
     return await engine.replenish(ref)
+
+
+# With time to take an answer back.
+
+
+@ending
+async def replenishment_approved_after_undo_time(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, Meaning.APPROVE)
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_undone_then_rejected(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, Meaning.APPROVE)
+    decision_id = next(iter(engine.records.proposals))
+    taken = engine.records.take_back(decision_id)
+    assert await engine.verdicts.taken_back(decision_id, taken.approval_id)
+    await until(lambda: engine.approvals.calls["find"] == 2, "the look at what stands")
+    await _tell(handle, engine.records.answer(decision_id, Meaning.REJECT))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_undone_untold_then_approved(engine: Engine) -> Handle:
+    return await _undone_untold(engine, Meaning.APPROVE, "release")
+
+
+@ending
+async def replenishment_rejection_undone_untold_then_approved(engine: Engine) -> Handle:
+    return await _undone_untold(engine, Meaning.REJECT, "close_rejected")
+
+
+@ending
+async def replenishment_undone_untold_answered_in_its_time(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, Meaning.APPROVE)
+    decision_id = next(iter(engine.records.proposals))
+    engine.records.take_back(decision_id)
+    await _tell(handle, engine.records.answer(decision_id, Meaning.REJECT))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_forged_undo_then_approved(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, Meaning.APPROVE)
+    decision_id, approval_id = next(iter(engine.records.proposals)), next(iter(engine.records.approvals))
+    assert await engine.verdicts.taken_back(decision_id, approval_id)
+    await until(lambda: engine.approvals.calls["find"] == 2, "the look at what stands")
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_undone_then_expired(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, Meaning.APPROVE)
+    (ref,) = (row.ref for row in engine.records.proposals.values())
+    taken = engine.records.take_back(ref.decision_id)
+    assert await engine.verdicts.taken_back(ref.decision_id, taken.approval_id)
+    await _tick(engine, ref, 4)
+    return handle
+
+
+@ending
+async def replenishment_approved_at_expiry_after_undo_time(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered_at_expiry(engine, Meaning.APPROVE)
+    await until(lambda: engine.approvals.calls["expire"] == 1, "the deadline")
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_undone_at_expiry(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered_at_expiry(engine, Meaning.APPROVE)
+    await until(lambda: engine.approvals.fired == 1 and bool(engine.records.approvals), "the deadline")
+    engine.records.take_back(next(iter(engine.records.proposals)))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_told_at_expiry_in_its_time(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered_at_expiry(engine, Meaning.APPROVE)
+    await until(lambda: engine.approvals.fired == 1 and bool(engine.records.approvals), "the deadline")
+    (approval,) = engine.records.approvals.values()
+    await _tell(handle, VerdictNotice.model_validate(approval.model_dump()))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
+
+
+@ending
+async def replenishment_answered_before_rescore_in_its_time(engine: Engine) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await replenishment_answered_before_rescore(engine)
+    await until(lambda: bool(engine.records.approvals), "the answer")
+    (approval,) = engine.records.approvals.values()
+    await _tell(handle, VerdictNotice.model_validate(approval.model_dump()))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    return handle
 
 
 # Purchasing.
@@ -341,6 +450,18 @@ async def _answered_at_expiry(engine: Engine, meaning: Meaning) -> Handle:
     engine.approvals.first("expire", answered)
     handle = await engine.replenish(ref)
     await _tick(engine, ref, 4)
+    return handle
+
+
+async def _undone_untold(engine: Engine, meaning: Meaning, call: str) -> Handle:
+    engine.undo_seconds = UNDO_SECONDS
+    handle = await _answered(engine, meaning)
+    decision_id = next(iter(engine.records.proposals))
+    engine.records.take_back(decision_id)
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
+    await until(lambda: engine.orders.calls[call] == 1, "the attempt to carry it out")
+    await _tell(handle, engine.records.answer(decision_id, Meaning.APPROVE))
+    await engine.env.sleep(timedelta(seconds=UNDO_SECONDS))
     return handle
 
 
