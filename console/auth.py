@@ -250,7 +250,7 @@ class Door(Generic[Who]):
     """A FastAPI dependency that lets in whoever has the permission; the proof of the policy reads it from the app."""
 
     def __init__(self, who: Callable[[Request], Awaitable[Who]], permission: Permission | None) -> None:
-        self._who = who
+        self._who: Callable[[Request], Awaitable[Who]] = who
         self.permission = permission
 
     async def __call__(self, request: Request) -> Who:

@@ -23,6 +23,7 @@ from workers.commands import (
 )
 from workers.commands.connection import settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
+from workers.commands.people import app as people_app
 from workers.demo import Stretch, remember, remembered, run_demo
 from workers.doctor import as_json, as_table, examine, healthy
 from workers.preparing import FEEDS, prepare_schema
@@ -30,6 +31,7 @@ from workers.processes import run_console, run_intake, run_worker
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
 from workers.up import UP_DAYS, UP_SPEED, Plan, run_up
 from workers.wiring import console_key, required
+from workflows.domain.errors import InvalidInput
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +45,7 @@ app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
 app.add_typer(books.models, name="model")
 app.add_typer(policy.app, name="policy")
+app.add_typer(people_app, name="people")
 app.add_typer(feeds.letters, name="dead-letters")
 app.add_typer(demand.app, name="demand")
 app.add_typer(planning.budgets, name="budget")
@@ -172,9 +175,11 @@ def sign_in(
     state: tasks.State = None,
     json: AsJson = False,
 ) -> None:
-    """Print a link that signs somebody in to the console of the running stack, or a token for its REST API."""
+    """Print a link that signs somebody in to the console of an embedded stack once, or a token for its REST API."""
     with errors_explained():
         known = settings()
+        if known.postgres_dsn is not None and state is None:
+            raise InvalidInput(LINKS_ELSEWHERE)
         state_dir = state_directory(known, state)
         alive = running(state_dir)
         kept = known.console_key_file or state_dir / "console.key"
@@ -188,6 +193,12 @@ def sign_in(
             print_json(document)
         else:
             out.print(document.get("token") or document.get("link"), soft_wrap=True)
+
+
+LINKS_ELSEWHERE = (
+    "sign-in links work only on a stack that runs its own servers (`quartermaster up`); here people sign in at the "
+    "identity provider, and `quartermaster people token NAME --for WHAT` makes a token for the REST API"
+)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from connectors.postgres import ledger
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
+from workers.enrolling import enrol
 from workers.feeding import Journal, WorldDriver
 from workers.planner import ScriptedPlanner
 from workers.preparing import feed_source, first_model, load_world, prepare_schema, train
@@ -108,6 +109,7 @@ async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say:
     with EngineStack(state_dir, asked, say) as stack:
         await to_its_end(stack.start)
         await asyncio.to_thread(prepare_schema, stack.settings, say)
+        await asyncio.to_thread(enrol, stack.settings)
         await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
         await asyncio.to_thread(load_world, stack.settings, source, say)
         running = await to_its_end(stack.start_supplier, source.behaviours)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors.kafka.topics import ensure_topics
 from console.auth import sign_in_token
+from workers.enrolling import SECOND, enrol
 from workers.preparing import feed_source, prepare_schema
 from workers.progress import Say
 from workers.settings import Settings
@@ -66,6 +67,7 @@ def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iter
     stack.start()
     yield
     prepare_schema(stack.settings, say)
+    enrol(stack.settings, plan.user)
     ensure_topics(required(stack.settings, "kafka_bootstrap"))
     yield
     stack.start_supplier(source.behaviours)
@@ -92,9 +94,15 @@ def next_on_empty(clock: str) -> str:
 
 
 def _welcome(stack: EngineStack, address: str, plan: Plan, say: Say) -> None:
-    token = sign_in_token(console_key(stack.settings), plan.user)
     say("")
-    say(f"Console       {address}/sign-in?token={token}")
+    if stack.settings.oidc_issuer:
+        say(f"Console       {stack.settings.console_url or address}")
+    else:
+        key = console_key(stack.settings)
+        say(f"Console       {address}/sign-in?token={sign_in_token(key, plan.user)}")
+        say(f"As a second   {address}/sign-in?token={sign_in_token(key, SECOND.name)}")
+        say(f"              Each link opens one session, within 15 minutes: `quartermaster sign-in {plan.user}` and")
+        say(f"              `quartermaster sign-in '{SECOND.name}'` print new ones.")
     say(f"Temporal UI   {stack.settings.temporal_ui_address}")
     say(f"Simulated suppliers {stack.settings.supplier_url}, Kafka {stack.settings.kafka_bootstrap}")
     say(f"Logs          {stack.state_dir / 'logs'}")

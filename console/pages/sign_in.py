@@ -72,7 +72,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
                 raise NotSignedIn("This sign-in was used already.")
             identity = await _provider(gate).finish(flow["flow"], dict(request.query_params))
             person = await gate.sign_in.people.arrived(identity)
-            answer = RedirectResponse(flow["next"], HTTPStatus.SEE_OTHER, NO_STORE)
+            answer: Response = RedirectResponse(flow["next"], HTTPStatus.SEE_OTHER, NO_STORE)
             await gate.open_session(request, answer, person.name, "oidc")
         except (NotSignedIn, Refused, NotAllowed) as error:
             gate.limits.failed_sign_in(address)

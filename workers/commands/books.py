@@ -17,6 +17,7 @@ from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Verification
 from workflows.domain.models import ModelVersion, TrainingRequest
 from workflows.domain.monitoring import DEFINITIONS, DriftView
+from workflows.domain.people import Permission
 from workflows.retraining import RetrainingClosed
 
 decisions = typer.Typer(no_args_is_help=True, help="Decisions and what became of them.")
@@ -154,12 +155,12 @@ async def _drift(state: str | None) -> DriftView:
 
 
 async def _train(state: str | None, request: TrainingRequest) -> RetrainingClosed:
-    async with connected(state, worker=True) as parts:
+    async with connected(state, Permission.PROMOTE, worker=True) as parts:
         return await train(parts, request, say)
 
 
 async def _promote(state: str | None, digest: str) -> ModelVersion:
-    async with connected(state) as parts:
+    async with connected(state, Permission.PROMOTE) as parts:
         version = await parts.models.find(digest)
         if version is None:
             raise NotFound(f"no model, or more than one, begins with {digest}; `quartermaster model list` shows them")
@@ -167,5 +168,5 @@ async def _promote(state: str | None, digest: str) -> ModelVersion:
 
 
 async def _rollback(state: str | None) -> ModelVersion:
-    async with connected(state) as parts:
+    async with connected(state, Permission.PROMOTE) as parts:
         return await parts.models.rollback(person.name())

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from workers.commands.output import say
+from workers.enrolling import let_in
 from workers.session import opened
 from workers.settings import Settings
 from workers.wiring import Engine, engine
+from workflows.domain.people import Permission
 
 
 def settings() -> Settings:
@@ -23,10 +25,17 @@ async def addresses(state: str | None) -> AsyncIterator[Settings]:
 
 
 @asynccontextmanager
-async def connected(state: str | None, *, worker: bool = False) -> AsyncIterator[Engine]:
-    """The engine's parts on this state, with a worker if the command needs workflows to go on."""
+async def connected(
+    state: str | None, needs: Permission = Permission.SEE, *, worker: bool = False
+) -> AsyncIterator[Engine]:
+    """The engine's parts on this state, with a worker if the command needs workflows to go on.
+
+    Raises:
+        NotAllowed: the system's user who gives the command may not do what it needs.
+    """
     async with (
         opened(settings(), state, say, worker=worker) as found,
         engine(found, name="quartermaster-cli", pool_size=2) as parts,
     ):
+        await let_in(found, parts.database, needs)
         yield parts

@@ -24,6 +24,7 @@ from workers.wiring import required
 from workflows.domain.demand import Adjustment, DayLayers, DemandDefinition, Layer
 from workflows.domain.drivers import ExternalValue
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.people import Permission
 from workflows.domain.shelves import ShelfState
 
 app = typer.Typer(no_args_is_help=True, help="Demand: its definition, its layers, its drivers and its forecast.")
@@ -103,7 +104,7 @@ def adjust(
 async def _adjust(
     state: str | None, location: str, item: str, days: tuple[date, date], layer: Layer, units: int | None, reason: str
 ) -> Adjustment:
-    async with connected(state) as parts:
+    async with connected(state, Permission.WORK) as parts:
         return await PostgresDemand(parts.database).adjust(
             location, item, *days, layer, units, reason=reason, author=person.name()
         )
@@ -132,7 +133,7 @@ def withdraw(
 
 
 async def _withdraw(state: str | None, adjustment: str, reason: str) -> Adjustment:
-    async with connected(state) as parts:
+    async with connected(state, Permission.WORK) as parts:
         return await PostgresDemand(parts.database).withdraw(adjustment, reason=reason, author=person.name())
 
 

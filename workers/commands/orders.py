@@ -11,6 +11,7 @@ from workers.commands.output import AsJson, errors_explained, print_json, print_
 from workers.commands.tasks import State
 from workers.temporal import Messenger
 from workflows.domain.errors import Conflict
+from workflows.domain.people import Permission
 
 app = typer.Typer(no_args_is_help=True, help="Purchase orders.")
 
@@ -54,7 +55,7 @@ def retry(
 
 
 async def _retry(state: str | None, order: str) -> None:
-    async with connected(state, worker=True) as parts:
+    async with connected(state, Permission.OPERATE, worker=True) as parts:
         kept = await PostgresOrders(parts.database).state(order)
         messenger = Messenger(parts.client)
         if not await messenger.awaits_operator(order) or not await messenger.try_order_again(order):

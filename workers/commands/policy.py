@@ -12,6 +12,7 @@ from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.commands.tasks import State
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.people import Permission
 from workflows.domain.policies import Policy
 from workflows.domain.policy_changes import (
     Difference,
@@ -188,7 +189,7 @@ async def _dry_run(state: str | None, document: dict[str, Any], weeks: int, limi
 
 
 async def _propose(state: str | None, document: dict[str, Any], reason: str, weeks: int, limit: int) -> PolicyChange:
-    async with connected(state) as parts:
+    async with connected(state, Permission.PROPOSE_POLICY) as parts:
         return await parts.policy_desk.propose(document, reason, person.me(), weeks=weeks, limit=limit)
 
 
@@ -207,7 +208,7 @@ async def _changes(state: str | None) -> list[PolicyChange]:
 
 
 async def _answer(state: str | None, change: str, approve: bool, reason: str) -> PolicyChange:
-    async with connected(state) as parts:
+    async with connected(state, Permission.ADOPT_POLICY if approve else Permission.PROPOSE_POLICY) as parts:
         found = await parts.policy_desk.find(change)
         return await parts.policy_desk.answer(found.change_id, person.me(), approve=approve, reason=reason)
 

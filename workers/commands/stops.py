@@ -11,6 +11,7 @@ from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
 from workers.commands.tasks import State
 from workflows.domain.errors import InvalidInput
+from workflows.domain.people import Permission
 from workflows.domain.stops import Stop, StopCommand, StopScope
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; everybody sees it and the ledger keeps it.")]
@@ -46,7 +47,7 @@ def stop(
 
 
 async def _stop(state: str | None, command: StopCommand) -> Stop:
-    async with connected(state) as parts:
+    async with connected(state, Permission.OPERATE) as parts:
         return await PostgresStops(parts.database).stop(command, person.me())
 
 
@@ -66,7 +67,7 @@ def resume(
 
 
 async def _resume(state: str | None, stop_id: str, reason: str) -> Stop:
-    async with connected(state) as parts:
+    async with connected(state, Permission.OPERATE) as parts:
         return await PostgresStops(parts.database).lift(stop_id, reason.strip()[:500], person.me())
 
 

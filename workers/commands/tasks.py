@@ -11,6 +11,7 @@ from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 app = typer.Typer(no_args_is_help=True, help="Restock tasks that wait for a person.")
@@ -136,7 +137,7 @@ async def _submit(
     reason: RejectReason | None,
     comment: str,
 ) -> VerdictReceipt:
-    async with connected(state) as parts:
+    async with connected(state, Permission.ANSWER) as parts:
         view = await PostgresDesk(parts.database).decision(decision)
         try:
             command = VerdictCommand(

@@ -1,0 +1,209 @@
+"""`quartermaster people`: who may sign in and what each may do; the first admin is added on the machine itself."""
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from connectors.postgres.people import PostgresPeople
+from connectors.postgres.pool import Database
+from connectors.postgres.tokens import PostgresTokens
+from workers.commands import person
+from workers.commands.connection import addresses
+from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
+from workers.commands.tasks import State
+from workers.enrolling import let_in
+from workers.wiring import required
+from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.people import Permission, Person, Role
+from workflows.domain.sessions import LONGEST_TOKEN_DAYS, ApiToken
+
+app = typer.Typer(no_args_is_help=True, help="People: who may sign in, and what each may do.")
+Name = Annotated[str, typer.Argument(help="The person's name; it is on everything that they do.")]
+Roles = Annotated[list[Role] | None, typer.Option("--role", help="May be given several times.")]
+Places = Annotated[
+    list[str] | None, typer.Option("--location", help="Only tasks of this location; several times. `all`: everywhere.")
+]
+Limit = Annotated[
+    str | None, typer.Option("--approval-limit", help="Highest value to approve alone or sign first. `none`: any.")
+]
+Email = Annotated[str | None, typer.Option("--email", help="Where notices go.")]
+Subject = Annotated[
+    str | None, typer.Option("--subject", help="issuer#sub at the identity provider. `none`: known only here.")
+]
+
+
+@app.command("list")
+def list_people(state: State = None, json: AsJson = False) -> None:
+    """List everybody who is known, with their rights."""
+    with errors_explained():
+        found = run(_everyone(state))
+        if json:
+            print_json({"people": [one.model_dump(mode="json") for one in found]})
+            return
+        rows = [
+            (one.name, ", ".join(sorted(one.roles)), _places(one), "any" if one.approval_limit is None else
+             f"{one.approval_limit:f}", one.email, "disabled" if one.disabled_at else "")
+            for one in found
+        ]  # fmt: skip
+        print_table("People", ("name", "roles", "locations", "approves up to", "e-mail", ""), rows)
+
+
+@app.command()
+def add(
+    name: Name,
+    role: Roles = None,
+    location: Places = None,
+    approval_limit: Limit = None,
+    email: Email = None,
+    subject: Subject = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Add somebody. As long as nobody has the role admin, whoever may reach the database may add the first one."""
+    with errors_explained():
+        _say(run(_add(state, name, _given(role, location, approval_limit, email, subject))), json)
+
+
+@app.command()
+def change(
+    name: Name,
+    role: Roles = None,
+    location: Places = None,
+    approval_limit: Limit = None,
+    email: Email = None,
+    subject: Subject = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Let a disabled person in again.")] = False,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Change what is given, and nothing else. Nobody changes their own rights."""
+    with errors_explained():
+        given = _given(role, location, approval_limit, email, subject) | ({"disabled_at": None} if enable else {})
+        _say(run(_change(state, name, given)), json)
+
+
+@app.command()
+def disable(name: Name, state: State = None, json: AsJson = False) -> None:
+    """Let somebody do nothing any more: every session and token ends at once, and the record keeps the name."""
+    with errors_explained():
+        _say(run(_change(state, name, {"disabled_at": datetime.now(UTC)})), json)
+
+
+@app.command()
+def token(
+    name: Name,
+    label: Annotated[str, typer.Option("--for", help="What it is for.")],
+    days: Annotated[int, typer.Option(min=1, max=LONGEST_TOKEN_DAYS, help="Days until it ends.")] = 30,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Make a token for the REST API that acts as this person. It is shown this one time."""
+    with errors_explained():
+        made, secret = run(_token(state, name, label, days))
+        if json:
+            print_json({**made.model_dump(mode="json"), "token": secret})
+        else:
+            out.print(secret, soft_wrap=True)
+
+
+@app.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="The token's id, as its maker and the console show it.")],
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Make an API token worthless at once."""
+    with errors_explained():
+        run(_revoke(state, token_id))
+        if json:
+            print_json({"token_id": token_id, "revoked": True})
+        else:
+            out.print(f"{token_id} opens nothing any more")
+
+
+def _given(
+    role: list[Role] | None, location: list[str] | None, limit: str | None, email: str | None, subject: str | None
+) -> dict[str, Any]:
+    """Only what the command line says."""
+    given: dict[str, Any] = {}
+    if role is not None:
+        given["roles"] = frozenset(role)
+    if location is not None:
+        given["locations"] = None if location == ["all"] else frozenset(location)
+    if limit is not None:
+        given["approval_limit"] = None if limit == "none" else _amount(limit)
+    if email is not None:
+        given["email"] = email
+    if subject is not None:
+        given["subject"] = None if subject == "none" else subject
+    return given
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or not 0 <= value < Decimal(10) ** 12:
+        raise InvalidInput(f"--approval-limit {text} is no amount; give one such as 1500.00, or none")
+    return value
+
+
+async def _everyone(state: str | None) -> list[Person]:
+    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+        await let_in(found, database, Permission.SEE)
+        return await PostgresPeople(database).everyone()
+
+
+async def _add(state: str | None, name: str, given: dict[str, Any]) -> Person:
+    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+        people = PostgresPeople(database)
+        if await people.find(name):
+            raise InvalidInput(f"there is {name} already; `quartermaster people change` changes rights")
+        return await people.save(_person({"name": name, **given}), person.me())
+
+
+async def _change(state: str | None, name: str, given: dict[str, Any]) -> Person:
+    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+        people = PostgresPeople(database)
+        before = await people.find(name)
+        if before is None:
+            raise NotFound(f"nobody is known as {name}; `quartermaster people list` shows who is")
+        return await people.save(_person({**before.model_dump(), **given}), person.me())
+
+
+async def _token(state: str | None, name: str, label: str, days: int) -> tuple[ApiToken, str]:
+    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+        await let_in(found, database, Permission.SEE)
+        return await PostgresTokens(database).make(name, label.strip()[:60] or "a program", days, person.me())
+
+
+async def _revoke(state: str | None, token_id: str) -> None:
+    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+        await PostgresTokens(database).revoke(token_id, person.me())
+
+
+def _database(dsn: str) -> Database:
+    return Database(dsn, name="quartermaster-cli", size=1)
+
+
+def _person(fields: dict[str, Any]) -> Person:
+    try:
+        return Person.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidInput("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from None
+
+
+def _places(one: Person) -> str:
+    return "everywhere" if one.locations is None else ", ".join(sorted(one.locations)) or "nowhere"
+
+
+def _say(one: Person, json: bool) -> None:
+    if json:
+        print_json(one.model_dump(mode="json"))
+        return
+    roles = ", ".join(sorted(one.roles)) or "no role"
+    out.print(f"{one.name}: {'disabled' if one.disabled_at else roles}, {_places(one)}")
