@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from console.formats import day, number
 
-WIDTH, HEIGHT = 760, 280
+WIDTH, HEIGHT = 860, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 26, 34
 MOST_TICKS = 6
 

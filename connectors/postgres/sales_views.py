@@ -14,7 +14,7 @@ from workflows.domain.rhythm import PERMILLE
 from workflows.domain.sales_views import Mover, SalesBy, SalesPeriod, SalesPoint, SalesQuery, SalesReport, Today
 
 Cursor = psycopg.AsyncCursor[DictRow]
-SHOWN = 10
+SHOWN = 8
 """Items in each list of movers."""
 MOST_LINES = 1000
 """Locations or categories that one report tells of."""
@@ -45,8 +45,8 @@ GROUP BY 1, 2 ORDER BY 1, 2
 _LINE = {SalesBy.LOCATION: "location", SalesBy.CATEGORY: "category", SalesBy.ITEM: "%(item)s::text"}
 _PERIOD = {SalesPeriod.DAY: "day", SalesPeriod.WEEK: "date_trunc('week', day)::date"}
 _NEWEST = """
-SELECT coalesce((SELECT max((watermark AT TIME ZONE 'UTC')::date) FROM business_clock),
-                (SELECT max(day) FROM sales_day)) AS last
+SELECT coalesce(c.today, (SELECT max(day) FROM sales_day)) AS last, c.today IS NOT NULL AS running
+FROM (SELECT max((watermark AT TIME ZONE 'UTC')::date) AS today FROM business_clock) c
 """
 _TODAY = """
 SELECT c.location, c.watermark AS clock, coalesce(sum(s.units) FILTER (WHERE s.day = c.today), 0)::bigint AS sold_units,
@@ -79,12 +79,17 @@ class PostgresSales:
             currency = await facts.setting(cursor, "currency", "EUR")
             if query.item:
                 await _known_item(cursor, query.item)
-            points = await _points(cursor, query)
+            await cursor.execute(_NEWEST)
+            newest = await cursor.fetchone() or {"last": None, "running": False}
+            last: date | None = newest["last"]
+            first = first_day(last, query) if last else None
+            points = await _points(cursor, query, first, last)
             today = [] if query.item or query.category else await _today(cursor, query.location)
             await cursor.execute(_LEADERS, {"scope": query.location, "category": query.category})
             leaders = [Mover.model_validate(one) for one in await cursor.fetchall()]
         return SalesReport(
             as_of=row["as_of"] if row else None, currency=currency, points=tuple(points), today=tuple(today),
+            first_day=first, last_day=last, running=newest["running"],
             risers=tuple(sorted((m for m in leaders if m.change_units > 0), key=lambda m: -m.change_units)[:SHOWN]),
             fallers=tuple(sorted((m for m in leaders if m.change_units < 0), key=lambda m: m.change_units)[:SHOWN]),
             best=tuple(sorted((m for m in leaders if m.newest_units > 0), key=lambda m: -m.newest_units)[:SHOWN]),
@@ -97,13 +102,11 @@ async def _known_item(cursor: Cursor, item: str) -> None:
         raise NotFound(f"The catalog has no item {item}.")
 
 
-async def _points(cursor: Cursor, query: SalesQuery) -> list[SalesPoint]:
-    await cursor.execute(_NEWEST)
-    row = await cursor.fetchone()
-    if row is None or row["last"] is None:
+async def _points(cursor: Cursor, query: SalesQuery, first: date | None, last: date | None) -> list[SalesPoint]:
+    if first is None or last is None:
         return []
     given: dict[str, Any] = {
-        "first": first_day(row["last"], query), "last": row["last"], "location": query.location,
+        "first": first, "last": last, "location": query.location,
         "category": query.category, "item": query.item,
     }  # fmt: skip
     by = query.by if query.item or query.by is not SalesBy.ITEM else SalesBy.CATEGORY

@@ -44,7 +44,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             if snapshot else [],
             "most": MOST_PLACES, "old": snapshot is not None and looks_old(snapshot.as_of),
             "groups": in_words(snapshot.counts) if snapshot and not location else [],
-            "waiting": min(waiting, MOST_WAITING), "more": waiting > MOST_WAITING or not ports.figures,
+            "waiting": max(min(waiting, MOST_WAITING), len(first)), "more": waiting > MOST_WAITING or not ports.figures,
             "first": first[0] if first else None,
             "invented": await ports.invented(),
             "stability": snapshot.stability if snapshot and not location else None,

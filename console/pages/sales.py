@@ -57,13 +57,16 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))], query: Asked
     ) -> Response:
         report = await report_of(ports, query)
-        periods, lines = table_of(report)
-        totals = [(first, sum(one.units for one in report.points if one.first_day == first)) for first in periods]
+        periods, lines = report.periods(query.period), lines_of(report)
+        sums: dict[date, int] = defaultdict(int)
+        for one in report.points:
+            sums[one.first_day] += one.units
+        totals = [(first, sums[first]) for first in periods]
         context = {
             "report": report, "query": query, "periods": periods[-SHOWN_PERIODS:],
             "lines": sorted(lines.items(), key=lambda line: -sum(one.units for one in line[1].values()))[:SHOWN_LINES],
             "more_lines": max(0, len(lines) - SHOWN_LINES), "totals": dict(totals),
-            "chart": bars(totals, title=f"Units sold by {query.period}"),
+            "chart": bars(totals, title=f"Units sold by {query.period}", running=report.running),
             "choices": await ports.stock.choices() if ports.stock else Choices(),
             "filters": query.model_dump(mode="json", exclude_defaults=True),
             "invented": await ports.invented(),
@@ -80,9 +83,9 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     return router
 
 
-def table_of(report: SalesReport) -> tuple[list[date], dict[str, dict[date, SalesPoint]]]:
-    """The periods, oldest first, and each line's points by period."""
+def lines_of(report: SalesReport) -> dict[str, dict[date, SalesPoint]]:
+    """Each line's points by period."""
     lines: dict[str, dict[date, SalesPoint]] = defaultdict(dict)
     for point in report.points:
         lines[point.name][point.first_day] = point
-    return sorted({point.first_day for point in report.points}), dict(lines)
+    return dict(lines)

@@ -183,7 +183,15 @@ class MemorySales:
         today = Today(location="LEEDS", clock=NOON, sold_units=31, usual_units=Decimal(90), expected_units=Decimal(45))
         mover = Mover(item="ITEM-001", item_name="Item 1", newest_units=70, before_units=80)
         return SalesReport(
-            as_of=NOON, currency="EUR", points=tuple(points), today=(today,), risers=(mover,), best=(mover,)
+            as_of=NOON,
+            currency="EUR",
+            points=tuple(points),
+            first_day=LAST_DAY - (query.periods - 1) * step,
+            last_day=LAST_DAY,
+            running=True,
+            today=(today,),
+            risers=(mover,),
+            best=(mover,),
         )
 
 

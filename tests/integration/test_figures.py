@@ -234,7 +234,8 @@ async def test_positions_are_those_of_the_newest_decisions_worst_first(shop: Sto
         assert row.decided_at == place.decided_at
         assert place.scores
         assert row.risk == Decimal(place.scores["stockout_risk"])
-    assert [row.risk for row in rows] == sorted((row.risk for row in rows), reverse=True)
+    risks = [row.risk or Decimal(0) for row in rows]
+    assert risks == sorted(risks, reverse=True)
     critical = await stock.positions(PositionQuery(critical=True))
     assert [row.item for row in critical] == [row.item for row in rows if row.risk and row.risk >= Decimal("0.2")]
     assert [row.item for row in await stock.positions(PositionQuery(text="item-01"))]
@@ -293,3 +294,15 @@ async def test_a_forecast_knows_what_is_known_and_keeps_its_answers(shop: Storer
     assert await views.answer_of("bob", "key", "a" * 64) is None
     with pytest.raises(InvalidInput, match="another forecast"):
         await views.answer_of("ada", "key", "b" * 64)
+
+
+async def test_every_period_is_told_and_the_running_one_is_named(shop: Storeroom) -> None:
+    await PostgresFigures(shop.database, PostgresMoney(shop.database)).refresh()
+    today = (MORNING + timedelta(days=12)).date()
+    for period, step in ((SalesPeriod.DAY, 1), (SalesPeriod.WEEK, 7)):
+        report = await PostgresSales(shop.database).report(SalesQuery(period=period, periods=5))
+        periods = report.periods(period)
+        assert len(periods) == 5
+        assert report.running
+        assert periods[-1] <= today < periods[-1] + timedelta(days=step)
+        assert {point.first_day for point in report.points} <= set(periods)

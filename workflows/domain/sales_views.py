@@ -1,6 +1,6 @@
 """Sales as people look at them: over time, today against what is usual, and what changed most."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -82,10 +82,23 @@ class SalesReport(Payload):
     """When they were added up; None: not yet. Sales of one item are always of now."""
     currency: str
     points: tuple[SalesPoint, ...]
+    """Only periods with a record; the others are zeros."""
+    first_day: date | None = None
+    """Of the oldest period that was asked for; None: nothing was ever sold."""
+    last_day: date | None = None
+    running: bool = False
+    """Whether the newest period is not over."""
     today: tuple[Today, ...] = ()
     risers: tuple[Mover, ...] = ()
     fallers: tuple[Mover, ...] = ()
     best: tuple[Mover, ...] = ()
+
+    def periods(self, period: SalesPeriod) -> list[date]:
+        """The first days of all periods, oldest first."""
+        if self.first_day is None or self.last_day is None:
+            return []
+        step = 1 if period is SalesPeriod.DAY else 7
+        return [self.first_day + timedelta(days=n) for n in range(0, (self.last_day - self.first_day).days + 1, step)]
 
     @property
     def units(self) -> int:
