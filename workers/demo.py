@@ -19,6 +19,7 @@ from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres import ledger
 from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.enrolling import enrol
@@ -139,7 +140,8 @@ async def _play(settings: Settings, state_dir: Path, source: FeedSource, say: Sa
         with connect(dsn, name="quartermaster-demo") as connection:
             settling = Settling(connection)
             desk = PostgresDesk(parts.database)
-            planner = ScriptedPlanner(desk, parts.answers)
+            planner = ScriptedPlanner(desk, parts.answers, PostgresPeople(parts.database))
+            await planner.arrive()
             days = (source.last_day - source.first_day).days + 1
             retrain_on = source.first_day + timedelta(days=int(days * RETRAIN_AFTER) - 1)
 

@@ -1,4 +1,7 @@
-"""The demo's scripted planner answers tasks as a person would: by the same desk, one at a time, not all of them."""
+"""The demo's scripted planner answers tasks as people would: by the same desk, one at a time, not all of them.
+
+Where the policy wants two signatures, a second person signs what the first one did.
+"""
 
 from datetime import date
 
@@ -7,9 +10,16 @@ from console.desk import AnswerDesk
 from workflows.domain.approvals import Actor, Meaning, RejectReason, VerdictCommand
 from workflows.domain.errors import Conflict
 from workflows.domain.identity import digest
+from workflows.domain.people import People, Person, Role
 from workflows.domain.ports import TaskRow
 
-PLANNER = Actor(name="demo planner", channel="script")
+CHANNEL = "script"
+PLANNER = Actor(name="demo planner", channel=CHANNEL)
+HEAD_PLANNER = Actor(name="demo head planner", channel=CHANNEL)
+PEOPLE = (
+    Person(name=PLANNER.name, roles=frozenset({Role.PLANNER})),
+    Person(name=HEAD_PLANNER.name, roles=frozenset({Role.APPROVER})),
+)
 APPROVES, EDITS, REJECTS = 70, 10, 15
 """Out of a hundred tasks; the rest is left to expire."""
 
@@ -17,9 +27,15 @@ APPROVES, EDITS, REJECTS = 70, 10, 15
 class ScriptedPlanner:
     """What it answers is a function of the task, so a resumed demo goes on as it would have."""
 
-    def __init__(self, desk: PostgresDesk, answers: AnswerDesk) -> None:
+    def __init__(self, desk: PostgresDesk, answers: AnswerDesk, people: People) -> None:
         self._desk = desk
         self._answers = answers
+        self._people = people
+
+    async def arrive(self) -> None:
+        """Make both people known, so that their answers count."""
+        for person in PEOPLE:
+            await self._people.register(person, Actor(name="demo", channel=CHANNEL))
 
     async def work(self, _: date) -> None:
         """Go through the inbox once."""
@@ -28,7 +44,9 @@ class ScriptedPlanner:
             if command is None:
                 continue
             try:
-                await self._answers.answer(command, PLANNER)
+                receipt = await self._answers.answer(command, PLANNER)
+                if not receipt.complete:
+                    await self._answers.answer(countersigned(command), HEAD_PLANNER)
             except Conflict:
                 continue  # the proposal changed meanwhile: it is looked at again tomorrow
 
@@ -51,3 +69,8 @@ def answer_to(task: TaskRow) -> VerdictCommand | None:
         units=units,
         reason=reason,
     )
+
+
+def countersigned(command: VerdictCommand) -> VerdictCommand:
+    """The same verdict from a second person."""
+    return command.model_copy(update={"command_id": f"{command.command_id}-second"})

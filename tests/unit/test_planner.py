@@ -2,13 +2,16 @@
 
 from collections import Counter
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from console.desk import AnswerDesk
 from tests.fakes.desk import MemoryApprovals, MemoryDesk, MemoryShop, MemoryVerdictChannel
+from tests.fakes.people import MemoryPeople
 from tests.fakes.shop import CLOCK, decided, open_task
-from workers.planner import APPROVES, EDITS, REJECTS, ScriptedPlanner, answer_to
+from workers.planner import APPROVES, EDITS, HEAD_PLANNER, PLANNER, REJECTS, ScriptedPlanner, answer_to
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
+from workflows.domain.policies import Policy
 from workflows.domain.ports import TaskRow
 
 DAY = date(2025, 11, 24)
@@ -24,7 +27,8 @@ def shop(tasks: int) -> MemoryShop:
 
 def planner(over: MemoryShop, approvals: MemoryApprovals | None = None) -> ScriptedPlanner:
     desk: Any = MemoryDesk(over)
-    return ScriptedPlanner(desk, AnswerDesk(approvals or MemoryApprovals(over), MemoryVerdictChannel()))
+    answers = AnswerDesk(approvals or MemoryApprovals(over), MemoryVerdictChannel())
+    return ScriptedPlanner(desk, answers, MemoryPeople())
 
 
 async def rows(count: int) -> list[TaskRow]:
@@ -92,3 +96,24 @@ async def test_a_proposal_that_changed_meanwhile_waits_for_tomorrow() -> None:
     await planner(over, Moved(over)).work(DAY)
 
     assert {case.task["state"] for case in over.cases.values() if case.task} == {TaskState.OPEN}
+
+
+async def test_where_two_must_sign_a_second_person_does() -> None:
+    over = shop(20)
+    over.policy = Policy(four_eyes_above=Decimal(0))
+    people = MemoryPeople(())
+    approvals = MemoryApprovals(over, people)
+    desk: Any = MemoryDesk(over)
+    scripted = ScriptedPlanner(desk, AnswerDesk(approvals, MemoryVerdictChannel()), people)
+    await scripted.arrive()
+
+    for _ in range(2):
+        await scripted.work(DAY)
+
+    states = Counter(case.task["state"] for case in over.cases.values() if case.task)
+    assert states[TaskState.APPROVED] > 10
+    assert 0 < states[TaskState.OPEN] < 5
+    for case in over.cases.values():
+        approved = [row for row in case.approvals if row["meaning"] is not Meaning.REJECT]
+        assert [row["actor"] for row in approved] in ([], [PLANNER.name, HEAD_PLANNER.name])
+        assert len({row["units"] for row in approved}) <= 1

@@ -9,7 +9,15 @@ from connectors.postgres.desk import PostgresDesk
 from workers.commands import person
 from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
+from workflows.domain.approvals import (
+    Meaning,
+    RejectReason,
+    TaskState,
+    UndoCommand,
+    UndoReceipt,
+    VerdictCommand,
+    VerdictReceipt,
+)
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
@@ -124,8 +132,29 @@ def _answer(
         if json:
             print_json(receipt.model_dump(mode="json"))
             return
-        heard = "" if receipt.heard else " (recorded; the workflow hears of it when it runs)"
-        out.print(f"{receipt.decision_id}: {receipt.meaning}{heard}")
+        out.print(f"{receipt.decision_id}: {receipt.meaning}{_what_next(receipt)}")
+
+
+@app.command()
+def undo(decision: str, state: State = None, json: AsJson = False) -> None:
+    """Take your own answer back, as long as nothing came of it."""
+    with errors_explained():
+        receipt = run(_undo(state, decision))
+        if json:
+            print_json(receipt.model_dump(mode="json"))
+            return
+        heard = "" if receipt.heard else " (the workflow finds out before it orders)"
+        out.print(f"{receipt.decision_id}: {receipt.meaning} is taken back, the task waits again{heard}")
+
+
+def _what_next(receipt: VerdictReceipt) -> str:
+    if not receipt.complete:
+        return " (the first of two signatures: another person must sign the same units)"
+    if not receipt.heard:
+        return " (recorded; the workflow hears of it when it runs)"
+    if receipt.undo_seconds:
+        return f" (for {receipt.undo_seconds} s: quartermaster tasks undo {receipt.decision_id})"
+    return ""
 
 
 async def _submit(
@@ -152,6 +181,12 @@ async def _submit(
         except ValueError as error:
             raise InvalidInput(str(error)) from None
         return await parts.answers.answer(command, person.me())
+
+
+async def _undo(state: str | None, decision: str) -> UndoReceipt:
+    async with connected(state, Permission.ANSWER) as parts:
+        command = UndoCommand(command_id=f"cli-{uuid.uuid4()}", decision_id=decision)
+        return await parts.answers.undo(command, person.me())
 
 
 async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
