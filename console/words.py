@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from workflows.domain.alternatives import Course
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
 from workflows.domain.decisions import HoldReason
 from workflows.domain.ledger import EntryType
@@ -65,6 +66,16 @@ REASONS: dict[str, str] = {
     RejectReason.SUPPLIER_ISSUE: "A problem with the supplier",
     RejectReason.PHASE_OUT: "The item is being phased out",
     RejectReason.OTHER: "Something else (say what)",
+}
+
+COURSES: dict[str, str] = {
+    Course.WAIT: "Wait until the next review",
+    Course.HALF: "Half of it",
+    Course.PACK_LESS: "One pack less",
+    Course.NOW: "Order now",
+    Course.PACK_MORE: "One pack more",
+    Course.HALF_MORE: "Half as much again",
+    Course.ASKED: "Your quantity",
 }
 
 HOLDS: dict[str, str] = {

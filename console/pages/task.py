@@ -3,63 +3,47 @@
 A task page is a decision page with forms on it, so that what was approved can be looked at later just as it was.
 """
 
-import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from console import charts
 from console.auth import Gate, Session
 from console.desk import AnswerDesk
+from console.pages.decision_page import DecisionPages
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
-from console.stakes import stakes_in_words
-from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand, VerdictReceipt
-from workflows.domain.decisions import DecisionInputs, Proposal, SupplyOption
+from workflows.domain.approvals import VerdictCommand, VerdictReceipt
+from workflows.domain.decisions import Proposal
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, StaleProposal
 from workflows.domain.people import Permission
 from workflows.domain.ports import DecisionView
+
+Units = Annotated[int | None, Query(gt=0, le=100_000_000)]
 
 
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -> APIRouter:
     """`/tasks/{id}`, `/decisions/{id}` (the same page), its evidence alone, and the form's target."""
     router = APIRouter(include_in_schema=False)
-
-    async def page(
-        request: Request, session: Session, decision_id: str, *, form: Mapping[str, str] | None = None,
-        problem: str = "", status: HTTPStatus = HTTPStatus.OK, template: str = "task.html",
-    ) -> Response:  # fmt: skip
-        view = await ports.desk.decision(decision_id)
-        clocks = await ports.clocks()
-        inputs = DecisionInputs.model_validate(view.inputs)
-        context = {
-            "invented": await ports.invented(),
-            **_facts(view, inputs),
-            "clock": clocks.get(inputs.position.location),
-            "command_ids": {meaning.value: secrets.token_urlsafe(16) for meaning in Meaning},
-            "reasons": list(RejectReason),
-            "form": form or {},
-            "problem": problem,
-        }
-        return pages.show(request, template, session, context, status)
+    shown = DecisionPages(ports)
+    may_see = Annotated[Session, Depends(gate.page(Permission.SEE))]
 
     @router.get("/tasks/{decision_id}")
     @router.get("/decisions/{decision_id}")
     async def task(
-        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
-    ) -> Response:  # fmt: skip
-        return await page(request, session, decision_id)
+        request: Request, decision_id: str, session: may_see, units: Units = None, again: Literal["", "yes"] = ""
+    ) -> Response:
+        context = await shown.context(session, decision_id, asked=units, made_again=again == "yes")
+        return pages.show(request, "task.html", session, {**context, "fragment": False})
 
     @router.get("/tasks/{decision_id}/evidence")
-    async def evidence(
-        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
-    ) -> Response:
+    async def evidence(request: Request, decision_id: str, session: may_see) -> Response:
         """The same evidence and forms without the page around them, for a pane of the inbox."""
-        return await page(request, session, decision_id, template="decision_fragment.html")
+        context = await shown.context(session, decision_id)
+        return pages.show(request, "decision_fragment.html", session, {**context, "fragment": True})
 
     @router.post("/tasks/{decision_id}/verdict")
     async def answer(
@@ -69,8 +53,9 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
         try:
             receipt = await answers.answer(command_of(decision_id, form), session.actor)
         except InvalidInput as error:
-            status = HTTPStatus.UNPROCESSABLE_ENTITY
-            return await page(request, session, decision_id, form=form, problem=str(error), status=status)
+            context = await shown.context(session, decision_id, form=form)
+            context |= {"problem": str(error), "fragment": False}
+            return pages.show(request, "task.html", session, context, HTTPStatus.UNPROCESSABLE_ENTITY)
         except (StaleProposal, AlreadyAnswered) as error:
             view = await ports.desk.decision(decision_id)
             context = {**changed(view, form), "detail": str(error), "stale": isinstance(error, StaleProposal)}
@@ -114,39 +99,3 @@ def changed(view: DecisionView, form: Mapping[str, str]) -> dict[str, object]:
         "now_hash": view.decision.proposal_hash,
         "task": view.task or {},
     }
-
-
-def _facts(view: DecisionView, inputs: DecisionInputs) -> dict[str, object]:
-    """Everything the template shows about the decision itself."""
-    result = view.decision.result
-    scores, task = inputs.scores, view.task or {}
-    proposal = result if isinstance(result, Proposal) else None
-    title = f"Daily demand for {inputs.item.item} at {inputs.position.location}: median and 80 % interval"
-    markers = (
-        charts.Marker(scores.lead_time_p50_days, "an order from now arrives"),
-        charts.Marker(scores.protection_days, "this order must last until here"),
-    )
-    standing = [approval for approval in view.approvals if not approval.get("voided_at")]
-    return {
-        "view": view,
-        "decision": view.decision,
-        "result": result,
-        "proposal": proposal,
-        "inputs": inputs,
-        "option": _option(inputs, proposal),
-        "scores": scores,
-        "stakes": stakes_in_words(result.stakes, inputs.currency) if result.stakes else (),
-        "chart": charts.fan(scores.days, markers, title=title),
-        "bars": charts.waterfall(result.waterfall),
-        "task": task,
-        "answer": standing[-1] if standing else None,
-        "voided": [approval for approval in view.approvals if approval.get("voided_at")],
-        "is_open": bool(proposal) and task.get("state") == TaskState.OPEN,
-    }
-
-
-def _option(inputs: DecisionInputs, proposal: Proposal | None) -> SupplyOption | None:
-    """The supply option that the proposal took; for a hold the first one."""
-    if proposal is None:
-        return inputs.options[0] if inputs.options else None
-    return next((option for option in inputs.options if option.sourcing.supplier == proposal.supplier), None)

@@ -85,7 +85,7 @@ def test_the_task_page_shows_the_evidence(client: TestClient, console: ConsoleOv
         assert digest in text
     for step in decision.result.waterfall:
         assert step.rule in text
-    assert "average of the last week" in text
+    assert "Average of the last week" in text
     assert '<title id="fan-title">' in html
     assert "<desc" in html
     assert html.count("P50") == 1, "the picture has a table beside it"

@@ -1,0 +1,152 @@
+"""Everything that the page of a decision shows, gathered once: the page, its pane in the inbox and the stale page."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from console import charts_demand, charts_steps, charts_stock, words
+from console.auth import Session
+from console.charts_frame import Marker
+from console.decision_desk import DecisionDesk, Explained
+from console.decision_words import cutoff, headline, life, option_of
+from console.formats import money, number
+from console.inbox_views import GUARDED
+from console.ports import ConsolePorts
+from console.stakes import stakes_in_words
+from workflows.domain.approvals import Meaning, RejectReason, TaskState
+from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.inbox import InboxRow
+from workflows.domain.people import Permission
+from workflows.domain.urgency import what_happens_next
+
+
+class DecisionPages:
+    """Gathers what a decision's page shows."""
+
+    def __init__(self, ports: ConsolePorts) -> None:
+        self._ports = ports
+        self._desk = DecisionDesk(ports)
+
+    async def context(
+        self, session: Session, decision_id: str, *, form: Mapping[str, str] | None = None, asked: int | None = None,
+        made_again: bool = False,
+    ) -> dict[str, object]:  # fmt: skip
+        """What the template shows. `asked` is another quantity to compute; `made_again` re-makes the decision.
+
+        Raises:
+            NotFound: no such decision.
+        """
+        ports = self._ports
+        found = await self._desk.explained(decision_id)
+        clock = (await ports.clocks()).get(found.inputs.position.location)
+        row = await self._row(found)
+        form = form or {}
+        return {
+            **_facts(found),
+            **_answers(found, session, row),
+            "row": row,
+            "clock": clock,
+            "ladder": what_happens_next(row, clock) if row else "",
+            "model": await ports.models.find(found.view.decision.model_digest),
+            "policy": found.policy,
+            "comments": await ports.work.comments(decision_id) if ports.work and found.view.task else [],
+            "similar": await self._desk.similar(decision_id),
+            "lists_similar": ports.past is not None,
+            "invented": await ports.invented(),
+            "command_ids": {meaning.value: secrets.token_urlsafe(16) for meaning in Meaning},
+            "reasons": list(RejectReason),
+            "form": form,
+            "asked": await self._asked(found, session, asked),
+            "made_again": await self._made_again(decision_id) if made_again else None,
+        }
+
+    async def _row(self, found: Explained) -> InboxRow | None:
+        if self._ports.inbox is None or found.view.task is None:
+            return None
+        try:
+            return await self._ports.inbox.row(found.view.decision.decision_id)
+        except NotFound:
+            return None
+
+    async def _asked(self, found: Explained, session: Session, units: int | None) -> object:
+        if units is None or found.proposal is None or found.policy is None:
+            return None
+        try:
+            return await self._desk.recompute(found.view.decision.decision_id, units, session.person)
+        except InvalidInput:
+            return None
+
+    async def _made_again(self, decision_id: str) -> dict[str, object]:
+        try:
+            return {"rerun": await self._desk.rerun(decision_id), "problem": ""}
+        except (NotFound, InvalidInput) as error:
+            return {"rerun": None, "problem": str(error)}
+
+
+def _facts(found: Explained) -> dict[str, object]:
+    view, inputs, picture, proposal = found.view, found.inputs, found.picture, found.proposal
+    scores, result = inputs.scores, view.decision.result
+    markers = []
+    if picture.days and picture.arrives:
+        if proposal:
+            markers.append(Marker(picture.arrives, "an order of now arrives"))
+        last = picture.days[min(picture.lasts_days, len(picture.days)) - 1].day
+        markers.append(Marker(last, "it must last until here"))
+    where = f"{inputs.item.item} at {inputs.position.location}"
+    standing = [one for one in view.approvals if not one.get("voided_at")]
+    return {
+        "view": view, "decision": view.decision, "result": result, "proposal": proposal, "inputs": inputs,
+        "option": option_of(found), "scores": scores, "picture": picture, "headline": headline(found),
+        "cutoff": cutoff(inputs), "life": life(view), "alternatives": found.alternatives,
+        "stakes": stakes_in_words(result.stakes, inputs.currency) if result.stakes else (),
+        "order_by": result.stakes.order_by if result.stakes else None,
+        "fan": charts_demand.fan(picture, markers, title=f"Daily demand for {where}"),
+        "recent": charts_demand.recent_days(picture),
+        "stock_chart": charts_stock.projection(picture, title=f"Expected stock of {where}"),
+        "bars": charts_steps.waterfall(result.waterfall), "pushes": charts_steps.pushes(scores.drivers),
+        "task": view.task or {}, "flags": _flags(found),
+        "answer": next((one for one in reversed(standing) if one.get("complete", True)), None),
+        "first_signature": next((one for one in reversed(standing) if not one.get("complete", True)), None),
+        "voided": [one for one in view.approvals if one.get("voided_at")],
+    }  # fmt: skip
+
+
+def _answers(found: Explained, session: Session, row: InboxRow | None) -> dict[str, object]:
+    """What the forms need: whether they are there, whether they work for this person, and what asks for a second
+    press."""
+    proposal, task, inputs = found.proposal, found.view.task or {}, found.inputs
+    location = inputs.position.location
+    is_open = proposal is not None and task.get("state") == TaskState.OPEN
+    guards: list[str] = []
+    if proposal:
+        guards = [f"{words.word(words.RULES, one.code).text}: {one.detail}" for one in proposal.rules
+                  if one.code in GUARDED]  # fmt: skip
+        limit = session.person.approval_limit
+        if limit is not None and proposal.value > limit:
+            guards.insert(0, f"Above your limit of {money(limit, inputs.currency)}: others may approve it")
+    signing = row is not None and row.signatures_needed > 1
+    return {
+        "is_open": is_open,
+        "may_answer": is_open and session.person.may(Permission.ANSWER, location),
+        "may_sign": is_open and session.person.may(Permission.COUNTERSIGN, location),
+        "guards": guards,
+        "needs_two": signing,
+    }
+
+
+def _flags(found: Explained) -> list[tuple[str, Any]]:
+    """What is odd about the facts, each with its tone; none is the best that can be said."""
+    inputs, flags = found.inputs, []
+    age = (inputs.clock - inputs.data_through).total_seconds() / 3600
+    old = f"{number(round(age))} h" if age >= 1 else "less than an hour"
+    flags.append((f"Newest fact {old} old when it was decided", "warn" if age > 24 else "good"))
+    if inputs.scores.novelty:
+        flags.append(("Too little history: the forecast rests on similar items", "warn"))
+    if inputs.position.on_hand_units < 0:
+        flags.append(("Stock on hand is below zero: something was not booked", "bad"))
+    flags += [(f"Forecasts are under alarm: {alarm}", "bad") for alarm in inputs.drift_alarms]
+    gaps = sum(units is None for units in inputs.scores.recent_units)
+    if gaps:
+        flags.append((f"{gaps} of the last {len(inputs.scores.recent_units)} days without stock: demand was not seen",
+                      "warn"))  # fmt: skip
+    return flags
