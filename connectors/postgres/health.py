@@ -17,7 +17,7 @@ _PILES = {
     "proposals_unseen": """SELECT {now} - recorded_at AS age FROM replenishment
         WHERE workflow_started_at IS NULL AND state = 'proposed' ORDER BY recorded_at""",
     "approvals_unheard": """SELECT {now} - recorded_at AS age FROM approval
-        WHERE heard_at IS NULL AND voided_at IS NULL ORDER BY recorded_at""",
+        WHERE heard_at IS NULL AND voided_at IS NULL AND complete ORDER BY recorded_at""",
     "orders_overdue": """SELECT c.watermark - o.cutoff_at AS age FROM purchase_order o
         JOIN business_clock c ON c.location = o.location
         WHERE o.state IN ('collecting', 'sending', 'in_doubt') AND o.cutoff_at <= c.watermark

@@ -79,7 +79,7 @@ WITH near AS (
 SELECT c.*, i.name AS item_name, i.category, t.state AS task_state, a.meaning, a.actor AS answered_by,
        a.units AS answered_units, a.reason AS answer_reason, o.body AS outcome
 FROM chosen c JOIN item i USING (item) LEFT JOIN task t USING (decision_id)
-LEFT JOIN approval a ON a.decision_id = c.decision_id AND a.voided_at IS NULL
+LEFT JOIN approval a ON a.decision_id = c.decision_id AND a.complete AND a.voided_at IS NULL
 LEFT JOIN outcome o ON o.decision_id = c.decision_id
 ORDER BY c.same_item DESC, c.decided_at DESC, c.decision_id DESC
 """  # noqa: S608 - the same

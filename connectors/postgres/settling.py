@@ -11,7 +11,7 @@ SELECT
     (SELECT count(*) FROM replenishment r LEFT JOIN task t USING (decision_id)
      WHERE r.state = 'proposed' AND (r.tier = 'auto' OR t.state <> 'open')) AS releases,
     (SELECT count(*) FROM approval a JOIN replenishment r USING (decision_id)
-     WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND r.state = 'proposed') AS verdicts,
+     WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND a.complete AND r.state = 'proposed') AS verdicts,
     (SELECT count(*) FROM clock_wait w JOIN business_clock c USING (location)
      WHERE w.ticked_at IS NULL AND w.instant <= c.watermark) AS ticks,
     (SELECT count(*) FROM task t JOIN business_clock c USING (location)
