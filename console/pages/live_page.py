@@ -9,6 +9,7 @@ from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.arrivals import Arrivals, Rates
+from workflows.domain.checkup import age
 from workflows.domain.errors import NotFound
 
 ROWS = 50
@@ -40,7 +41,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         if ports.arrivals is None or rates is None:
             raise NotFound("This installation does not show events as they arrive.")
         template = "live_parts.html" if "x-fragment" in request.headers else "live.html"
-        context = {"events": await ports.arrivals.events(ROWS), "rates": await rates.now(), "rows": ROWS}
+        context = {"events": await ports.arrivals.events(ROWS), "rates": await rates.now(), "span": age}
         return pages.show(request, template, session, context)
 
     return router

@@ -60,7 +60,7 @@ def test_health_says_what_is_wrong_what_it_means_and_what_to_do(console: Console
     console.health.more["orders_awaiting"] = Pile(n=2, oldest_seconds=90)
     page = client.get("/health").text
 
-    assert "2 orders that wait for you, the oldest for 90 s" in page
+    assert "2 orders wait for you, the oldest for 90 s" in page
     assert "Act now" in page
     assert "choose &#39;Try again&#39;" in page
     assert "unknown_type" in page

@@ -105,4 +105,4 @@ def test_capped_piles_say_so() -> None:
     facts = Facts(at=NOW, needs_open=Pile(n=5_000, capped=True, oldest_seconds=4_000))
 
     says = next(check.says for check in judge(facts).checks if check.name == "needs_open")
-    assert says == "5,000+ open needs, the oldest for 67 min"
+    assert says == "5,000+ needs, the oldest for 67 min"

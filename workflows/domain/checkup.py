@@ -26,9 +26,10 @@ def age(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} d"
 
 
-def _count(pile: Pile, what: str) -> str:
+def _count(pile: Pile, one: str, more: str) -> str:
     if pile.n == 0:
-        return f"no {what}"
+        return "none"
+    what = one if pile.n == 1 else more
     oldest = f", the oldest for {age(pile.oldest_seconds)}" if pile.oldest_seconds is not None else ""
     return f"{pile.n:,}{'+' if pile.capped else ''} {what}{oldest}"
 
@@ -45,7 +46,7 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
     return (
         Check(
             name="needs_open", aspect=Aspect.STUCK, title="Needs without a decision",
-            light=_by_age(facts.needs_open, 10 * MINUTE, HOUR), says=_count(facts.needs_open, "open needs"),
+            light=_by_age(facts.needs_open, 10 * MINUTE, HOUR), says=_count(facts.needs_open, "need", "needs"),
             means="Stock that fell below its watch level and was not assessed yet. Seconds are normal.",
             advice="See that a worker runs and that there is a champion model; `quartermaster doctor` names what does "
             "not answer. Needs wait in the database and none is lost.",
@@ -53,28 +54,28 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
         Check(
             name="batches_unfinished", aspect=Aspect.STUCK, title="Assessments under way",
             light=_by_age(facts.batches_unfinished, 15 * MINUTE, HOUR),
-            says=_count(facts.batches_unfinished, "unfinished batches"),
+            says=_count(facts.batches_unfinished, "unfinished batch", "unfinished batches"),
             means="Batches of needs that are being scored. The relay starts one again when it was lost.",
             advice="Look at the worker's log for the batch's workflow; restart the worker if it is silent.",
         ),
         Check(
             name="proposals_unseen", aspect=Aspect.STUCK, title="Proposals without a workflow",
             light=_by_age(facts.proposals_unseen, 2 * MINUTE, 15 * MINUTE),
-            says=_count(facts.proposals_unseen, "proposals that no workflow carries"),
+            says=_count(facts.proposals_unseen, "proposal not carried", "proposals not carried"),
             means="Proposals that were recorded and whose workflow was not seen to start.",
             advice="The relay starts them after 30 seconds: see that `quartermaster intake` runs and reaches Temporal.",
         ),
         Check(
             name="approvals_unheard", aspect=Aspect.STUCK, title="Answers that were not heard",
             light=_by_age(facts.approvals_unheard, MINUTE, 15 * MINUTE),
-            says=_count(facts.approvals_unheard, "answers that no workflow has heard"),
+            says=_count(facts.approvals_unheard, "answer not heard", "answers not heard"),
             means="People's answers stand in the database; the waiting workflow has not been told yet.",
             advice="The relay tells them again every round: see that it runs and that Temporal answers.",
         ),
         Check(
             name="orders_overdue", aspect=Aspect.STUCK, title="Orders past their cutoff",
             light=_by_age(facts.orders_overdue, 15 * MINUTE, 2 * HOUR),
-            says=_count(facts.orders_overdue, "orders past their cutoff and not placed"),
+            says=_count(facts.orders_overdue, "order not placed", "orders not placed"),
             means="Their cutoff passed and the supplier has not got them yet; retries go on by themselves.",
             advice="Open the oldest: its reason says what the supplier answered. Stop the supplier if it is broken.",
             href="/orders?state=overdue",
@@ -82,7 +83,7 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
         Check(
             name="orders_awaiting", aspect=Aspect.STUCK, title="Orders that wait for an operator",
             light=Light.RED if facts.orders_awaiting.n else Light.GREEN,
-            says=_count(facts.orders_awaiting, "orders that wait for you"),
+            says=_count(facts.orders_awaiting, "order waits for you", "orders wait for you"),
             means="They could not be placed for six hours, and the engine tries no more by itself.",
             advice="Ask the supplier or mend the connection, then open the order and choose 'Try again'.",
             href="/orders?state=awaits_operator",
@@ -90,7 +91,7 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
         Check(
             name="orders_held", aspect=Aspect.STUCK, title="Orders that a stop switch holds",
             light=Light.AMBER if held.n or facts.stops else Light.GREEN,
-            says=f"{_count(held, 'held orders')}; switches that are set: {len(facts.stops)}",
+            says=f"{_count(held, 'held order', 'held orders')}; switches that are set: {len(facts.stops)}",
             means="Somebody stopped sending. Lines still collect, approvals still count, nothing is lost.",
             advice="Lift the switch below when its reason is gone: the orders go on within seconds.",
             href="/orders?state=held",
@@ -103,7 +104,7 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
         Check(
             name="orders_in_doubt", aspect=Aspect.IN_DOUBT, title="Orders in doubt",
             light=_by_age(facts.orders_in_doubt, 2 * MINUTE, HOUR),
-            says=_count(facts.orders_in_doubt, "orders in doubt"),
+            says=_count(facts.orders_in_doubt, "order in doubt", "orders in doubt"),
             means="A request left and its answer was lost. The engine asks the supplier before it sends again.",
             advice="Most settle within a minute. If not, the supplier cannot be asked: call them and compare the "
             "order's key with their books.",
@@ -112,7 +113,7 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
         Check(
             name="orders_refused", aspect=Aspect.IN_DOUBT, title="Orders that were refused",
             light=Light.AMBER if facts.orders_refused.n else Light.GREEN,
-            says=_count(facts.orders_refused, "refused orders that nobody looked at"),
+            says=_count(facts.orders_refused, "order unseen", "orders unseen"),
             means="The supplier understood and said no. Their lines left the position and may be needed again.",
             advice="Read the reason, mend the catalog or the supplier's terms, then mark the order as seen.",
             href="/orders?state=failed",

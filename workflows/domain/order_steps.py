@@ -53,7 +53,9 @@ def _acknowledged(view: OrderView) -> Step:
     if state is OrderState.REFUSED:
         return Step(name="Acknowledged", state=StepState.FAILED, at=view.settled_at, says=view.order.reason)
     if state is OrderState.IN_DOUBT:
-        return Step(name="Acknowledged", state=StepState.FAILED, says=f"in doubt: {view.order.reason}")
+        return Step(
+            name="Acknowledged", state=StepState.FAILED, says=f"in doubt: {view.order.reason or 'no answer came'}"
+        )
     if state in {OrderState.EMPTY, OrderState.WITHHELD}:
         return Step(name="Acknowledged", state=StepState.SKIPPED)
     waits = state is OrderState.SENDING and view.last_sent_at is not None
