@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from tests.fakes.desk import MemoryApprovals, MemoryShop
 from tests.fakes.records import RecordedApprovals, Records, ref_of
 from tests.fakes.shop import CLOCK, decided, open_task
 from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, sold
-from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, VerdictCommand
-from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound, StaleProposal
-from workflows.domain.policies import RiskTier
+from workflows.domain.approvals import Actor, Meaning, RejectReason, TaskState, UndoCommand, VerdictCommand
+from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, NotFound, StaleProposal
+from workflows.domain.identity import canonical
+from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.ports import Approvals
 
-PAT = Actor(name="pat")
+PAT, DANA = Actor(name="pat"), Actor(name="dana")
+TWO = Policy(four_eyes_above=Decimal(10))
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Waiting:
     change: Callable[[], Awaitable[str]]
     """Replace the proposal by another revision; its hash."""
     checks_commands: bool = True
+    two: Callable[[], None] = lambda: None
+    """Let the policy want two signatures."""
 
     def command(self, meaning: Meaning = Meaning.APPROVE, **changes: Any) -> VerdictCommand:
         """A verdict on the proposal as it was first seen."""
@@ -50,7 +55,11 @@ def over_shop() -> Waiting:
         shop.rescore(second)
         return second.decision.proposal_hash
 
-    return Waiting(MemoryApprovals(shop), first.decision.decision_id, first.decision.proposal_hash, change)
+    def two() -> None:
+        shop.policy = TWO
+
+    approvals = MemoryApprovals(shop, undo_seconds=10)
+    return Waiting(approvals, first.decision.decision_id, first.decision.proposal_hash, change, two=two)
 
 
 def over_records() -> Waiting:
@@ -81,7 +90,11 @@ async def over_postgres(storeroom: Storeroom) -> Waiting:
         assert (await storeroom.rescore(decision_id)).changed
         return storeroom.hash_of(decision_id)
 
-    return Waiting(storeroom.approvals, decision_id, storeroom.hash_of(decision_id), change)
+    def two() -> None:
+        storeroom.connection.execute("ALTER TABLE policy_version DISABLE TRIGGER policy_version_guard")
+        storeroom.connection.execute("UPDATE policy_version SET document = %s", [canonical(TWO)])
+
+    return Waiting(storeroom.approvals, decision_id, storeroom.hash_of(decision_id), change, two=two)
 
 
 @pytest.fixture(params=["shop", "records", "postgres"])
@@ -165,3 +178,75 @@ async def test_expiry_that_comes_second_changes_nothing(waiting: Waiting, meanin
     approval = await waiting.approvals.record(waiting.command(meaning), PAT)
     assert await waiting.approvals.expire(waiting.decision_id, waiting.proposal_hash) is state
     assert await waiting.approvals.find(approval.approval_id) == approval
+
+
+def taking_back(waiting: Waiting, command_id: str = "undo-0001", **more: Any) -> UndoCommand:
+    return UndoCommand.model_validate({"command_id": command_id, "decision_id": waiting.decision_id, **more})
+
+
+@pytest.mark.parametrize("meaning", [Meaning.APPROVE, Meaning.REJECT])
+async def test_an_answer_that_is_taken_back_makes_room_for_another(waiting: Waiting, meaning: Meaning) -> None:
+    first = await waiting.approvals.record(waiting.command(meaning), PAT)
+    taken = await waiting.approvals.withdraw(taking_back(waiting), PAT)
+    assert (taken.approval_id, taken.meaning, taken.actor) == (first.approval_id, meaning, "pat")
+    assert await waiting.approvals.find(first.approval_id) is None
+    second = await waiting.approvals.record(waiting.command(command_id="click-0002"), DANA)
+    assert await waiting.approvals.find(second.approval_id) == second
+
+
+@pytest.fixture
+def careful(waiting: Waiting) -> Waiting:
+    """Those who look at who asks."""
+    if not waiting.checks_commands:
+        pytest.skip("this fake asks nobody who they are")
+    return waiting
+
+
+async def test_taking_back_twice_is_taking_back_once(careful: Waiting) -> None:
+    await careful.approvals.record(careful.command(), PAT)
+    first = await careful.approvals.withdraw(taking_back(careful), PAT)
+    assert await careful.approvals.withdraw(taking_back(careful), PAT) == first
+    with pytest.raises(InvalidInput):
+        await careful.approvals.withdraw(taking_back(careful), DANA)
+    with pytest.raises(Conflict):
+        await careful.approvals.withdraw(taking_back(careful, "undo-0002"), PAT)
+
+
+async def test_only_the_author_takes_an_answer_back(careful: Waiting) -> None:
+    with pytest.raises(Conflict):
+        await careful.approvals.withdraw(taking_back(careful), PAT)
+    await careful.approvals.record(careful.command(), PAT)
+    with pytest.raises(NotAllowed):
+        await careful.approvals.withdraw(taking_back(careful, "undo-0002"), DANA)
+    with pytest.raises(Conflict):
+        await careful.approvals.withdraw(taking_back(careful, "undo-0003", approval_id="another"), PAT)
+    with pytest.raises(NotFound):
+        await careful.approvals.withdraw(taking_back(careful, decision_id="LEEDS:NOTHING:1"), PAT)
+
+
+async def test_two_people_sign_where_the_policy_wants_two(careful: Waiting) -> None:
+    careful.two()
+    first = await careful.approvals.record(careful.command(), PAT)
+    assert (first.complete, first.undo_until) == (False, None)
+    assert await careful.approvals.find(first.approval_id) is None
+    with pytest.raises(AlreadyAnswered):
+        await careful.approvals.record(careful.command(command_id="click-0002"), PAT)
+    second = await careful.approvals.record(careful.command(command_id="click-0003"), DANA)
+    assert second.complete
+    assert second.undo_until is not None
+    assert await careful.approvals.find(second.approval_id) == second
+
+
+async def test_other_units_start_anew_and_a_first_signature_can_be_taken_back(careful: Waiting) -> None:
+    careful.two()
+    await careful.approvals.record(careful.command(), PAT)
+    edited = careful.command(Meaning.APPROVE_EDITED, units=36, command_id="click-0002")
+    assert not (await careful.approvals.record(edited, DANA)).complete
+    taken = await careful.approvals.withdraw(taking_back(careful), DANA)
+    assert (taken.approval_id, taken.complete) == ("click-0002", False)
+    assert not (await careful.approvals.record(careful.command(command_id="click-0004"), DANA)).complete
+
+
+async def test_a_stranger_answers_nothing(careful: Waiting) -> None:
+    with pytest.raises(NotAllowed, match="Nobody knows nobody here"):
+        await careful.approvals.record(careful.command(), Actor(name="nobody"))
