@@ -16,6 +16,8 @@ from workflows.domain.sales_views import Mover, SalesBy, SalesPeriod, SalesPoint
 Cursor = psycopg.AsyncCursor[DictRow]
 SHOWN = 8
 """Items in each list of movers."""
+BEST_ITEMS = 20
+"""Best sellers that a report by item tells of, where no item is named."""
 MOST_LINES = 1000
 """Locations or categories that one report tells of."""
 
@@ -27,22 +29,23 @@ WHERE day >= %(first)s AND day <= %(last)s AND (%(location)s = '' OR location = 
   AND (%(category)s = '' OR category = %(category)s)
 GROUP BY 1, 2 ORDER BY 1, 2
 """
-# By look-ups, one per location.
-_ITEM = """
+# By look-ups, one per location and item.
+_ITEMS = """
 SELECT {name} AS name, {period} AS first_day, sum(units)::bigint AS units, sum(priced_units)::bigint AS priced_units,
        sum(revenue) AS revenue
 FROM (
-    SELECT d.location, d.day, d.units, d.priced_units, d.revenue FROM location l JOIN daily_demand d
-        ON d.location = l.location AND d.item = %(item)s AND d.day >= %(first)s AND d.day <= %(last)s
+    SELECT d.location, d.item, d.day, d.units, d.priced_units, d.revenue
+    FROM location l CROSS JOIN unnest(%(items)s::text[]) AS i (item) JOIN daily_demand d
+        ON d.location = l.location AND d.item = i.item AND d.day >= %(first)s AND d.day <= %(last)s
     UNION ALL
-    SELECT r.location, r.day, r.units, CASE WHEN r.unit_price IS NULL THEN 0 ELSE r.units END,
+    SELECT r.location, r.item, r.day, r.units, CASE WHEN r.unit_price IS NULL THEN 0 ELSE r.units END,
            coalesce(r.unit_price, 0) * r.units
-    FROM location l JOIN recorded_demand r
-        ON r.location = l.location AND r.item = %(item)s AND r.day >= %(first)s AND r.day <= %(last)s
+    FROM location l CROSS JOIN unnest(%(items)s::text[]) AS i (item) JOIN recorded_demand r
+        ON r.location = l.location AND r.item = i.item AND r.day >= %(first)s AND r.day <= %(last)s
 ) d WHERE %(location)s = '' OR location = %(location)s
 GROUP BY 1, 2 ORDER BY 1, 2
 """
-_LINE = {SalesBy.LOCATION: "location", SalesBy.CATEGORY: "category", SalesBy.ITEM: "%(item)s::text"}
+_LINE = {SalesBy.LOCATION: "location", SalesBy.CATEGORY: "category", SalesBy.ITEM: "item"}
 _PERIOD = {SalesPeriod.DAY: "day", SalesPeriod.WEEK: "date_trunc('week', day)::date"}
 _NEWEST = """
 SELECT coalesce(c.today, (SELECT max(day) FROM sales_day)) AS last, c.today IS NOT NULL AS running
@@ -83,16 +86,18 @@ class PostgresSales:
             newest = await cursor.fetchone() or {"last": None, "running": False}
             last: date | None = newest["last"]
             first = first_day(last, query) if last else None
-            points = await _points(cursor, query, first, last)
             today = [] if query.item or query.category else await _today(cursor, query.location)
             await cursor.execute(_LEADERS, {"scope": query.location, "category": query.category})
             leaders = [Mover.model_validate(one) for one in await cursor.fetchall()]
+            best = sorted((one for one in leaders if one.newest_units > 0), key=lambda one: -one.newest_units)
+            items = [query.item] if query.item else [one.item for one in best[:BEST_ITEMS]]
+            points = await _points(cursor, query, items, first, last)
         return SalesReport(
             as_of=row["as_of"] if row else None, currency=currency, points=tuple(points), today=tuple(today),
             first_day=first, last_day=last, running=newest["running"],
             risers=tuple(sorted((m for m in leaders if m.change_units > 0), key=lambda m: -m.change_units)[:SHOWN]),
             fallers=tuple(sorted((m for m in leaders if m.change_units < 0), key=lambda m: m.change_units)[:SHOWN]),
-            best=tuple(sorted((m for m in leaders if m.newest_units > 0), key=lambda m: -m.newest_units)[:SHOWN]),
+            best=tuple(best[:SHOWN]),
         )  # fmt: skip
 
 
@@ -102,17 +107,18 @@ async def _known_item(cursor: Cursor, item: str) -> None:
         raise NotFound(f"The catalog has no item {item}.")
 
 
-async def _points(cursor: Cursor, query: SalesQuery, first: date | None, last: date | None) -> list[SalesPoint]:
+async def _points(
+    cursor: Cursor, query: SalesQuery, items: list[str], first: date | None, last: date | None
+) -> list[SalesPoint]:
     if first is None or last is None:
         return []
     given: dict[str, Any] = {
         "first": first, "last": last, "location": query.location,
-        "category": query.category, "item": query.item,
+        "category": query.category, "items": items,
     }  # fmt: skip
-    by = query.by if query.item or query.by is not SalesBy.ITEM else SalesBy.CATEGORY
-    select = (_ITEM if query.item else _SUMS).format(
-        name=_LINE[SalesBy.ITEM if query.item and by is SalesBy.CATEGORY else by], period=_PERIOD[query.period]
-    )
+    single = query.item or query.by is SalesBy.ITEM
+    by = SalesBy.ITEM if query.item and query.by is SalesBy.CATEGORY else query.by
+    select = (_ITEMS if single else _SUMS).format(name=_LINE[by], period=_PERIOD[query.period])
     await cursor.execute(select, given)
     return [SalesPoint.model_validate(one) for one in await cursor.fetchall()]
 

@@ -271,6 +271,10 @@ async def test_sales_are_the_sums_of_single_sales(shop: Storeroom) -> None:
         MORNING.date() + timedelta(days=12 - 104),
     )["n"]
     assert single.units == raw + past
+    best = await sales.report(SalesQuery(by=SalesBy.ITEM, periods=3))
+    assert {point.name for point in best.points} <= {row["item"] for row in shop.rows("SELECT item FROM item")}
+    by_place = await sales.report(SalesQuery(by=SalesBy.LOCATION, item="ITEM-003", periods=104))
+    assert (by_place.units, {point.name for point in by_place.points}) == (single.units, {LOCATION})
     assert report.today[0].sold_units == 1, "four sold, three taken back"
     assert report.best[0].newest_units == max(mover.newest_units for mover in report.best)
     with pytest.raises(NotFound):

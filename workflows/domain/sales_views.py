@@ -27,7 +27,7 @@ class SalesPeriod(StrEnum):
 
 
 class SalesQuery(Payload):
-    """Which sales. Lines that are items need one item or a category of few: name the item."""
+    """Which sales. By item: those of the item that is named, or of the best sellers of the newest week."""
 
     by: SalesBy = SalesBy.LOCATION
     period: SalesPeriod = SalesPeriod.DAY
