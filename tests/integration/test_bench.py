@@ -90,6 +90,15 @@ def _calibration(said: dict[str, Any]) -> None:
     assert {"smooth", "erratic", "intermittent", "lumpy", "thin"} == {name.split()[0] for name in said["coverage"]}
 
 
+def _console(said: dict[str, Any]) -> None:
+    assert said["tasks"] >= 100
+    assert said["decisions"] >= 2 * 100
+    assert 0 < said["inbox_p50_ms"] <= said["inbox_p99_ms"]
+    assert said["keypress_ms"].keys() == SPREAD
+    assert all(page["median_ms"] > 0 and page["bytes"] > 1_000 for page in said["pages"].values())
+    assert (said["axe_violations"], said["external_requests"]) == (0, 0), said["violations"]
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESSMENT: _assessment,
@@ -98,6 +107,7 @@ _FIGURES = {
     Benchmark.FORECAST: _forecast,
     Benchmark.QUALITY: _quality,
     Benchmark.CALIBRATION: _calibration,
+    Benchmark.CONSOLE: _console,
 }
 
 

@@ -27,6 +27,7 @@ class Benchmark(StrEnum):
     FORECAST = "forecast"
     QUALITY = "quality"
     CALIBRATION = "calibration"
+    CONSOLE = "console"
 
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
