@@ -7,9 +7,21 @@ from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import PlainTextResponse
 
-from console import api, api_answers, api_decisions, api_ledger, api_models, api_policies, live, planning
+from console import (
+    api,
+    api_answers,
+    api_decisions,
+    api_inbox,
+    api_ledger,
+    api_models,
+    api_policies,
+    api_tasks,
+    live,
+    planning,
+)
 from console.audit_desk import AuditDesk
 from console.auth import Gate
+from console.bulk import BulkDesk
 from console.desk import AnswerDesk
 from console.figure_pages import figure_pages
 from console.guarded import Guarded
@@ -76,6 +88,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         *operation_pages(ports, gate, pages),
         api_policies.routes(policy_desk, gate),
         api_answers.routes(ports, answers, gate),
+        api_tasks.routes(ports, gate),
+        api_inbox.routes(ports, BulkDesk(ports, answers), gate),
         api_decisions.routes(ports, gate),
         api.routes(ports, gate),
     ):

@@ -12,6 +12,7 @@ from workflows.domain.figures import Figures
 from workflows.domain.forecasts import Forecasts
 from workflows.domain.health import HealthDesk
 from workflows.domain.inbox import Inbox, TaskWork
+from workflows.domain.judging import Judging
 from workflows.domain.live import Live
 from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
@@ -103,6 +104,8 @@ class ConsolePorts:
     """Views of what waits; None: only the plain list of tasks."""
     work: TaskWork | None = None
     """Claims, naps, comments and forwarding; None: tasks can only be answered."""
+    judging: Judging | None = None
+    """What would become of approvals, for many at once; None: nothing is known before they are given."""
     live: Live | None = None
     """Tells pages what moves; None tells nothing."""
     audit: AuditTrail | None = None

@@ -21,6 +21,7 @@ from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.figures import PostgresFigures
 from connectors.postgres.health import PostgresHealth
 from connectors.postgres.inbox_desk import PostgresInbox
+from connectors.postgres.judging import PostgresJudging
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
@@ -200,6 +201,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         live=PostgresLive(parts.database),
         inbox=PostgresInbox(parts.database),
         work=PostgresTaskWork(parts.database),
+        judging=PostgresJudging(parts.database),
         operations=LiveOperations(parts.database, parts.settings),
         stops=PostgresStops(parts.database),
         health=PostgresHealth(parts.database, live_clocks=parts.clock is ClockMode.LIVE),

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 from connectors.postgres import ledger, revisions
 from connectors.postgres.histories import definition_named
 from connectors.postgres.pool import Database
-from connectors.postgres.task_views import COLUMNS, ORDER
+from connectors.postgres.task_views import COLUMNS, ORDER, as_row
 from workflows.domain.approvals import TaskState
 from workflows.domain.decisions import Decided, Decision
 from workflows.domain.errors import NotFound
@@ -72,7 +72,7 @@ class PostgresDesk:
         query = f"SELECT {COLUMNS} FROM task t WHERE {where} {place} ORDER BY {ORDER} LIMIT %(limit)s"  # noqa: S608
         async with self._database.transaction() as cursor:
             await cursor.execute(query.encode(), {"state": state, "limit": min(limit, 500), "after": after})
-            return [TaskRow.model_validate(row) for row in await cursor.fetchall()]
+            return [as_row(row) for row in await cursor.fetchall()]
 
     async def blocked(self, limit: int = 100) -> list[BlockedRow]:
         async with self._database.transaction() as cursor:

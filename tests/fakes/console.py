@@ -15,6 +15,7 @@ from tests.fakes.audit import some_ledger
 from tests.fakes.desk import Case, MemoryApprovals, MemoryDesk, MemoryModels, MemoryShop, MemoryVerdictChannel
 from tests.fakes.figures import MemoryDemand, MemoryFigures, MemoryForecasts, MemorySales, MemoryStock
 from tests.fakes.inbox import MemoryInbox
+from tests.fakes.judging import MemoryJudging
 from tests.fakes.model_history import MemoryModelHistory
 from tests.fakes.monitoring import MemoryMonitoring
 from tests.fakes.operations import MemoryArrivals, MemoryHealth, MemoryOperations, MemoryStops
@@ -46,11 +47,11 @@ class ConsoleOverFakes:
         deliveries: Deliveries | None = None, money: Money | None = None, what_if: WhatIf | None = None, **more: Any,
     ) -> None:  # fmt: skip
         self.shop = shop or stocked_shop()
-        self.approvals = MemoryApprovals(self.shop)
+        self.people = MemoryPeople()
+        self.approvals = MemoryApprovals(self.shop, self.people)
         self.channel = MemoryVerdictChannel()
         self.models = MemoryModels(model_versions())
         self.inbox = MemoryInbox(self.shop)
-        self.work = MemoryTaskWork(self.shop, self.inbox)
         self.audit = some_ledger()
         self.monitoring = MemoryMonitoring()
         self.figures = MemoryFigures(self.shop, planning, money)
@@ -59,7 +60,7 @@ class ConsoleOverFakes:
         self.arrivals = MemoryArrivals(self.shop)
         self.health = MemoryHealth(self.shop, self.stops)
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
-        self.people = MemoryPeople()
+        self.work = MemoryTaskWork(self.shop, self.inbox, self.people.find)
         self.sessions = MemorySessions(self.people)
         self.tokens = MemoryTokens(self.people, self.sessions.clock)
         self.sign_in = SignIn(self.people, self.sessions, self.tokens, LASTS, local=True)
@@ -70,7 +71,8 @@ class ConsoleOverFakes:
             past=MemoryPastDecisions(self.shop),
             drift=self.monitoring.view, deliveries=deliveries, money=money, what_if=what_if, inbox=self.inbox,
             figures=self.figures, stock=MemoryStock(), demand=MemoryDemand(), sales=MemorySales(),
-            forecasts=MemoryForecasts(), work=self.work, audit=self.audit, model_history=MemoryModelHistory(),
+            forecasts=MemoryForecasts(), work=self.work, judging=MemoryJudging(self.shop, self.people),
+            audit=self.audit, model_history=MemoryModelHistory(),
             signer=Ed25519Signer(bytes(SEED_BYTES)), operations=self.operations, stops=self.stops,
             health=self.health, arrivals=self.arrivals,
         )  # fmt: skip
