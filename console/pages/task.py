@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from console.auth import Gate, Session
+from console.changes import changed_since
 from console.desk import AnswerDesk
 from console.pages.decision_page import DecisionPages
 from console.ports import ConsolePorts
@@ -58,7 +59,9 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
             return pages.show(request, "task.html", session, context, HTTPStatus.UNPROCESSABLE_ENTITY)
         except (StaleProposal, AlreadyAnswered) as error:
             view = await ports.desk.decision(decision_id)
-            context = {**changed(view, form), "detail": str(error), "stale": isinstance(error, StaleProposal)}
+            stale = isinstance(error, StaleProposal)
+            changes = await changed_since(ports.desk, view, form.get("proposal_hash", "")) if stale else ()
+            context = {**changed(view, form), "detail": str(error), "stale": stale, "changes": changes}
             return pages.show(request, "changed.html", session, context, HTTPStatus.CONFLICT)
         return RedirectResponse(_inbox_after(receipt), HTTPStatus.SEE_OTHER)
 

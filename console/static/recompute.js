@@ -45,10 +45,13 @@ function shown(found) {
   const caption = made("caption", "Beside the proposal");
   const head = document.createElement("thead");
   const titles = document.createElement("tr");
-  for (const text of ["", "Proposed", "Yours"]) {
-    const cell = made("th", text);
+  for (const text of ["Figure", "Proposed", "Yours"]) {
+    const cell = document.createElement("th");
+    const name = made("span", text);
+    if (text === "Figure") name.className = "hidden";
+    else cell.className = "num";
     cell.setAttribute("scope", "col");
-    if (text) cell.className = "num";
+    cell.append(name);
     titles.append(cell);
   }
   head.append(titles);
@@ -95,6 +98,7 @@ async function recompute(input) {
   }
 }
 
+document.documentElement.classList.add("recomputes");
 document.addEventListener("input", (event) => {
   const input = event.target;
   if (!(input instanceof HTMLInputElement) || !input.dataset.recompute) return;
