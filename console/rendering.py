@@ -28,6 +28,7 @@ class Pages:
     def __init__(self, *, currency: str, temporal_ui: str | None, passive: bool) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
+            auto_reload=False, cache_size=-1,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._environment.filters.update(

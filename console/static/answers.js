@@ -1,7 +1,7 @@
 // Approve, edit, reject, undo: the row changes at once, and back again with the server's reason when it says no.
 
 import { forget } from "./drafts.js";
-import { advance, current, done, isOpen, note, progress, refresh, root, rowOf, undone } from "./list.js";
+import { advance, CHANGED, current, done, isOpen, note, progress, refresh, root, rowOf, undone } from "./list.js";
 import { send, unsent, write } from "./outbox.js";
 import { announce, toast } from "./toast.js";
 
@@ -104,6 +104,7 @@ async function refused(letter, reply) {
   const stale = String(reply.body.type ?? "").endsWith("stale-proposal");
   const now = await refresh(letter.task);
   if (stale && now) {
+    if (now.dataset.guard === CHANGED) delete now.dataset.guard; // told below: one press more is enough
     const said = (reply.body.changes ?? []).map((/** @type {{words: string}} */ one) => one.words).join("; ");
     if (said) note(now, `Changed since you looked: ${said}. Approve again if it is still right.`);
     toast(`Not counted: the proposal of ${now.dataset.name} changed. ${said}`, { tone: "bad", action: "Look at it", act: () => focusTask(letter.task) });

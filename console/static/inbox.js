@@ -1,7 +1,7 @@
 // The inbox with scripts: which key does what, and what the parts tell each other.
 
 import { approve, canUndo, disarm, resume, undo } from "./answers.js";
-import { register } from "./keys.js";
+import { hold, register } from "./keys.js";
 import { current, extend, focusRow, isOpen, move, pick, root, takeOver } from "./list.js";
 import { start } from "./live.js";
 import * as pane from "./pane.js";
@@ -67,8 +67,8 @@ register({ id: "next", title: "Next row", keys: ["j"], run: () => void move(1), 
 register({ id: "previous", title: "Previous row", keys: ["k"], run: () => void move(-1), when: listed });
 register({ id: "open", title: "Open the evidence", keys: ["Enter", "o"], run: open, when: listed });
 register({ id: "approve", title: "Approve", keys: ["a"], run: () => void approve(), when: answerable });
-register({ id: "edit", title: "Change the quantity, then approve", keys: ["e"], run: () => void form("e"), when: answerable });
-register({ id: "reject", title: "Reject with a reason", keys: ["r"], run: () => void form("r"), when: answerable });
+register({ id: "edit", title: "Change the quantity, then approve", keys: ["e"], run: () => hold(form("e")), when: answerable });
+register({ id: "reject", title: "Reject with a reason", keys: ["r"], run: () => hold(form("r")), when: answerable });
 register({ id: "undo", title: "Undo the newest answer", keys: ["u"], run: () => void undo(), when: canUndo });
 register({ id: "select", title: "Select the row", keys: ["x"], run: () => { const row = current(); if (row) pick(row); }, when: answerable });
 register({ id: "extend-down", title: "Select downwards", keys: ["Shift+j"], run: () => extend(1), when: listed });
@@ -77,8 +77,8 @@ register({ id: "comment", title: "Comment, or ask somebody", keys: ["c"], run: (
 register({ id: "snooze", title: "Snooze, or wake", keys: ["z"], run: () => work.open("snooze"), when: workable });
 register({ id: "claim", title: "Claim, or give the claim back", keys: ["l"], run: () => work.claim(), when: workable });
 register({ id: "forward", title: "Forward to somebody", keys: ["f"], run: () => work.open("forward"), when: workable });
-register({ id: "page-back", title: "Previous in this view", keys: ["["], run: () => void page(-1), when: listed });
-register({ id: "page-on", title: "Next in this view", keys: ["]"], run: () => void page(1), when: listed });
+register({ id: "page-back", title: "Previous in this view", keys: ["["], run: () => hold(page(-1)), when: listed });
+register({ id: "page-on", title: "Next in this view", keys: ["]"], run: () => hold(page(1)), when: listed });
 register({ id: "search", title: "Search this view", keys: ["/"], run: () => document.getElementById("text")?.focus() });
 register({ id: "back", title: "Back to the list", keys: ["Escape"], run: back });
 

@@ -104,9 +104,19 @@ function find(pressed, single) {
   return all().find((command) => keysOf(command).includes(pressed) && (!single || command.when?.() !== false));
 }
 
+let held = 0;
+
+/** While this goes on, single keys are swallowed: they are meant for a field that is not there yet. @param {Promise<unknown>} doing */
+export function hold(doing) {
+  held += 1;
+  const over = () => void (held -= 1);
+  doing.then(over, over);
+}
+
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   const pressed = spell(event);
+  if (held && event.key.length === 1 && !isTyping(event.target)) return event.preventDefault();
   if (!pressed || event.isComposing || document.querySelector("dialog[open]")) return;
   const single = !/^(Control|Alt)\+/.test(pressed);
   if (single && pressed !== "Escape" && (isTyping(event.target) || !enabled() || !listening())) return;

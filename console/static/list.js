@@ -6,6 +6,9 @@ import { announce } from "./toast.js";
 export const root = /** @type {HTMLElement} */ (document.querySelector("[data-inbox]"));
 /** @typedef {HTMLTableRowElement} Row */
 
+/** Guards a row that changed while somebody looked at it. */
+export const CHANGED = "Changed since you looked";
+
 let answered = 0;
 /** @type {Row | null} */
 let marked = null;
@@ -52,6 +55,11 @@ function neighbour(from, step, openOnly) {
 /** @param {number} step @returns {Row | null} the row that has the focus now */
 export function move(step) {
   const from = current();
+  const elsewhere = !document.activeElement?.closest("[data-keys]");
+  if (from && elsewhere) {
+    focusRow(from); // back into the list, to where one was
+    return from;
+  }
   const open = root.dataset.page?.includes("view=answered") !== true;
   const next = from ? neighbour(from, step, open) : /** @type {Row | null} */ (body()?.firstElementChild ?? null);
   if (next) focusRow(next);
@@ -190,7 +198,7 @@ export async function refresh(task, tell = true) {
   const words = changed && tell ? differences(before, now) || "the evidence is newer" : "";
   replaceRow(before, now);
   if (words) {
-    now.dataset.guard = now.dataset.guard ?? "Changed since you looked";
+    now.dataset.guard = now.dataset.guard ?? CHANGED;
     note(now, `Changed: ${words}.`);
     if (current() === now) announce(`This proposal changed: ${words}`);
   }

@@ -102,7 +102,8 @@ pane.addEventListener("submit", (event) => {
   if (!/\/verdict$/.test(form.action) || !row) return;
   event.preventDefault();
   if (!isOpen(row)) return void toast("This task is answered already.");
-  const fields = new FormData(form, event.submitter);
+  const button = event.submitter?.getAttribute("name") === "meaning" ? event.submitter : form.querySelector("button[name=meaning]");
+  const fields = new FormData(form, /** @type {HTMLElement} */ (button));
   const meaning = String(fields.get("meaning"));
   /** @type {Record<string, unknown>} */
   const body = { meaning, proposal_hash: String(fields.get("proposal_hash")) };

@@ -1,8 +1,10 @@
 """Serves the console over fakes on the loopback interface and notes what a browser asked for and complained about."""
 
+import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
@@ -51,6 +53,16 @@ class Served:
             self._server.should_exit = True
             self._thread.join(STARTS_WITHIN)
         self._server = None
+
+    def run(self, doing: Coroutine[Any, Any, object]) -> None:
+        """Do it on the server's own loop and wait for it."""
+        assert self._server is not None
+        asyncio.run_coroutine_threadsafe(doing, self._server.servers[0].get_loop()).result(STARTS_WITHIN)
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Do it on the server's own loop, where fakes that wake streams belong."""
+        assert self._server is not None
+        self._server.servers[0].get_loop().call_soon_threadsafe(act)
 
     def watch(self, context: BrowserContext) -> None:
         """Note every request and everything that the browser complains about (CSP breaches among them)."""

@@ -6,22 +6,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.auth import sign_in_token
-from tests.fakes.console import KEY
-from tests.browser.serving import Served
-
+from tests.browser.serving import Served, fits
 
 
 def shot(page: Page, folder: Path, name: str) -> None:
     """A picture for people; and no page is wider than its window."""
     page.screenshot(path=folder / f"{name}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    assert fits(page), name
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_four_eyes_change_the_policy(page: Page, served: Served, tmp_path: Path, width: int) -> None:
+def test_four_eyes_change_the_policy(any_page: Page, served: Served, tmp_path: Path, width: int) -> None:
+    page = any_page
     page.set_viewport_size({"width": width, "height": 900})
-    page.get_by_role("link", name="Policy").click()
+    page.get_by_text("Menu" if width == 390 else "Control", exact=True).click()
+    page.get_by_role("link", name="Policy", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("version 1")
     page.get_by_role("link", name="Propose a change").click()
 
@@ -43,12 +42,12 @@ def test_four_eyes_change_the_policy(page: Page, served: Served, tmp_path: Path,
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     address = page.url
 
-    page.goto(f"{served.origin}/sign-in?token={sign_in_token(KEY, 'Bob')}")
+    served.sign_in(page, "Bob")
     page.goto(address)
     shot(page, tmp_path, f"change-{width}")
     page.get_by_role("button", name="Approve: version 2").click()
     expect(page.get_by_role("status")).to_contain_text("Adopted by Bob")
-    page.get_by_role("link", name="Policy", exact=True).first.click()
+    page.goto(f"{served.origin}/policies")
     expect(page.get_by_role("heading", level=1)).to_contain_text("version 2")
     expect(page.get_by_role("link", name="proposed by Ada, approved by Bob")).to_be_visible()
     shot(page, tmp_path, f"policy-{width}")
