@@ -266,6 +266,15 @@ async def test_the_database_itself_counts_who_stands_behind_a_line(storeroom: St
     assert not await sent(storeroom)
 
 
+async def test_what_was_approved_before_people_were_kept_is_sent(storeroom: Storeroom) -> None:
+    """An upgrade stops nothing that is under way."""
+    await waiting(storeroom, TWO.model_copy(update={"four_eyes_above": None}))
+    await storeroom.answer(NEED)
+    assert (await released(storeroom)).released
+    storeroom.connection.execute("UPDATE approval SET actor = 'somebody of then', signatures_needed = NULL")
+    assert await sent(storeroom)
+
+
 async def test_a_policy_that_wants_two_by_now_holds_what_one_has_signed(storeroom: Storeroom) -> None:
     await waiting(storeroom, TWO.model_copy(update={"four_eyes_above": None}))
     assert (await storeroom.answer(NEED)).complete

@@ -14,12 +14,14 @@ from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.orders import PostgresOrders
+from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Connection, Database, connect, migrate, migrations_folder
 from connectors.postgres.shelves import PostgresShelves
 from tests.databases import DatabaseServer
 from workflows.domain.approvals import Actor, Meaning, VerdictCommand
-from workflows.domain.errors import Unavailable
+from workflows.domain.errors import NotAllowed, Unavailable
 from workflows.domain.identity import canonical, digest
+from workflows.domain.people import Person, Role
 
 FIRST_RELEASE = 6
 """Migrations that it had."""
@@ -187,6 +189,10 @@ async def test_what_waited_is_shown_answered_and_released_under_the_hash_that_it
             command_id="after-the-upgrade", decision_id=task.decision_id, meaning=Meaning.APPROVE,
             proposal_hash=view.decision.proposal_hash,
         )  # fmt: skip
+        with pytest.raises(NotAllowed, match="Nobody knows pat here"):
+            await PostgresApprovals(database).record(command, Actor(name="pat"))
+        people = PostgresPeople(database)
+        await people.register(Person(name="pat", roles=frozenset({Role.PLANNER})), Actor(name="installation"))
         await PostgresApprovals(database).record(command, Actor(name="pat"))
         released = await PostgresOrders(database).release(task.decision_id, hash_then)
         assert released.released, released.reason
