@@ -1,6 +1,7 @@
 """`quartermaster tasks`: the inbox on the command line, by the same desk as the console."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from connectors.postgres.desk import PostgresDesk
 from workers.commands import person
 from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
+from workers.commands.task_work import State, register, rows_of
 from workflows.domain.approvals import (
     Meaning,
     RejectReason,
@@ -19,23 +21,34 @@ from workflows.domain.approvals import (
     VerdictReceipt,
 )
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.inbox import Filters, View
 from workflows.domain.people import Permission
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 app = typer.Typer(no_args_is_help=True, help="Restock tasks that wait for a person.")
-State = Annotated[str | None, typer.Option("--state", help="up, demo or a directory. Default: what runs.")]
 
 
 @app.command("list")
 def list_tasks(
     state: State = None,
     which: Annotated[TaskState, typer.Option("--which", help="Tasks in this state.")] = TaskState.OPEN,
+    view: Annotated[View | None, typer.Option("--view", help="One of the inbox's views, as you have it.")] = None,
+    location: Annotated[str | None, typer.Option(help="With --view: only tasks of this location.")] = None,
+    supplier: Annotated[str | None, typer.Option(help="With --view: only tasks for this supplier.")] = None,
+    rule: Annotated[str | None, typer.Option(help="With --view: only tasks for which this rule fired.")] = None,
+    text: Annotated[str, typer.Option(help="With --view: part of an item's code or name.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
     json: AsJson = False,
 ) -> None:
     """List tasks, the dearest to wait for first."""
     with errors_explained():
-        rows = run(_list(state, which, limit))
+        try:
+            filters = Filters(location=location, supplier=supplier, rule=rule, text=text)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
+        if view is None and filters != Filters():
+            raise InvalidInput("filters narrow a view: add --view team for all open tasks")
+        rows = run(_list(state, which, view, filters, limit))
         if json:
             print_json({"tasks": [row.model_dump(mode="json") for row in rows]})
             return
@@ -189,8 +202,12 @@ async def _undo(state: str | None, decision: str) -> UndoReceipt:
         return await parts.answers.undo(command, person.me())
 
 
-async def _list(state: str | None, which: TaskState, limit: int) -> list[TaskRow]:
+async def _list(
+    state: str | None, which: TaskState, view: View | None, filters: Filters, limit: int
+) -> Sequence[TaskRow]:
     async with connected(state) as parts:
+        if view is not None:
+            return await rows_of(parts, view, filters, limit)
         return await PostgresDesk(parts.database).tasks(state=which, limit=limit)
 
 
@@ -227,3 +244,6 @@ def print_decision(view: DecisionView) -> None:
         )
     out.print(f"Proposal hash {decision.proposal_hash}\nModel {decision.model_digest}\nPolicy {decision.policy_digest}")
     print_table("Timeline", ("at", "what", "who"), [(e["at"], e["type"], e["actor"]) for e in view.timeline])
+
+
+register(app)
