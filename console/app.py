@@ -11,6 +11,7 @@ from console import (
     api,
     api_answers,
     api_decisions,
+    api_files,
     api_inbox,
     api_ledger,
     api_models,
@@ -23,6 +24,7 @@ from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.bulk import BulkDesk
 from console.desk import AnswerDesk
+from console.files import FileDesk
 from console.figure_pages import figure_pages
 from console.guarded import Guarded
 from console.operation_pages import operation_pages
@@ -31,6 +33,7 @@ from console.pages import (
     api_docs,
     audit,
     deliveries,
+    files,
     home,
     inbox,
     models,
@@ -61,6 +64,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
     answers = AnswerDesk(ports.approvals, ports.verdicts)
     policy_desk = PolicyDesk(ports.policies)
+    file_desk = FileDesk(ports.files, ports.inbox, policy_desk, answers, ports.currency) if ports.files else None
     hub = app.state.live = live.LiveHub(ports.live) if ports.live else None
     audit_desk = AuditDesk(ports.audit, ports.signer) if ports.audit and ports.signer else None
     for router in (
@@ -82,6 +86,9 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         audit.routes(audit_desk, gate, pages),
         api_ledger.routes(audit_desk, gate),
         live.routes(hub, gate),
+        files.routes(file_desk, gate, pages),
+        files.notice_routes(ports.notices, gate, pages),
+        api_files.routes(file_desk, gate),
         api_docs.routes(gate, pages),
         planning.routes(ports, gate),
         *figure_pages(ports, gate, pages),

@@ -7,8 +7,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from workflows.domain.files import MAX_FILE_BYTES
+
 MAX_BODY_BYTES = 65_536
 """A verdict is a few hundred bytes; nobody sends us more."""
+FILES = ("/files/", "/api/v1/files/")
+"""Only where spreadsheets come in may a body be as large as `MAX_FILE_BYTES`."""
 PROBES = ("/livez", "/readyz")
 """Asked by machines that know the process by its address, not by its name."""
 
@@ -68,6 +72,7 @@ class Guarded:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
             return PlainTextResponse("say how long the body is", HTTPStatus.BAD_REQUEST)
-        if int(length) > MAX_BODY_BYTES:
+        most = MAX_FILE_BYTES if scope["path"].startswith(FILES) else MAX_BODY_BYTES
+        if int(length) > most:
             return PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         return None

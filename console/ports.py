@@ -13,6 +13,7 @@ from workflows.domain.forecasts import Forecasts
 from workflows.domain.health import HealthDesk
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.judging import Judging
+from workflows.domain.files import Files
 from workflows.domain.live import Live
 from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
@@ -20,6 +21,7 @@ from workflows.domain.monitoring import DriftView
 from workflows.domain.operations import Operations
 from workflows.domain.past_decisions import PastDecisions
 from workflows.domain.people import People
+from workflows.domain.notices import Preferences
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
@@ -108,6 +110,10 @@ class ConsolePorts:
     """What would become of approvals, for many at once; None: nothing is known before they are given."""
     live: Live | None = None
     """Tells pages what moves; None tells nothing."""
+    files: Files | None = None
+    """Exchanges files with spreadsheets; None exchanges none."""
+    notices: Preferences | None = None
+    """How often each person wants to be told; None: nobody is told anything."""
     audit: AuditTrail | None = None
     """The ledger for auditors; None shows none."""
     signer: Signer | None = None

@@ -21,6 +21,7 @@ from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.figures import PostgresFigures
 from connectors.postgres.health import PostgresHealth
 from connectors.postgres.inbox_desk import PostgresInbox
+from connectors.postgres.files import PostgresFiles
 from connectors.postgres.judging import PostgresJudging
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
@@ -28,6 +29,7 @@ from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.past_decisions import PostgresPastDecisions
+from connectors.postgres.notices import PostgresNotices
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented
 from connectors.postgres.policy_changes import PostgresPolicies
@@ -199,6 +201,8 @@ def console_of(parts: Engine) -> ConsolePorts:
         model_history=PostgresModelHistory(parts.database),
         drift=parts.monitoring.view,
         live=PostgresLive(parts.database),
+        files=PostgresFiles(parts.database),
+        notices=PostgresNotices(parts.database),
         inbox=PostgresInbox(parts.database),
         work=PostgresTaskWork(parts.database),
         judging=PostgresJudging(parts.database),

@@ -21,6 +21,7 @@ from console.auth import (
 )
 from console.rate_limits import RateLimits, Rates
 from tests.fakes.console import KEY, LASTS, ConsoleOverFakes
+from workflows.domain.files import GIVEN, NEEDS
 from workflows.domain.people import Role
 
 OPEN_TO_ALL = {"/sign-in", "/sign-in/begin", "/sign-in/callback", "/livez", "/readyz"}
@@ -60,6 +61,8 @@ def test_the_link_opens_a_session_and_the_token_leaves_the_address_bar(client: T
     assert f"Max-Age={8 * 3600}" in cookie
     assert "Ada" in client.get("/").text
 
+FILE_PAGES = ("/files", "/notices", *(f"/files/{kind}.csv" for kind in GIVEN))
+FILE_FORMS = tuple(f"/files/{kind}" for kind in NEEDS)
 
 def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes, client: TestClient) -> None:
     paths = console.app.openapi()["paths"]
@@ -67,7 +70,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/", "/inbox", "/tasks/LEEDS:OAT-1L:1", "/decisions/LEEDS:OAT-1L:1", "/decisions", "/orders", "/dead-letters",
         "/tasks/LEEDS:OAT-1L:1/evidence",
         "/models", "/models/abc", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
-        "/money", "/what-if", "/live/events",
+        "/money", "/what-if", "/live/events", *FILE_PAGES,
         "/people", "/people/Ada", "/access-review", "/account", "/orders/acme:LEEDS:1", "/health", "/live",
         *(path.format(location="LEEDS", item="ITEM-001") for path in FIGURE_PAGES),
         *(path.format(decision_id="LEEDS:OAT-1L:1") for path in INBOX_PAGES),
@@ -81,7 +84,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
             answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
-    for action in (
+    for action in (*FILE_FORMS,
         "/tasks/LEEDS:OAT-1L:1/verdict",
         "/models/abc/promote",
         "/models/rollback",
@@ -124,7 +127,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/evidence",
         "/tasks/{decision_id}/verdict", "/models/{digest}", "/models/{digest}/promote", "/models/rollback", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
-        "/money", "/what-if", "/live/events",
+        "/money", "/what-if", "/live/events", *FILE_PAGES, *FILE_FORMS,
         "/people", "/people/{name}", "/people/{name}/sign-out", "/people/{name}/tokens/{token_id}/revoke",
         "/access-review", "/account", "/account/tokens", "/account/tokens/{token_id}/revoke",
         "/account/sign-out-everywhere",
