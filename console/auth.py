@@ -252,6 +252,7 @@ class Door(Generic[Who]):
     def __init__(self, who: Callable[[Request], Awaitable[Who]], permission: Permission | None) -> None:
         self._who: Callable[[Request], Awaitable[Who]] = who
         self.permission = permission
+        self.proves_form = who.__name__ == Gate._form_session.__name__
 
     async def __call__(self, request: Request) -> Who:
         """Who is there; a route with two doors asks the database once."""

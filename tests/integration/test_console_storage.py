@@ -8,13 +8,18 @@ from html import unescape
 import httpx
 import pytest
 
+from connectors.postgres.people import PostgresPeople
 from connectors.postgres.policy_changes import PostgresPolicies
+from connectors.postgres.sessions import PostgresSessions
+from connectors.postgres.tokens import PostgresTokens
 from console.app import create_app
 from console.auth import api_token, sign_in_token
-from console.ports import ConsolePorts
+from console.ports import ConsolePorts, SignIn
+from tests.fakes.console import LASTS
 from tests.fakes.desk import MemoryVerdictChannel
+from tests.fakes.people import ADA, ROBOT
 from tests.storeroom import MORNING, Storeroom, clock, counted, received, sold
-from workflows.domain.approvals import TaskState
+from workflows.domain.approvals import Actor, TaskState
 from workflows.domain.outcomes import measure
 
 KEY = b"a key of thirty-two bytes or more"
@@ -35,9 +40,13 @@ async def waiting(storeroom: Storeroom) -> Storeroom:
 @pytest.fixture
 async def browser(waiting: Storeroom) -> AsyncIterator[httpx.AsyncClient]:
     s = waiting
+    people = PostgresPeople(s.database)
+    for one in (ADA, ROBOT):
+        await people.register(one, Actor(name="installation"))
+    sign_in = SignIn(people, PostgresSessions(s.database), PostgresTokens(s.database), LASTS, local=True)
     ports = ConsolePorts(
         desk=s.desk, approvals=s.approvals, verdicts=MemoryVerdictChannel(), models=s.models,
-        policies=PostgresPolicies(s.database), key=KEY,
+        policies=PostgresPolicies(s.database), sign_in=sign_in, key=KEY,
     )  # fmt: skip
     transport = httpx.ASGITransport(app=create_app(ports))
     async with httpx.AsyncClient(transport=transport, base_url="http://console", follow_redirects=True) as client:
