@@ -52,6 +52,8 @@ CREATE INDEX purchase_order_unfinished ON purchase_order (cutoff_at, order_id)
 CREATE INDEX purchase_order_failed ON purchase_order (cutoff_at, order_id)
     WHERE attended_at IS NULL AND (state IN ('refused', 'in_doubt') OR awaits_operator_at IS NOT NULL);
 CREATE INDEX purchase_order_by_state ON purchase_order (state, cutoff_at DESC, order_id);
+CREATE INDEX purchase_order_by_supplier_cutoff ON purchase_order (supplier, cutoff_at DESC, order_id);
+CREATE INDEX purchase_order_by_location_cutoff ON purchase_order (location, cutoff_at DESC, order_id);
 
 -- The stop that holds an order now: the oldest in force that is about it; none: it may go. Asked in the transaction
 -- that commits that a request leaves.
@@ -83,6 +85,8 @@ CREATE INDEX replenishment_unseen ON replenishment (recorded_at)
     WHERE workflow_started_at IS NULL AND state = 'proposed';
 CREATE INDEX dead_letter_waiting ON dead_letter (error_code, dead_letter_id DESC) WHERE redriven_at IS NULL;
 
--- The live page and the rates read the newest events only; the page-range index scans whole ranges that it has not
--- summarised yet. Appended at its right edge.
+-- The live page and the rates read the newest events only: a page-range index would have them scan every range that it
+-- has not summarised yet. Appended at its right edge; beside the page-range index, which it replaces, it costs 6 % more
+-- log and no time that can be measured.
 CREATE INDEX inbox_newest ON inbox (accepted_at DESC);
+DROP INDEX inbox_by_acceptance;
