@@ -73,14 +73,22 @@ MORNING = (
 class Desk(Protocol):
     """An inbox with its tasks, and the hands that move the world around it."""
 
-    inbox: Inbox
-    work: TaskWork
+    @property
+    def inbox(self) -> Inbox:
+        """The views."""
+
+    @property
+    def work(self) -> TaskWork:
+        """The deeds."""
 
     def put(self, *tasks: Waiting) -> None:
         """Open these tasks."""
 
     def end(self, decision_id: str, state: TaskState = TaskState.APPROVED, *, minute: int = 0) -> None:
         """Somebody answers."""
+
+    def sign(self, decision_id: str, name: str) -> None:
+        """A first signature."""
 
     def later(self, minutes: int) -> None:
         """Let claims grow old."""
@@ -109,6 +117,11 @@ class InMemory:
         task = self.shop.case(decision_id).task
         assert task is not None
         task |= {"state": state, "answered_by": "Ada", "answered_at": CLOCK + timedelta(minutes=minute)}
+
+    def sign(self, decision_id: str, name: str) -> None:
+        task = self.shop.case(decision_id).task
+        assert task is not None
+        task |= {"first_signature_by": name, "signatures_needed": 2}
 
     def later(self, minutes: int) -> None:
         self._clock.ahead += timedelta(minutes=minutes)

@@ -297,16 +297,7 @@ async def test_views_are_kept_shared_changed_and_dropped_by_their_owner(desk: De
 async def test_who_cannot_countersign_is_not_asked_for_a_second_signature(desk: Desk) -> None:
     planner = Person(name="Paul", roles=frozenset({Role.PLANNER}))
     assert not planner.may(Permission.COUNTERSIGN)
-    signed(desk, TEA, "Ada")
+    desk.sign(TEA, "Ada")
     assert "TEA" not in await seen(desk, View.NEEDS_ME, planner)
     assert "TEA" not in await seen(desk, View.NEEDS_ME, ADA), "she signed it"
     assert "TEA" in await seen(desk, View.NEEDS_ME, GRACE)
-
-
-def signed(desk: Desk, decision_id: str, name: str) -> None:
-    if isinstance(desk, InMemory):
-        task = desk.shop.case(decision_id).task
-        assert task is not None
-        task |= {"first_signature_by": name, "signatures_needed": 2}
-    elif isinstance(desk, InPostgres):
-        desk.sign(decision_id, name)

@@ -51,6 +51,7 @@ from workflows.domain.models import (
 from workflows.domain.people import Person
 from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
+from workflows.domain.urgency import cost_of_waiting
 
 _STATES = {
     Meaning.APPROVE: TaskState.APPROVED,
@@ -417,7 +418,7 @@ def _row(case: Case) -> TaskRow:
         decision_id=decision.decision_id, revision=decision.revision, proposal_hash=decision.proposal_hash,
         location=inputs.position.location, item=inputs.item.item, item_name=case.item_name,
         supplier=proposal.supplier, units=proposal.units, value=proposal.value, currency=proposal.currency,
-        cost_of_waiting=(scores.expected_lost_units * inputs.shortage_per_unit),
+        cost_of_waiting=cost_of_waiting(inputs),
         stockout_risk=scores.stockout_risk, days_of_cover=inputs.position.on_hand_units / per_day if per_day else None,
         rules=tuple(rule.code.value for rule in proposal.rules), sentence=proposal.sentence, state=task["state"],
         opened_at=decision.decided_at, expire_at=task["expire_at"], escalated=bool(task.get("escalated_at")),

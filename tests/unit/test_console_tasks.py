@@ -99,13 +99,17 @@ def test_one_claims_and_the_other_is_told(client: TestClient) -> None:
 
 
 def test_a_task_is_snoozed_until_one_of_three_things(client: TestClient) -> None:
-    until = (CLOCK + timedelta(days=1)).isoformat()
-    for body in ({"until": until}, {"until_receipt": True}, {"forecast_moves_percent": 20}):
+    until, over = (CLOCK + timedelta(days=1)).isoformat(), (CLOCK - timedelta(hours=1)).isoformat()
+    right: list[dict[str, Any]] = [{"until": until}, {"until_receipt": True}, {"forecast_moves_percent": 20}]
+    for body in right:
         row = post(client, f"{TASKS}/{CANDLE}/snooze", **body).json()
         assert row["snooze_words"].startswith("until")
     assert post(client, f"{TASKS}/{CANDLE}/wake").json()["snooze_words"] == ""
-    for body in ({}, {"until_receipt": True, "until": until}, {"forecast_moves_percent": 0}, {"until": "soon"},
-                 {"until": "2025-11-25T06:00:00"}, {"until": (CLOCK - timedelta(hours=1)).isoformat()}):  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {}, {"until_receipt": True, "until": until}, {"forecast_moves_percent": 0}, {"until": "soon"},
+        {"until": "2025-11-25T06:00:00"}, {"until": over},
+    ]  # fmt: skip
+    for body in wrong:
         assert post(client, f"{TASKS}/{CANDLE}/snooze", **body).status_code == 422, body
 
 
@@ -154,7 +158,7 @@ def test_nothing_is_done_with_an_answered_task(client: TestClient) -> None:
 
 
 def test_views_are_kept_changed_and_dropped(client: TestClient) -> None:
-    body = {"name": "York", "view": "team", "filters": {"location": "YORK"}}
+    body: dict[str, Any] = {"name": "York", "view": "team", "filters": {"location": "YORK"}}
     made = post(client, "/api/v1/views", **body)
     assert made.status_code == 201
     again = post(client, "/api/v1/views", **body)
