@@ -88,7 +88,9 @@ def _answered(view: DecisionView) -> Step:
         return Step("Approved", "done", view.decision.decided_at, "the policy", "no rule asked for a person")
     if result.kind == "proposal" and result.tier is RiskTier.BLOCKED:
         return Step("Blocked", "failed", what="nobody can be asked for it")
-    return Step("Approved", "open", what="a person is asked")
+    signed = next((one for one in view.approvals if not one.get("voided_at")), None)
+    waits = f"{signed['actor']} signed, another person must sign too" if signed else "a person is asked"
+    return Step("Approved", "open", what=waits)
 
 
 def _ordered(view: DecisionView, order: dict[str, Any]) -> list[Step]:

@@ -79,6 +79,14 @@ def sane(scores: Scores) -> None:
     assert len(scores.days) == min(scores.protection_days + 7, 35)
     assert all(0 <= day.p10 <= day.p50 <= day.p90 for day in scores.days)
     assert scores.lead_time_p50_days <= scores.lead_time_p95_days
+    assert len(scores.stock_p10) == len(scores.stock_p50) == len(scores.stock_p90) == len(scores.days)
+    for low, middle, high in zip(scores.stock_p10, scores.stock_p50, scores.stock_p90, strict=True):
+        assert low <= middle <= high
+    for day in scores.days:
+        assert day.wider is not None
+        assert list(day.wider) == sorted(day.wider)
+        assert day.wider.p025 <= 100 * day.p10 + 1
+        assert day.wider.p975 >= 100 * day.p90 - 1
 
 
 def test_the_same_rows_and_model_give_the_same_scores(model: bytes, scoring: Scoring) -> None:
