@@ -1,0 +1,127 @@
+"""The pages about people: an admin changes the rights of others, auditors review, everybody has an own account."""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from fastapi.testclient import TestClient
+
+from console.auth import sign_in_token
+from tests.fakes.console import KEY, ConsoleOverFakes
+from workflows.domain.people import Role
+
+
+@pytest.fixture
+def console() -> ConsoleOverFakes:
+    return ConsoleOverFakes()
+
+
+@pytest.fixture
+def client(console: ConsoleOverFakes) -> Iterator[TestClient]:
+    with TestClient(console.app, follow_redirects=False) as client:
+        client.get("/sign-in", params={"token": sign_in_token(KEY, "Adam")})
+        yield client
+
+
+def csrf_of(client: TestClient) -> str:
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', client.get("/account").text)
+    assert found
+    return found[1]
+
+
+def test_an_admin_sees_everybody_and_who_could_do_what(client: TestClient) -> None:
+    page = client.get("/people").text
+    assert "Who could do what" in page
+    assert "Pia (only LEEDS)" in page
+    assert "500.00 EUR" in page
+
+
+def test_an_admin_adds_and_changes_somebody(console: ConsoleOverFakes, client: TestClient) -> None:
+    form = {
+        "csrf": csrf_of(client), "name": "Nora", "email": "nora@shop.example", "role": ["planner", "viewer"],
+        "where": "some", "locations": "LEEDS, YORK", "approval_limit": "1500.50",
+    }  # fmt: skip
+    answer = client.post("/people", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/people/Nora")
+    nora = console.people.known["Nora"]
+    assert (nora.roles, nora.locations) == ({Role.PLANNER, Role.VIEWER}, {"LEEDS", "YORK"})
+    assert nora.approval_limit == Decimal("1500.50")
+
+    assert client.post("/people", data=form).status_code == 422, "there is Nora already"
+    shown = client.get("/people/Nora").text
+    assert 'value="1500.50"' in shown
+    assert 'value="LEEDS YORK"' in shown
+
+    client.post("/people/Nora", data={"csrf": form["csrf"], "role": "viewer", "where": "all", "disabled": "yes"})
+    nora = console.people.known["Nora"]
+    assert (nora.roles, nora.locations, nora.approval_limit) == ({Role.VIEWER}, None, None)
+    assert nora.disabled_at is not None
+    assert "Disabled" in client.get("/people/Nora").text
+    assert [change[2].name for change in console.people.changes] == ["Adam", "Adam"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", ""), ("name", "a/b"), ("name", "a\nb"), ("role", "king"), ("approval_limit", "much"),
+     ("approval_limit", "-1"), ("approval_limit", "NaN"), ("locations", "LE/EDS")],
+)  # fmt: skip
+def test_what_cannot_be_is_said_on_the_page(
+    console: ConsoleOverFakes, client: TestClient, field: str, value: str
+) -> None:
+    form = {"csrf": csrf_of(client), "name": "Nora", "role": "viewer", "where": "some", "locations": "", field: value}
+    answer = client.post("/people", data=form)
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert "Nora" not in console.people.known
+
+
+def test_nobody_changes_their_own_rights(console: ConsoleOverFakes, client: TestClient) -> None:
+    before = console.people.known["Adam"]
+    form = {"csrf": csrf_of(client), "role": ["admin", "approver"], "where": "all"}
+    assert client.post("/people/Adam", data=form).status_code == 403
+    assert console.people.known["Adam"] == before
+    assert client.get("/people/nobody").status_code == 404
+
+
+def test_an_admin_ends_sessions_and_revokes_tokens(console: ConsoleOverFakes, client: TestClient) -> None:
+    with TestClient(console.app, follow_redirects=False) as ada:
+        ada.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+        page = ada.post("/account/tokens", data={"csrf": csrf_of(ada), "label": "a script", "days": "7"}).text
+        found = re.search(r"<code>(qm_[^<]+)</code>", page)
+        assert found
+        bearer = {"Authorization": f"Bearer {found[1]}"}
+        assert ada.get("/api/v1/counts", headers=bearer).status_code == 200
+        assert found[1] not in ada.get("/account").text
+
+        token = re.search(r"/people/Ada/tokens/([0-9a-f]+)/revoke", client.get("/people/Ada").text)
+        assert token
+        client.post(f"/people/Ada/tokens/{token[1]}/revoke", data={"csrf": csrf_of(client)})
+        with TestClient(console.app) as program:
+            assert program.get("/api/v1/counts", headers=bearer).status_code == 401
+        client.post("/people/Ada/sign-out", data={"csrf": csrf_of(client)})
+        assert ada.get("/account").status_code == 303
+
+
+def test_an_account_makes_and_revokes_only_its_own_tokens(console: ConsoleOverFakes, client: TestClient) -> None:
+    csrf = csrf_of(client)
+    for wrong in ({"label": "", "days": "7"}, {"label": "x", "days": "0"}, {"label": "x", "days": "many"}):
+        assert client.post("/account/tokens", data={"csrf": csrf, **wrong}).status_code == 422
+    client.post("/account/tokens", data={"csrf": csrf, "label": "mine", "days": "7"})
+    token = re.search(r"/account/tokens/([0-9a-f]+)/revoke", client.get("/account").text)
+    assert token
+    with TestClient(console.app, follow_redirects=False) as ada:
+        ada.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+        ada.post(f"/account/tokens/{token[1]}/revoke", data={"csrf": csrf_of(ada)})
+    assert "mine" in client.get("/account").text
+    client.post(f"/account/tokens/{token[1]}/revoke", data={"csrf": csrf})
+    assert "mine" not in client.get("/account").text
+    client.post("/account/sign-out-everywhere", data={"csrf": csrf})
+    assert client.get("/account").status_code == 303
+
+
+def test_an_auditor_reviews_who_could_do_what_and_changes_nothing(console: ConsoleOverFakes) -> None:
+    with TestClient(console.app, follow_redirects=False) as client:
+        client.get("/sign-in", params={"token": sign_in_token(KEY, "Audrey")})
+        assert "Pia (only LEEDS)" in client.get("/access-review").text
+        assert client.get("/people").status_code == 403
