@@ -12,6 +12,7 @@ from workers.commands import (
     deliveries,
     demand,
     feeds,
+    files,
     money,
     orders,
     planning,
@@ -55,6 +56,7 @@ app.command("stops")(stops.stops)
 app.command("kpi")(planning.kpi)
 app.command("feed")(feeds.feed)
 app.command("import")(feeds.import_files)
+app.command("export")(files.export)
 app.command("bench", context_settings=bench.PASSES_ON)(bench.bench)
 app.command("simulate")(studies.simulate)
 app.command("what-if")(what_if.what_if)

@@ -17,7 +17,7 @@ from connectors.postgres.catalog import load_catalog, load_history
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
-from workers.commands import person
+from workers.commands import files, person
 from workers.commands.connection import addresses, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State
@@ -103,13 +103,20 @@ def import_files(
         Path | None,
         typer.Option(help="Past demand (CSV: location,item,day,units[,in_stock,promotion,unit_price]).", exists=True),
     ] = None,
+    table: files.Table = None,
+    kind: files.Taken = None,
+    check: files.Check = False,
+    reason: files.Why = "",
     state: State = None,
     json: AsJson = False,
 ) -> None:
-    """Load a catalog and the recorded past. All of a file or nothing; loading again changes nothing."""
+    """Load a catalog, the recorded past, or a file from a spreadsheet. All of a file or nothing."""
     with errors_explained():
+        if table is not None or kind is not None:
+            files.bring(table, kind, check, reason, state, json)
+            return
         if catalog is None and history is None:
-            raise InvalidInput("say what to import: --catalog FILE, --history FILE or both")
+            raise InvalidInput("say what to import: --catalog FILE, --history FILE or both, or --file FILE --kind KIND")
         loaded = run(_import(state, catalog, history))
         if json:
             print_json(loaded)

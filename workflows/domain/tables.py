@@ -24,6 +24,7 @@ WHOLE_FILE = 0
 """The line of a problem that is nowhere in particular."""
 _FORMULA = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 """With what a formula begins, the full-width forms too."""
+_CODES = "a code has up to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -149,7 +150,9 @@ def explained(line: int, error: ValidationError) -> list[Problem]:
     for one in error.errors():
         given = one["input"]
         shown = f"{given[:60]!r} cannot be used: " if isinstance(given, str) else ""
-        reason = str(one["msg"]).removeprefix("Value error, ")
+        reason = str(one["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+        if one["type"] == "string_pattern_mismatch":
+            reason = "it does not look like one" if one["loc"][-1] == "proposal_hash" else _CODES
         column = str(one["loc"][0]) if one["loc"] else ""
         told.append(Problem(line=line, column=column, reason=f"{shown}{reason}"[:300]))
     return told
