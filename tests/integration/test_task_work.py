@@ -1,13 +1,15 @@
 """What PostgreSQL alone can show: snoozed tasks wake by what happens, and tasks of old releases get their rows."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from connectors.postgres.inbox_desk import PostgresInbox
+from connectors.postgres.judging import PostgresJudging
 from connectors.postgres.pool import Database, migrate
 from connectors.postgres.relay import RelayStore
-from tests.fakes.people import ADA
+from tests.fakes.people import ADA, PIA, VERA
 from tests.fakes.shop import CLOCK
 from tests.inbox_cases import MORNING, InPostgres
 from tests.integration.test_upgrade import REVIEW, first_dsn
@@ -17,6 +19,7 @@ from workflows.domain.approvals import Actor
 from workflows.domain.decisions import DecisionInputs
 from workflows.domain.errors import AlreadyAnswered
 from workflows.domain.inbox import Filters, Snooze, View
+from workflows.domain.policies import Policy
 from workflows.domain.urgency import cost_of_waiting, days_of_cover
 
 __all__ = ["first_dsn"]
@@ -110,6 +113,21 @@ async def test_the_database_works_the_figures_out_as_the_domain_does(desk: InPos
         row = await desk.inbox.row(task.decision_id)
         assert row.cost_of_waiting == cost_of_waiting(task.decided.inputs)
         assert row.days_of_cover == days_of_cover(task.decided.inputs)
+
+
+async def test_approvals_are_judged_before_they_are_given_by_the_rules_that_store_them(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(1), Policy(four_eyes_above=Decimal(1)))
+    storeroom.register(ADA, VERA, PIA.model_copy(update={"approval_limit": Decimal(1)}))
+    storeroom.take(counted(9), clock())
+    await storeroom.assess()
+    task, judging = "LEEDS:ITEM-001:1", PostgresJudging(storeroom.database)
+    told = {name: (await judging.judge([task, "LEEDS:NONE:1"], name)) for name in ("Ada", "Vera", "Pia", "Nobody")}
+    assert all(set(one) == {task} for one in told.values())
+    assert (told["Ada"][task].refused, told["Ada"][task].signatures) == ("", 2)
+    assert "approver" in told["Vera"][task].refused
+    assert "above 1.00" in told["Pia"][task].refused
+    assert "Nobody" in told["Nobody"][task].refused
+    assert storeroom.rows("SELECT 1 FROM approval") == []
 
 
 async def test_a_score_that_somebody_asked_for_is_passed_on_once(desk: InPostgres, storeroom: Storeroom) -> None:
