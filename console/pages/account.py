@@ -11,7 +11,7 @@ from console import access
 from console.auth import Gate, Session
 from console.rendering import Pages
 from workflows.domain.errors import Conflict, InvalidInput
-from workflows.domain.people import LOCATED
+from workflows.domain.people import LOCATED, Permission
 from workflows.domain.sessions import LONGEST_TOKEN_DAYS, Label, TokenDays
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
@@ -27,7 +27,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
         request: Request, session: Session, *, secret: str = "", problem: str = "", status: HTTPStatus = HTTPStatus.OK
     ) -> Response:
         context = {
-            "access": access, "person": session.person, "permissions": sorted(session.person.permissions),
+            "access": access, "person": session.person, "permissions": [one for one in Permission if one in session.person.permissions],
             "located": LOCATED, "tokens": await tokens.of(session.name), "secret": secret, "problem": problem,
             "most_days": LONGEST_TOKEN_DAYS,
         }  # fmt: skip

@@ -107,7 +107,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
         context = {
             "access": access, "person": person, "own": person.name == session.name, "roles": list(Role),
             "grants": GRANTS, "tokens": await tokens.of(person.name), "problem": problem,
-            "permissions": sorted(person.permissions), "located": LOCATED,
+            "permissions": [one for one in Permission if one in person.permissions], "located": LOCATED,
         }  # fmt: skip
         return pages.show(request, "person.html", session, context, status)
 
