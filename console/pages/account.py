@@ -27,7 +27,8 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
         request: Request, session: Session, *, secret: str = "", problem: str = "", status: HTTPStatus = HTTPStatus.OK
     ) -> Response:
         context = {
-            "access": access, "person": session.person, "permissions": [one for one in Permission if one in session.person.permissions],
+            "access": access, "person": session.person,
+            "permissions": [one for one in Permission if one in session.person.permissions],
             "located": LOCATED, "tokens": await tokens.of(session.name), "secret": secret, "problem": problem,
             "most_days": LONGEST_TOKEN_DAYS,
         }  # fmt: skip
