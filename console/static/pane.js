@@ -32,6 +32,7 @@ export async function show(row, again = false) {
   loading?.abort();
   loading = new AbortController();
   pane.hidden = false;
+  root.classList.add("three");
   pane.classList.add("waits");
   try {
     const reply = await fetch(`/tasks/${encodeURIComponent(wanted)}/evidence`, { signal: loading.signal, headers: { "X-Requested-With": "fetch" } });
@@ -73,6 +74,7 @@ export function close() {
   clearTimeout(timer);
   loading?.abort();
   pane.hidden = true;
+  root.classList.remove("three");
   delete pane.dataset.task;
   root.querySelector("tr.open-here")?.classList.remove("open-here");
   address("");

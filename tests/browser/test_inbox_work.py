@@ -73,9 +73,9 @@ def test_forwarding_to_somebody_unknown_says_why_and_keeps_the_dialog(page: Page
     dialog.get_by_label("To").fill("Nobody")
     page.keyboard.press("Enter")
     expect(dialog.get_by_role("alert")).to_contain_text("Nobody may not answer")
-    dialog.get_by_label("To").fill("Bo")
+    dialog.get_by_label("To").fill("Bob")
     page.keyboard.press("Enter")
-    expect(row(page, LAMP)).to_contain_text("to Bo")
+    expect(row(page, LAMP)).to_contain_text("to Bob")
 
 
 def test_everything_can_be_done_without_scripts(plain_page: Page, served: Served) -> None:
@@ -95,9 +95,9 @@ def test_everything_can_be_done_without_scripts(plain_page: Page, served: Served
     page.get_by_role("button", name="Snooze").click()
     page.get_by_role("button", name="Wake it").click()
     expect(page.get_by_role("status").first).to_contain_text("back in the inbox")
-    page.get_by_label("To", exact=True).fill("Bo")
+    page.get_by_label("To", exact=True).fill("Bob")
     page.get_by_role("button", name="Forward").click()
-    expect(page.get_by_text("It is with Bo")).to_be_visible()
+    expect(page.get_by_text("It is with Bob")).to_be_visible()
     page.get_by_role("button", name="Score again").click()
     assert served.console.work.rescores_asked == [LAMP]
     assert axe(page) == []
@@ -162,7 +162,7 @@ def row_ids_plain(page: Page) -> list[str]:
 def test_a_substitute_is_named_for_some_days(plain_page: Page, served: Served) -> None:
     page = plain_page
     page.goto(f"{served.origin}/inbox/away")
-    page.get_by_label("Who stands in for you").fill("Bo")
+    page.get_by_label("Who stands in for you").fill("Bob")
     page.get_by_label("First day").fill("2099-12-01")
     page.get_by_label("Last day").fill("2099-11-01")
     page.get_by_role("button", name="Name the substitute").click()
