@@ -36,7 +36,7 @@ _LAGS = """
 SELECT p.topic, p.partition, p.next_offset, l.behind,
        extract(epoch FROM clock_timestamp() - l.looked_at)::float AS looked_seconds
 FROM kafka_position p LEFT JOIN intake_lag l USING (topic, partition)
-WHERE p.log_id = (SELECT log_id FROM inbox ORDER BY accepted_at DESC LIMIT 1)
+WHERE p.log_id = coalesce((SELECT log_id FROM inbox ORDER BY accepted_at DESC LIMIT 1), p.log_id)
 ORDER BY coalesce(l.behind, 0) DESC, p.topic, p.partition LIMIT 500
 """
 _CLOCKS = """
