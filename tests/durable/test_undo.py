@@ -248,13 +248,11 @@ async def test_a_world_that_moves_after_an_undo_is_scored_again(engine: Engine) 
     assert engine.assessments.calls["load_waiting"] == 0
     await take_back(engine, ref)
 
-    async def scored_again() -> bool:
-        current = await handle.query(ReplenishmentWorkflow.current)
-        return (current.revision, current.undo_seconds) == (2, UNDO_SECONDS)
-
-    await until(scored_again, "the next revision")
+    await until(lambda: engine.records.proposals[ref.decision_id].ref.revision == 2, "the next revision")
     assert await tell(handle, engine.records.answer(ref.decision_id, Meaning.APPROVE))
     assert (await engine.result(handle, skip=True)).state == "released"
+    current = await handle.query(ReplenishmentWorkflow.current)
+    assert (current.revision, current.undo_seconds) == (2, UNDO_SECONDS)
 
 
 async def test_an_answer_that_meets_a_rescore_may_still_be_taken_back(engine: Engine) -> None:
