@@ -4,10 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 
 import httpx
 import pytest
 
+from connectors.postgres.figures import PostgresFigures
+from connectors.postgres.inbox_desk import PostgresInbox
+from connectors.postgres.money import PostgresMoney
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.sessions import PostgresSessions
@@ -19,6 +23,8 @@ from tests.fakes.console import LASTS
 from tests.fakes.desk import MemoryVerdictChannel
 from tests.fakes.people import ADA, ROBOT
 from tests.storeroom import MORNING, Storeroom, clock, counted, received, sold
+from workers.operations import LiveOperations
+from workers.settings import Settings
 from workflows.domain.approvals import Actor, TaskState
 from workflows.domain.outcomes import measure
 
@@ -38,7 +44,7 @@ async def waiting(storeroom: Storeroom) -> Storeroom:
 
 
 @pytest.fixture
-async def browser(waiting: Storeroom) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(waiting: Storeroom, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     s = waiting
     people = PostgresPeople(s.database)
     for one in (ADA, ROBOT):
@@ -46,7 +52,9 @@ async def browser(waiting: Storeroom) -> AsyncIterator[httpx.AsyncClient]:
     sign_in = SignIn(people, PostgresSessions(s.database), PostgresTokens(s.database), LASTS, local=True)
     ports = ConsolePorts(
         desk=s.desk, approvals=s.approvals, verdicts=MemoryVerdictChannel(), models=s.models,
-        policies=PostgresPolicies(s.database), sign_in=sign_in, key=KEY,
+        policies=PostgresPolicies(s.database), sign_in=sign_in, key=KEY, inbox=PostgresInbox(s.database),
+        figures=PostgresFigures(s.database, PostgresMoney(s.database, threads=1)),
+        operations=LiveOperations(s.database, Settings(home=tmp_path)),
     )  # fmt: skip
     transport = httpx.ASGITransport(app=create_app(ports))
     async with httpx.AsyncClient(transport=transport, base_url="http://console", follow_redirects=True) as client:
@@ -94,7 +102,8 @@ async def test_an_approval_is_stored_and_its_whole_story_can_be_read(
     for shown in ("<b>Ada</b>", "The purchase order was sent", "The outcome was measured", "Received", "Out of stock"):
         assert shown in story
     assert released.order_id in (await browser.get("/orders")).text
-    assert (await browser.get("/inbox", params={"state": "approved"})).text.count("by Ada") == 1
+    answered = (await browser.get("/inbox", params={"view": "answered", "state": "approved"})).text
+    assert answered.count("by Ada") == 1
 
 
 async def test_a_rescored_proposal_refuses_the_old_answer_by_page_and_by_rest(
@@ -116,7 +125,7 @@ async def test_a_rescored_proposal_refuses_the_old_answer_by_page_and_by_rest(
     assert "The proposal changed while you looked at it" in page.text
     assert rest.json()["current"] | {"units": 0, "value": "0"} == {
         "revision": 2, "proposal_hash": s.hash_of(NEED), "units": 0, "value": "0", "state": TaskState.OPEN.value,
-        "answered_by": None,
+        "answered_by": None, "first_signature_by": None,
     }  # fmt: skip
     assert "A verdict was refused" in (await browser.get(f"/tasks/{NEED}")).text
 
