@@ -5,7 +5,7 @@ from statistics import median
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.inbox_shop import LAMP, OAT, TEA, busy_console, focused, go_to, open_inbox, row, row_ids
+from tests.browser.inbox_shop import LAMP, OAT, busy_console, focused, go_to, open_inbox, row, row_ids
 from tests.browser.serving import Served, axe, wait_until
 from tests.fakes.console import ConsoleOverFakes
 
@@ -98,7 +98,7 @@ def test_the_palette_goes_and_does_and_shows_the_keys(page: Page, served: Served
     page.locator("#palette-input").fill("claim")
     expect(page.locator("#palette-list [role=option]")).to_have_count(1)
     page.locator("#palette-input").press("Enter")
-    expect(row(page, TEA)).to_contain_text("claimed by Ada")
+    expect(row(page, row_ids(page)[0])).to_contain_text("claimed by Ada")
     page.keyboard.press("Control+k")
     page.keyboard.type("deliver")
     page.keyboard.press("Enter")
