@@ -102,6 +102,8 @@ async def test_an_approval_is_stored_and_its_whole_story_can_be_read(
     for shown in ("<b>Ada</b>", "The purchase order was sent", "The outcome was measured", "Received", "Out of stock"):
         assert shown in story
     assert released.order_id in (await browser.get("/orders")).text
+    of_order = await browser.get(f"/orders/{released.order_id}")
+    assert (of_order.status_code, "The purchase order was sent" in of_order.text) == (200, True)
     answered = (await browser.get("/inbox", params={"view": "answered", "state": "approved"})).text
     assert answered.count("by Ada") == 1
 
