@@ -33,7 +33,7 @@ pip --no-deps --no-build-isolation --editable .; \
 echo "$$want" > "$$note"
 endef
 
-.PHONY: setup engine up demo lint check test bench browser lock clean
+.PHONY: setup engine up demo lint check test bench browser pictures lock clean
 .NOTPARALLEL:
 
 # Everything: what runs and what proves it.
@@ -73,6 +73,10 @@ browser:
 			{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >&2; \
 		fi; \
 	} || echo "no Chromium, and it could not be installed: the browser tests need one" >&2
+
+# The pictures of docs/console.md, from a demo world that is played for them (about four minutes).
+pictures: setup browser
+	"$$VENV/bin/python" -m tests.browser.pictures $(ARGS)
 
 # Maintainers only, with uv on the PATH: pin anew, with hashes and without any index address.
 lock:
