@@ -1,10 +1,9 @@
 """Many tasks at once: a preview of what one is about to do, one request, and an answer for each row.
 
-Rows that want a second look, or are above the person's limit, are named apart and never slip in.
+The desk that programs answer many tasks at judges both steps: a form that was never previewed gets the same refusals.
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,21 +11,22 @@ from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import FormData
 
 from console.auth import Gate, Session
+from console.bulk import BulkAnswer, BulkDesk, BulkRow
 from console.desk import AnswerDesk
-from console.inbox_views import PAGE, guard, may_answer
+from console.inbox_views import PAGE
 from console.ports import ConsolePorts
 from console.rendering import Pages
-from workflows.domain.approvals import Meaning, RejectReason, TaskState, VerdictCommand
-from workflows.domain.errors import InvalidInput, NotFound, QuartermasterError
+from workflows.domain.approvals import Meaning, RejectReason, Text
+from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.inbox import Inbox, InboxRow
-from workflows.domain.people import Permission, Person
+from workflows.domain.people import Permission
 
-AT_ONCE = 8
-"""Verdicts on their way at the same time."""
+AT_ONCE = 4
+"""Rows that are read at the same time: the rest of the console wants connections too."""
 
 
 class Group(NamedTuple):
@@ -51,7 +51,7 @@ class Done(NamedTuple):
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     """`/inbox/bulk`: without `sure` it shows what would be answered, with it it answers."""
     router = APIRouter(include_in_schema=False)
-    answers = AnswerDesk(ports.approvals, ports.verdicts)
+    desk = BulkDesk(ports, AnswerDesk(ports.approvals, ports.verdicts))
 
     @router.post("/inbox/bulk")
     async def bulk(
@@ -60,11 +60,11 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         form = await request.form()
         meaning = _meaning(form)
         if form.get("sure") == "yes":
-            results = await _answer(answers, form, meaning, session)
+            results = await _answer(desk, form, meaning, session)
             context: dict[str, object] = {"results": results, "meaning": meaning, "back": _back(form)}
             return pages.show(request, "inbox_bulk_done.html", session, context)
         rows, missing = await _rows(ports, _ids(form))
-        ready, apart = _sorted(rows, session.person, ports.currency)
+        ready, apart = await _sorted(desk, rows, meaning, session)
         context = {
             "ready": ready, "apart": apart, "missing": missing, "groups": groups(ready), "meaning": meaning,
             "worst": max((row.stockout_risk for row in ready), default=None), "reasons": list(RejectReason),
@@ -87,28 +87,29 @@ def groups(rows: Sequence[InboxRow]) -> list[Group]:
     return sorted(found, key=lambda group: (group.currency, -group.value))
 
 
-def _sorted(
-    rows: Sequence[InboxRow], person: Person, currency: str
+async def _sorted(
+    desk: BulkDesk, rows: Sequence[InboxRow], meaning: Meaning, session: Session
 ) -> tuple[list[InboxRow], list[tuple[InboxRow, str]]]:
     """Rows that one answer fits, and those that it does not, with why."""
-    ready, apart = [], []
-    for row in rows:
-        why = guard(row, person, currency)
-        if row.state is not TaskState.OPEN:
-            why = f"{row.state.value} already"
-        elif not may_answer(row, person):
-            why = f"not yours to answer: it is at {row.location}"
-        if why:
-            apart.append((row, why))
-        else:
-            ready.append(row)
-    return ready, apart
+    if not rows:
+        return [], []
+    asked = [BulkRow(decision_id=row.decision_id, proposal_hash=row.proposal_hash) for row in rows]
+    preview = await desk.preview(asked, meaning, session.person)
+    why = {line.decision_id: line.why for line in preview.apart}
+    ready = [row for row in rows if row.decision_id not in why]
+    return ready, [(row, why[row.decision_id]) for row in rows if row.decision_id in why]
 
 
 async def _rows(ports: ConsolePorts, ids: Sequence[str]) -> tuple[list[InboxRow], list[str]]:
     if ports.inbox is None:
         raise NotFound("This installation has no views of its tasks.")
-    found = await asyncio.gather(*(_row(ports.inbox, decision_id) for decision_id in ids))
+    inbox, places = ports.inbox, asyncio.Semaphore(AT_ONCE)
+
+    async def one(decision_id: str) -> InboxRow | None:
+        async with places:
+            return await _row(inbox, decision_id)
+
+    found = await asyncio.gather(*(one(decision_id) for decision_id in ids))
     missing = [decision_id for decision_id, row in zip(ids, found, strict=True) if row is None]
     return [row for row in found if row is not None], missing
 
@@ -120,39 +121,38 @@ async def _row(inbox: Inbox, decision_id: str) -> InboxRow | None:
         return None
 
 
-async def _answer(answers: AnswerDesk, form: FormData, meaning: Meaning, session: Session) -> list[Done]:
+async def _answer(desk: BulkDesk, form: FormData, meaning: Meaning, session: Session) -> list[Done]:
     """Each row for itself: one that is refused holds up no other. Sent again, the same form answers the same."""
-    gate = asyncio.Semaphore(AT_ONCE)
-    reason = str(form.get("reason") or "") or None
-    if meaning is Meaning.REJECT and reason is None:
-        raise InvalidInput("A rejection needs a reason. Go back and choose one.")
+    asked, names = _asked(form)
+    try:
+        reason = RejectReason(str(form.get("reason"))) if meaning is Meaning.REJECT else None
+        comment = TypeAdapter(Text).validate_python(str(form.get("comment") or ""))
+    except ValidationError as error:
+        raise InvalidInput("At most 1,000 characters of comment, please.") from error
+    except ValueError as error:
+        raise InvalidInput("A rejection needs a reason. Go back and choose one.") from error
+    answer: BulkAnswer = await desk.answer(
+        asked, meaning, session.person, session.actor, key=f"form-{form.get('command')}", reason=reason,
+        comment=comment,
+    )  # fmt: skip
+    return [
+        Done(line.decision_id, names[line.decision_id], line.done, "Done." if line.done else line.why)
+        for line in answer.lines
+    ]
 
-    async def one(line: str) -> Done:
+
+def _asked(form: FormData) -> tuple[list[BulkRow], dict[str, str]]:
+    """The rows of the second form, and what each is called."""
+    rows, names = [], {}
+    for line in _ids(form):
         decision_id, _, told = line.partition("|")
         proposal_hash, _, name = told.partition("|")
         try:
-            command = VerdictCommand.model_validate({
-                "command_id": _key(str(form.get("command") or ""), decision_id), "decision_id": decision_id,
-                "proposal_hash": proposal_hash, "meaning": meaning, "reason": reason,
-                "comment": str(form.get("comment") or ""),
-            })  # fmt: skip
-            async with gate:
-                receipt = await answers.answer(command, session.actor)
-        except ValidationError:
-            return Done(
-                decision_id, name or decision_id, False, "The form was damaged on its way; nothing was answered."
-            )
-        except QuartermasterError as error:
-            return Done(decision_id, name, False, str(error))
-        said = "Done." if receipt.complete else "Signed; another person must sign too."
-        return Done(decision_id, name, True, said)
-
-    return await asyncio.gather(*(one(line) for line in _ids(form)))
-
-
-def _key(command: str, decision_id: str) -> str:
-    """The same form and row give the same key, so that sending it twice answers once."""
-    return "bulk-" + hashlib.blake2b(f"{command}|{decision_id}".encode(), digest_size=24).hexdigest()
+            rows.append(BulkRow(decision_id=decision_id, proposal_hash=proposal_hash))
+        except ValidationError as error:
+            raise InvalidInput("The form was damaged on its way; nothing was answered.") from error
+        names[decision_id] = name or decision_id
+    return rows, names
 
 
 def _ids(form: FormData) -> list[str]:
