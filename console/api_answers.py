@@ -1,10 +1,11 @@
 """REST for answers: a verdict on a task, and taking it back, by the desk that the pages answer at."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from console.api_problems import KeptKey, Outdated, told
 from console.auth import Caller, Gate
 from console.changes import changed_since, what_stands
 from console.desk import AnswerDesk
@@ -20,7 +21,6 @@ from workflows.domain.approvals import (
     VerdictCommand,
     VerdictReceipt,
 )
-from workflows.domain.differences import ProposalDifference
 from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, StaleProposal
 from workflows.domain.identity import Digest
 from workflows.domain.people import Permission
@@ -31,13 +31,6 @@ DecisionId = Annotated[
         description="The decision's id, which is its need's id: location:item:number", max_length=200, pattern=STORABLE
     ),
 ]
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=8, max_length=100, pattern=STORABLE,
-        description="Yours. The same key with the same body gives the same answer; with another body it is refused.",
-    ),
-]  # fmt: skip
 
 
 class VerdictBody(BaseModel):
@@ -64,50 +57,6 @@ class UndoBody(BaseModel):
     )
 
 
-class Standing(BaseModel):
-    """What stands now."""
-
-    revision: int
-    proposal_hash: Digest
-    units: int | None
-    value: str | None
-    state: str | None
-    answered_by: str | None
-    first_signature_by: str | None
-
-
-class Told(BaseModel):
-    """An error, as RFC 9457 has it."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-
-
-class Outdated(Told):
-    """The answer does not count: what stands now, and what of it is other than what the caller saw."""
-
-    current: Standing | None = None
-    changes: list[ProposalDifference] = []
-
-
-def _told(description: str, model: type[BaseModel] = Told) -> dict[str, Any]:
-    return {"model": model, "description": description, "content": {"application/problem+json": {}}}
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: _told("The request cannot be read, or has no Idempotency-Key"),
-    401: _told("Nobody is signed in"),
-    403: _told("This person may not, or by the policy in force nobody may"),
-    404: _told("There is no such task"),
-    422: _told("This can never be accepted as it is, or the key was used for another body"),
-    429: _told("Too many requests"),
-    503: _told("A server did not answer; the same request may be sent again"),
-}
-
-
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
     """`/api/v1/tasks/{id}/verdict` and `/api/v1/tasks/{id}/undo`."""
     router = APIRouter(prefix="/api/v1", tags=["tasks"])
@@ -115,15 +64,15 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
     @router.post(
         "/tasks/{decision_id}/verdict", summary="Approve, approve edited or reject", response_model=None,
         responses={
-            200: {"model": VerdictReceipt}, **REFUSALS,
-            409: _told("Stale, or answered by somebody: with what stands now and what changed", Outdated),
+            200: {"model": VerdictReceipt},
+            409: told("Stale, or answered by somebody: with what stands now and what changed", Outdated),
         },
     )  # fmt: skip
     async def verdict(
         request: Request,
         decision_id: DecisionId,
         body: VerdictBody,
-        idempotency_key: Key,
+        idempotency_key: KeptKey,
         caller: Annotated[Caller, Depends(gate.api(Permission.ANSWER))],
     ) -> VerdictReceipt | Response:
         """The verdict counts only for the proposal whose hash it carries, and only the first valid one counts.
@@ -145,11 +94,11 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate) -> APIRouter:
 
     @router.post(
         "/tasks/{decision_id}/undo", summary="Take one's own answer back, before anything came of it",
-        responses={**REFUSALS, 409: _told("Nothing of the caller's stands, or something came of it already")},
+        responses={409: told("Nothing of the caller's stands, or something came of it already")},
     )  # fmt: skip
     async def undo(
         decision_id: DecisionId,
-        idempotency_key: Key,
+        idempotency_key: KeptKey,
         caller: Annotated[Caller, Depends(gate.api(Permission.ANSWER))],
         body: UndoBody | None = None,
     ) -> UndoReceipt:

@@ -1,15 +1,16 @@
 """REST: decisions of the past, and what can be asked about one: alternatives, other quantities, cases like it."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 
+from console.api_answers import DecisionId
+from console.api_problems import NOT_HERE
 from console.auth import Caller, Gate
 from console.decision_desk import DecisionDesk, Recomputation
 from console.ports import ConsolePorts
 from workflows.domain.alternatives import Alternative
-from workflows.domain.approvals import STORABLE
 from workflows.domain.decisions import DecisionInputs
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import Code, Digest, Payload
@@ -19,16 +20,6 @@ from workflows.domain.pictures import Picture, picture_of
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import DecisionView
 from workflows.domain.rerun import Deviation
-
-DecisionId = Annotated[
-    str,
-    Path(max_length=200, pattern=STORABLE,
-         description="The decision's id, which is its need's id: location:item:number"),
-]  # fmt: skip
-UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"description": "There is no such decision"},
-    422: {"description": "It can never be accepted"},
-}
 
 
 class DecisionDocument(DecisionView):
@@ -86,7 +77,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 
     @router.get(
         "/decisions", summary="Decisions, newest first",
-        responses={404: {"description": "This installation lists none"}, 422: {"description": "A filter is none"}},
+        responses=NOT_HERE,
     )  # fmt: skip
     async def decisions(
         item: Annotated[Code | None, Query()] = None,
@@ -107,8 +98,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
         return Decisions(decisions=page.rows, next=page.after)
 
     @router.get(
-        "/tasks/{decision_id}/recompute", summary="The proposal with another quantity, and whether you may approve it",
-        responses=UNKNOWN,
+        "/tasks/{decision_id}/recompute", summary="The proposal with another quantity, and whether you may approve it"
     )  # fmt: skip
     async def recomputed(
         decision_id: DecisionId,
@@ -121,35 +111,33 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 
 
 def _one(router: APIRouter, ports: ConsolePorts, desk: DecisionDesk) -> None:
-    @router.get("/decisions/{decision_id}", summary="One decision from need to outcome", responses=UNKNOWN)
+    @router.get("/decisions/{decision_id}", summary="One decision from need to outcome")
     async def decision(decision_id: DecisionId) -> DecisionDocument:
         return document(await ports.desk.decision(decision_id))
 
-    @router.get("/tasks/{decision_id}", summary="One task with its decision", responses=UNKNOWN)
+    @router.get("/tasks/{decision_id}", summary="One task with its decision")
     async def task(decision_id: DecisionId) -> DecisionDocument:
         view = await ports.desk.decision(decision_id)
         if view.task is None:
             raise NotFound(f"Decision {decision_id} never needed a person: there is no task.")
         return document(view)
 
-    @router.get("/decisions/{decision_id}/alternatives", summary="What else could be ordered", responses=UNKNOWN)
+    @router.get("/decisions/{decision_id}/alternatives", summary="What else could be ordered")
     async def alternatives(decision_id: DecisionId) -> Alternatives:
         found = await desk.explained(decision_id)
         return Alternatives(
             decision_id=decision_id, currency=found.inputs.currency, alternatives=found.alternatives
         )  # fmt: skip
 
-    @router.get("/decisions/{decision_id}/similar", summary="Earlier decisions that resemble it", responses=UNKNOWN)
+    @router.get("/decisions/{decision_id}/similar", summary="Earlier decisions that resemble it")
     async def similar(decision_id: DecisionId) -> SimilarDecisions:
         return SimilarDecisions(decision_id=decision_id, similar=tuple(await desk.similar(decision_id)))
 
-    @router.get("/decisions/{decision_id}/picture", summary="What its charts are drawn from", responses=UNKNOWN)
+    @router.get("/decisions/{decision_id}/picture", summary="What its charts are drawn from")
     async def picture(decision_id: DecisionId) -> Picture:
         return (await desk.explained(decision_id)).picture
 
-    @router.get(
-        "/decisions/{decision_id}/rerun", summary="Whether it comes out the same when made again", responses=UNKNOWN
-    )
+    @router.get("/decisions/{decision_id}/rerun", summary="Whether it comes out the same when made again")
     async def made_again(decision_id: DecisionId) -> RerunDocument:
         found = await desk.rerun(decision_id)
         return RerunDocument(

@@ -1,11 +1,12 @@
 """REST for figures, each with its definition; for positions, demand and sales; and for forecasts on request."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, Field
 
+from console.api_problems import NOT_HERE, KeptKey
 from console.auth import Caller, Gate
 from console.pages.inventory import Asked as AskedPositions
 from console.pages.inventory import stock_of
@@ -31,16 +32,6 @@ from workflows.domain.stock_views import (
 
 Code = Annotated[str, Path(pattern=CODE_PATTERN)]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
-Key = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key", min_length=8, max_length=100, pattern=STORABLE,
-        description="Yours. The same key with the same body gives the same answer; with another body it is refused.",
-    ),
-]  # fmt: skip
-UNKNOWN: dict[int | str, dict[str, Any]] = {
-    404: {"description": "Nothing is known of it, or this installation does not show it"}
-}
 
 
 class PositionDocument(PositionRow):
@@ -93,7 +84,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     _demand(router, ports, gate)
 
     @router.get("/sales", summary="Sales over time, what the stream adds today, and what changed most",
-                responses=UNKNOWN)  # fmt: skip
+                responses=NOT_HERE)  # fmt: skip
     async def sales(query: AskedSales) -> SalesReport:
         return await report_of(ports, query)
 
@@ -102,7 +93,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 
 def _kpis(router: APIRouter, ports: ConsolePorts) -> None:
     @router.get("/kpis", summary="The figures of the home page with their definitions and the instant they are of",
-                responses=UNKNOWN)  # fmt: skip
+                responses=NOT_HERE)  # fmt: skip
     async def kpis(
         location: Annotated[str, Query(max_length=100, pattern=STORABLE, description="Empty: all")] = "",
     ) -> KpiDocument:
@@ -124,7 +115,7 @@ def _kpis(router: APIRouter, ports: ConsolePorts) -> None:
 
 def _stock(router: APIRouter, ports: ConsolePorts) -> None:
     @router.get("/positions", summary="Positions, worst first: by risk, then by what waiting is expected to cost",
-                responses=UNKNOWN)  # fmt: skip
+                responses=NOT_HERE)  # fmt: skip
     async def positions(query: AskedPositions, limit: Limit = 100) -> PositionPage:
         rows = await stock_of(ports).positions(query.model_copy(update={"limit": limit}))
         return PositionPage(
@@ -132,7 +123,7 @@ def _stock(router: APIRouter, ports: ConsolePorts) -> None:
         )
 
     @router.get("/positions/{location}/{item}", summary="One position: movements, what is on order, decisions",
-                responses=UNKNOWN)  # fmt: skip
+                responses=NOT_HERE)  # fmt: skip
     async def position(location: Code, item: Code, limit: Limit = 50) -> PositionDetail:
         stock = stock_of(ports)
         return PositionDetail(
@@ -144,7 +135,7 @@ def _stock(router: APIRouter, ports: ConsolePorts) -> None:
 
 def _demand(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     @router.get("/demand/{location}/{item}", summary="Demand by day and layer, and the newest decision's forecast",
-                responses=UNKNOWN)  # fmt: skip
+                responses=NOT_HERE)  # fmt: skip
     async def demand(
         location: Code, item: Code, days: Annotated[int, Query(ge=1, le=1100, description="Closed days")] = 91
     ) -> DemandHistoryView:
@@ -153,9 +144,9 @@ def _demand(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         return await ports.demand.history(location, item, days)
 
     @router.post("/forecasts", summary="Forecast items at locations for 7 to 90 days, or for days among the next 90",
-                 responses=UNKNOWN)  # fmt: skip
+                 responses=NOT_HERE)  # fmt: skip
     async def forecasts(
-        body: ForecastRequest, idempotency_key: Key,
+        body: ForecastRequest, idempotency_key: KeptKey,
         caller: Annotated[Caller, Depends(gate.api(Permission.SEE))],
     ) -> ForecastAnswer:  # fmt: skip
         """The champion answers from all that is known now; the answer names the model and the facts it is made from."""

@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from console.api_problems import FreeKey, UnusableFile, told
 from console.auth import Caller, Gate
 from console.files import FileDesk, Narrowing
 from console.problems import INVALID, problem_response
+from workflows.domain.approvals import STORABLE
 from workflows.domain.errors import NotFound
 from workflows.domain.files import GIVEN, NEEDS, DecisionFilters, FileKind, FileTaken
 from workflows.domain.identity import CODE_PATTERN, Instant
@@ -25,14 +27,12 @@ _CSV_BODY: dict[str, Any] = {
 }  # fmt: skip
 _GIVES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file", "content": {"text/csv": {"schema": {"type": "string"}}}},
-    404: {"description": "This installation gives no such files"},
+    404: told("This installation gives no such files"),
 }
 _TAKES: dict[int | str, dict[str, Any]] = {
-    403: {"description": "This person may not bring such a file"},
-    404: {"description": "This installation takes no such files"},
-    409: {"description": "The policy moved in the meantime"},
-    413: {"description": "The file is too large"},
-    422: {"description": "The file cannot be taken, and nothing of it was; `problems` has line, column and reason"},
+    404: told("This installation takes no such files"),
+    409: told("The policy moved in the meantime"),
+    422: told("The file cannot be taken, and nothing of it was: what is wrong, line by line", UnusableFile),
 }
 
 
@@ -97,19 +97,17 @@ def _giving(desk: FileDesk | None, kind: FileKind, gate: Gate) -> Callable[..., 
 
 
 def _taking(desk: FileDesk | None, kind: FileKind, permission: Permission, gate: Gate) -> Callable[..., Any]:
-    key = Header(
-        alias="Idempotency-Key", min_length=8, max_length=100,
-        description="Yours. The file itself says whether it is the same: bringing it twice does nothing twice.",
-    )  # fmt: skip
-
     async def take(
         request: Request,
         caller: Annotated[Caller, Depends(gate.api(permission))],
-        idempotency_key: Annotated[str, key],
+        idempotency_key: FreeKey,
         check: Annotated[bool, Query(description="Only say what it would do")] = False,
-        reason: Annotated[str, Query(max_length=1000, description="Of a policy change", pattern=r"^[^\x00]*$")] = "",
+        reason: Annotated[str, Query(max_length=1000, description="Of a policy change", pattern=STORABLE)] = "",
     ) -> FileTaken | Response:
-        """All of it or nothing. Verdicts are checked whole before the first is given; each is answered by itself."""
+        """All of it or nothing, and bringing the same file twice does nothing twice.
+
+        Verdicts are checked whole before the first is given; each is answered by itself.
+        """
         if desk is None:
             raise NotFound("This installation takes no files.")
         try:

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.api_answers import REFUSALS, Key
-from console.api_tasks import READ, told, work_of
+from console.api_problems import NOT_HERE, FreeKey, KeptKey
+from console.api_tasks import work_of
 from console.auth import Caller, Gate
 from console.bulk import BulkAnswer, BulkDesk, BulkPreview, Rows
 from console.ports import ConsolePorts
@@ -18,7 +18,6 @@ from workflows.domain.people import Permission, PersonName
 
 ViewId = Annotated[str, Path(min_length=1, max_length=100, pattern=STORABLE)]
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=STORABLE)]
-CHANGE = {**REFUSALS, 404: told("Nothing is known of it, or this installation does not have it")}
 
 
 class _Body(BaseModel):
@@ -81,15 +80,13 @@ def routes(ports: ConsolePorts, bulk: BulkDesk, gate: Gate) -> APIRouter:
 def _bulk(router: APIRouter, bulk: BulkDesk, gate: Gate) -> None:
     answerer = Annotated[Caller, Depends(gate.api(Permission.ANSWER))]
 
-    @router.post("/tasks/bulk-preview", summary="What answering many tasks would come to", responses=CHANGE,
-                 tags=["tasks"])  # fmt: skip
-    async def preview(caller: answerer, idempotency_key: Key, body: BulkPreviewBody) -> BulkPreview:
+    @router.post("/tasks/bulk-preview", summary="What answering many tasks would come to")  # fmt: skip
+    async def preview(caller: answerer, idempotency_key: FreeKey, body: BulkPreviewBody) -> BulkPreview:
         """Nothing is answered. Money is grouped by currency and supplier and never added up across currencies."""
         return await bulk.preview(body.rows, body.meaning, caller.person)
 
-    @router.post("/tasks/bulk-verdict", summary="Approve or reject many tasks, each for itself", responses=CHANGE,
-                 tags=["tasks"])  # fmt: skip
-    async def verdict(caller: answerer, idempotency_key: Key, body: BulkBody) -> BulkAnswer:
+    @router.post("/tasks/bulk-verdict", summary="Approve or reject many tasks, each for itself")  # fmt: skip
+    async def verdict(caller: answerer, idempotency_key: KeptKey, body: BulkBody) -> BulkAnswer:
         """Rows above the caller's limit, with a guard, or that two people must sign are refused here: they are
         answered one by one. The same key again answers nothing twice."""
         return await bulk.answer(
@@ -101,22 +98,21 @@ def _bulk(router: APIRouter, bulk: BulkDesk, gate: Gate) -> None:
 def _views(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     worker = Annotated[Caller, Depends(gate.api(Permission.WORK))]
 
-    @router.get("/views", summary="Saved views: the caller's own and shared ones", responses=READ, tags=["views"])
+    @router.get("/views", summary="Saved views: the caller's own and shared ones", responses=NOT_HERE)
     async def views(caller: Annotated[Caller, Depends(gate.api(Permission.SEE))]) -> Views:
         return Views(views=tuple(await work_of(ports).saved_views(caller.person)))
 
-    @router.post("/views", summary="Keep a view under a name", status_code=201, responses=CHANGE, tags=["views"])
-    async def add(caller: worker, idempotency_key: Key, body: ViewBody) -> SavedView:
+    @router.post("/views", summary="Keep a view under a name", status_code=201)
+    async def add(caller: worker, idempotency_key: KeptKey, body: ViewBody) -> SavedView:
         """The same key again is the same view."""
         view_id = digest([caller.person.name, idempotency_key])[:24]
         return await work_of(ports).save_view(_view(view_id, caller, body), caller.actor)
 
-    @router.put("/views/{view_id}", summary="Change one of one's own views", responses=CHANGE, tags=["views"])
+    @router.put("/views/{view_id}", summary="Change one of one's own views")
     async def change(caller: worker, view_id: ViewId, body: ViewBody) -> SavedView:
         return await work_of(ports).save_view(_view(view_id, caller, body), caller.actor)
 
-    @router.delete("/views/{view_id}", summary="Drop one of one's own views", status_code=204, responses=CHANGE,
-                   tags=["views"])  # fmt: skip
+    @router.delete("/views/{view_id}", summary="Drop one of one's own views", status_code=204)  # fmt: skip
     async def drop(caller: worker, view_id: ViewId) -> Response:
         await work_of(ports).drop_view(view_id, caller.actor)
         return Response(status_code=204)
@@ -125,13 +121,13 @@ def _views(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
 def _substitutes(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     seer = Annotated[Caller, Depends(gate.api(Permission.SEE))]
 
-    @router.get("/substitutes", summary="Who stands in for whom, now and later", responses=READ, tags=["views"])
+    @router.get("/substitutes", summary="Who stands in for whom, now and later", responses=NOT_HERE)
     async def substitutes(caller: seer) -> Substitutes:
         return Substitutes(substitutes=tuple(await work_of(ports).substitutes()))
 
     @router.post("/substitutes", summary="Name one's own substitute, or as an admin somebody's", status_code=201,
-                 responses=CHANGE, tags=["views"])  # fmt: skip
-    async def name(caller: seer, idempotency_key: Key, body: SubstituteBody) -> Substitute:
+                 )  # fmt: skip
+    async def name(caller: seer, idempotency_key: FreeKey, body: SubstituteBody) -> Substitute:
         """One absence, by its first day, has one substitute: the newest word counts."""
         wanted = Substitute(
             person=body.person or caller.person.name, substitute=body.substitute, first_day=body.first_day,
@@ -139,8 +135,7 @@ def _substitutes(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         )  # fmt: skip
         return await work_of(ports).substitute(wanted, caller.actor)
 
-    @router.delete("/substitutes/{person}/{first_day}", summary="Take it back", status_code=204, responses=CHANGE,
-                   tags=["views"])  # fmt: skip
+    @router.delete("/substitutes/{person}/{first_day}", summary="Take it back", status_code=204)  # fmt: skip
     async def drop(
         caller: seer, person: Annotated[str, Path(min_length=1, max_length=100, pattern=STORABLE)], first_day: date
     ) -> Response:

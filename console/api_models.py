@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel
 
+from console.api_problems import FreeKey, told
 from console.auth import Caller, Gate
 from console.ports import ConsolePorts
 from workflows.domain.errors import NotFound
@@ -14,7 +15,6 @@ from workflows.domain.monitoring import DEFINITIONS, DriftView
 from workflows.domain.people import Permission
 
 DigestPart = Annotated[str, Path(pattern=r"^[0-9a-f]{8,64}$", description="A digest, or an unambiguous beginning")]
-Key = Annotated[str, Header(alias="Idempotency-Key", min_length=8, max_length=100)]
 
 
 class Models(BaseModel):
@@ -43,7 +43,7 @@ class Drift(DriftView):
 
 def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/models...` and `/api/v1/drift`."""
-    router = APIRouter(prefix="/api/v1", tags=["models"])
+    router = APIRouter(prefix="/api/v1")
     Reader = Annotated[Caller, Depends(gate.api(Permission.SEE))]
     Promoter = Annotated[Caller, Depends(gate.api(Permission.PROMOTE))]
 
@@ -61,7 +61,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
         versions = [one for one in await ports.models.versions() if after is None or one.number < after]
         return Models(models=versions[:limit], next=versions[limit - 1].number if len(versions) > limit else None)
 
-    @router.get("/models/{digest}", summary="One version, its life and its record", responses={404: {}})
+    @router.get("/models/{digest}", summary="One version, its life and its record")
     async def model(_: Reader, digest: DigestPart) -> ModelDocument:
         version, history = await version_of(digest), ports.model_history
         return ModelDocument(
@@ -73,9 +73,9 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 
     @router.post(
         "/models/{digest}/promote", summary="Make a version that passed the gate the champion",
-        responses={400: {}, 404: {}, 409: {"description": "The gate refused it, or has not looked at it"}},
+        responses={409: told("The gate refused it, or has not looked at it")},
     )  # fmt: skip
-    async def promote(caller: Promoter, digest: DigestPart, idempotency_key: Key) -> ModelVersion:
+    async def promote(caller: Promoter, digest: DigestPart, idempotency_key: FreeKey) -> ModelVersion:
         """Promoting the champion again changes nothing, whatever the key."""
         version = await version_of(digest)
         return await ports.models.promote(version.digest, caller.actor.name)

@@ -1,11 +1,11 @@
 """REST for operators: orders, stop switches, dead letters, events as they arrive, and health for machines."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from console.api_answers import Key, Told
+from console.api_problems import NOT_HERE, KeptKey
 from console.auth import Caller, Gate
 from console.pages.health import command_of, health_of, switches
 from console.pages.orders import desk_of
@@ -71,26 +71,6 @@ class Arrived(BaseModel):
     rates: Rates
 
 
-def _told(description: str) -> dict[str, Any]:
-    return {"model": Told, "description": description, "content": {"application/problem+json": {}}}
-
-
-READ: dict[int | str, dict[str, Any]] = {
-    401: _told("Nobody is signed in"),
-    403: _told("This person may not"),
-    404: _told("Nothing is known of it, or this installation does not show it"),
-    422: _told("This can never be accepted as it is"),
-    429: _told("Too many requests"),
-    503: _told("A server did not answer; the same request may be sent again"),
-}
-CHANGE = {
-    **READ,
-    400: _told("The request cannot be read, or has no Idempotency-Key"),
-    409: _told("The world is not what the caller thought it was"),
-    422: _told("This can never be accepted as it is, or the key was used for another request"),
-}
-
-
 def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/orders`, `/stops`, `/dead-letters`, `/events` and `/health`."""
     router = APIRouter(prefix="/api/v1")
@@ -99,15 +79,15 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     _letters(router, ports, gate)
     seeing = [Depends(gate.api())]
 
-    @router.get("/events", summary="The newest events, with the rates at which they arrive", responses=READ,
-                dependencies=seeing, tags=["operations"])  # fmt: skip
+    @router.get("/events", summary="The newest events, with the rates at which they arrive", responses=NOT_HERE,
+                dependencies=seeing)  # fmt: skip
     async def events(limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Arrived:
         if ports.arrivals is None:
             raise NotFound("This installation does not show events as they arrive.")
         return Arrived(events=list(await ports.arrivals.events(limit)), rates=await ports.arrivals.rates())
 
-    @router.get("/health", summary="What is stuck, in doubt, lagging or poisoned", responses=READ,
-                dependencies=seeing, tags=["operations"])  # fmt: skip
+    @router.get("/health", summary="What is stuck, in doubt, lagging or poisoned", responses=NOT_HERE,
+                dependencies=seeing)  # fmt: skip
     async def health() -> Health:
         """Always 200 while the console can look: the lights are in the body."""
         return await health_of(ports)
@@ -118,8 +98,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 def _orders(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     seeing = [Depends(gate.api())]
 
-    @router.get("/orders", summary="Purchase orders, newest cutoff first", responses=READ, dependencies=seeing,
-                tags=["orders"])  # fmt: skip
+    @router.get("/orders", summary="Purchase orders, newest cutoff first", responses=NOT_HERE, dependencies=seeing)
     async def orders(
         state: OrderState | Attention | None = None,
         supplier: Narrowing = "",
@@ -130,38 +109,34 @@ def _orders(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         filters = OrderFilters(state=state, supplier=supplier, location=location)
         return await desk_of(ports).orders(filters, limit=limit, after=after)
 
-    @router.get("/orders/{order_id}", summary="One order with its lines, its way and its record", responses=READ,
-                dependencies=seeing, tags=["orders"])  # fmt: skip
+    @router.get("/orders/{order_id}", summary="One order with its lines, its way and its record", responses=NOT_HERE,
+                dependencies=seeing)  # fmt: skip
     async def order(order_id: OrderKey) -> OrderView:
         return await desk_of(ports).order(order_id)
 
-    @router.post("/orders/{order_id}/retry", summary="Go on with an order that waits for an operator",
-                 responses=CHANGE, tags=["orders"])  # fmt: skip
+    @router.post("/orders/{order_id}/retry", summary="Go on with an order that waits for an operator")  # fmt: skip
     async def retry(
-        order_id: OrderKey, key: Key, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+        order_id: OrderKey, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
     ) -> OrderDone:
         """It is looked for at the supplier, and sent if it is not there."""
         return await desk_of(ports).retry(order_id, caller.actor, command_id=key)
 
-    @router.post("/orders/{order_id}/close", summary="Close an order of which nothing is at the supplier",
-                 responses=CHANGE, tags=["orders"])  # fmt: skip
+    @router.post("/orders/{order_id}/close", summary="Close an order of which nothing is at the supplier")  # fmt: skip
     async def close(
-        order_id: OrderKey, body: WhyBody, key: Key,
+        order_id: OrderKey, body: WhyBody, key: KeptKey,
         caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))],
     ) -> OrderDone:  # fmt: skip
         return await desk_of(ports).close_unordered(order_id, body.reason, caller.actor, command_id=key)
 
-    @router.post("/orders/{order_id}/seen", summary="Take a refused order off the list of failures", responses=CHANGE,
-                 tags=["orders"])  # fmt: skip
+    @router.post("/orders/{order_id}/seen", summary="Take a refused order off the list of failures")  # fmt: skip
     async def seen(
-        order_id: OrderKey, key: Key, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+        order_id: OrderKey, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
     ) -> OrderDone:
         return await desk_of(ports).attend(order_id, caller.actor, command_id=key)
 
 
 def _stops(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
-    @router.get("/stops", summary="Stop switches, newest first", responses=READ, dependencies=[Depends(gate.api())],
-                tags=["operations"])  # fmt: skip
+    @router.get("/stops", summary="Stop switches, newest first", responses=NOT_HERE, dependencies=[Depends(gate.api())])
     async def stops(
         in_force: Annotated[bool, Query(description="Only those that are set; all of them, on one page")] = False,
         limit: Limit = 100,
@@ -174,15 +149,17 @@ def _stops(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         shown = found[:limit]
         return StopsPage(stops=shown, next=shown[-1].stop_id if len(found) > limit else None)
 
-    @router.post("/stops", summary="Hold orders back before they leave", responses=CHANGE, tags=["operations"])
-    async def stop(body: StopBody, key: Key, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]) -> Stop:
+    @router.post("/stops", summary="Hold orders back before they leave")
+    async def stop(
+        body: StopBody, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+    ) -> Stop:
         """Once this has answered, no request leaves that the switch is about. Set already: the switch that stands."""
         command = command_of(body.scope, body.subject, body.reason)
         return await switches(ports).stop(command, caller.actor, command_id=key)
 
-    @router.post("/stops/{stop_id}/lift", summary="Let the orders go on", responses=CHANGE, tags=["operations"])
+    @router.post("/stops/{stop_id}/lift", summary="Let the orders go on")
     async def lift(
-        stop_id: Annotated[StopId, Path()], body: WhyBody, key: Key,
+        stop_id: Annotated[StopId, Path()], body: WhyBody, key: KeptKey,
         caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))],
     ) -> Stop:  # fmt: skip
         """Lifted already: as it was lifted. The orders that it held go on by themselves within seconds."""
@@ -190,8 +167,12 @@ def _stops(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
 
 
 def _letters(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
-    @router.get("/dead-letters", summary="Messages that could not be read, with the reason, newest first",
-                responses=READ, dependencies=[Depends(gate.api())], tags=["operations"])  # fmt: skip
+    @router.get(
+        "/dead-letters",
+        summary="Messages that could not be read, with the reason, newest first",
+        responses=NOT_HERE,
+        dependencies=[Depends(gate.api())],
+    )
     async def dead_letters(
         reason: Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")] = "",
         waiting: Annotated[bool, Query(description="Only those that nobody sent again")] = False,
@@ -200,10 +181,9 @@ def _letters(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     ) -> DeadLetterPage:
         return await desk_of(ports).dead_letters(reason=reason, waiting=waiting, limit=limit, after=after)
 
-    @router.post("/dead-letters/{dead_letter_id}/redrive", summary="Send a dead letter to its topic again",
-                 responses=CHANGE, tags=["operations"])  # fmt: skip
+    @router.post("/dead-letters/{dead_letter_id}/redrive", summary="Send a dead letter to its topic again")  # fmt: skip
     async def redrive(
-        dead_letter_id: LetterKey, key: Key, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+        dead_letter_id: LetterKey, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
     ) -> Redriven:
         """As it is; the inbox still knows its event id."""
         return await desk_of(ports).redrive(dead_letter_id, caller.actor, command_id=key)

@@ -1,11 +1,12 @@
 """REST for the inbox: views of what waits, and what people do with a task besides answering it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from console.api_answers import REFUSALS, DecisionId, Key, Told
+from console.api_answers import DecisionId
+from console.api_problems import NOT_HERE, FreeKey, KeptKey
 from console.auth import Caller, Gate
 from console.ports import ConsolePorts
 from workflows.domain.approvals import STORABLE, TaskState, Text
@@ -18,15 +19,6 @@ TaskFilter = Literal["open", "approved", "rejected", "expired", "voided", "all"]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
 Narrow = Annotated[str | None, Query(max_length=100, pattern=STORABLE)]
 Said = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True, pattern=STORABLE)]
-
-
-def told(description: str) -> dict[str, Any]:
-    """How an operation's documentation says that it can be refused so."""
-    return {"model": Told, "description": description, "content": {"application/problem+json": {}}}
-
-
-READ: dict[int | str, dict[str, Any]] = {status: REFUSALS[status] for status in (401, 403, 404, 422, 429, 503)}
-CHANGE = {**REFUSALS, 409: told("It is answered already, or somebody else works on it")}
 
 
 class TaskPage(Payload):
@@ -133,7 +125,7 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
 def _reading(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     seer = Annotated[Caller, Depends(gate.api(Permission.SEE))]
 
-    @router.get("/tasks", summary="Tasks by cost of waiting, dearest first", responses=READ)
+    @router.get("/tasks", summary="Tasks by cost of waiting, dearest first", responses=NOT_HERE)
     async def tasks(
         caller: seer,
         view: Annotated[View | None, Query(description="One of the inbox's views, as the caller has it")] = None,
@@ -166,20 +158,20 @@ def _reading(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         shown = tuple(InboxRow.model_validate(dict(row)) for row in rows)
         return TaskPage(tasks=shown, next=last, next_after=last)
 
-    @router.get("/tasks/counts", summary="How many tasks the caller has in each view", responses=READ)
+    @router.get("/tasks/counts", summary="How many tasks the caller has in each view", responses=NOT_HERE)
     async def counts(caller: seer) -> TaskCounts:
         return TaskCounts(counts=dict(await inbox_of(ports).counts(caller.person)))
 
-    @router.get("/tasks/choices", summary="What the filters of a view can be set to", responses=READ)
+    @router.get("/tasks/choices", summary="What the filters of a view can be set to", responses=NOT_HERE)
     async def choices(caller: seer) -> Choices:
         found = await inbox_of(ports).choices()
         return Choices(choices={name: tuple(values) for name, values in found.items()})
 
-    @router.get("/tasks/{decision_id}/row", summary="One task as the inbox shows it", responses=READ)
+    @router.get("/tasks/{decision_id}/row", summary="One task as the inbox shows it", responses=NOT_HERE)
     async def row(caller: seer, decision_id: DecisionId) -> InboxRow:
         return await inbox_of(ports).row(decision_id)
 
-    @router.get("/tasks/{decision_id}/comments", summary="What was said about a task, oldest first", responses=READ)
+    @router.get("/tasks/{decision_id}/comments", summary="What was said about a task, oldest first", responses=NOT_HERE)
     async def comments(caller: seer, decision_id: DecisionId) -> Comments:
         return Comments(comments=tuple(await work_of(ports).comments(decision_id)))
 
@@ -194,45 +186,43 @@ def _working(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         caller.person.require(Permission.WORK, row.location)
         return work_of(ports)
 
-    @router.post("/tasks/{decision_id}/claim", summary="Tell others that one works on it", responses=CHANGE)
+    @router.post("/tasks/{decision_id}/claim", summary="Tell others that one works on it")
     async def claim(
-        caller: worker, decision_id: DecisionId, idempotency_key: Key, body: ClaimBody | None = None
+        caller: worker, decision_id: DecisionId, idempotency_key: FreeKey, body: ClaimBody | None = None
     ) -> InboxRow:
         """To claim again what one has claimed lets the claim run on. It holds nobody back from answering."""
         work = await there(caller, decision_id)
         return await work.claim(decision_id, caller.actor, minutes=(body or ClaimBody()).minutes)
 
-    @router.post("/tasks/{decision_id}/unclaim", summary="Give one's own claim back", responses=CHANGE)
-    async def unclaim(caller: worker, decision_id: DecisionId, idempotency_key: Key) -> InboxRow:
+    @router.post("/tasks/{decision_id}/unclaim", summary="Give one's own claim back")
+    async def unclaim(caller: worker, decision_id: DecisionId, idempotency_key: FreeKey) -> InboxRow:
         return await (await there(caller, decision_id)).unclaim(decision_id, caller.actor)
 
-    @router.post("/tasks/{decision_id}/snooze", summary="Show it later; its deadlines go on", responses=CHANGE)
-    async def snooze(caller: worker, decision_id: DecisionId, idempotency_key: Key, body: SnoozeBody) -> InboxRow:
+    @router.post("/tasks/{decision_id}/snooze", summary="Show it later; its deadlines go on")
+    async def snooze(caller: worker, decision_id: DecisionId, idempotency_key: FreeKey, body: SnoozeBody) -> InboxRow:
         return await (await there(caller, decision_id)).snooze(decision_id, body.snooze(), caller.actor)
 
-    @router.post("/tasks/{decision_id}/wake", summary="Show it again", responses=CHANGE)
-    async def wake(caller: worker, decision_id: DecisionId, idempotency_key: Key) -> InboxRow:
+    @router.post("/tasks/{decision_id}/wake", summary="Show it again")
+    async def wake(caller: worker, decision_id: DecisionId, idempotency_key: FreeKey) -> InboxRow:
         return await (await there(caller, decision_id)).wake(decision_id, caller.actor)
 
-    @router.post("/tasks/{decision_id}/forward", summary="Hand it to somebody who may answer it", responses=CHANGE)
-    async def forward(caller: worker, decision_id: DecisionId, idempotency_key: Key, body: ForwardBody) -> InboxRow:
+    @router.post("/tasks/{decision_id}/forward", summary="Hand it to somebody who may answer it")
+    async def forward(caller: worker, decision_id: DecisionId, idempotency_key: KeptKey, body: ForwardBody) -> InboxRow:
         work = await there(caller, decision_id)
         return await work.forward(decision_id, body.to, body.note, caller.actor, command_id=idempotency_key)
 
     @router.post(
         "/tasks/{decision_id}/rescore", summary="Have it scored again with today's facts", status_code=202,
-        responses=CHANGE,
     )  # fmt: skip
-    async def rescore(caller: worker, decision_id: DecisionId, idempotency_key: Key) -> InboxRow:
+    async def rescore(caller: worker, decision_id: DecisionId, idempotency_key: FreeKey) -> InboxRow:
         """The workflow is told within seconds; where the proposal comes out different, the row gets a new revision."""
         await (await there(caller, decision_id)).rescore(decision_id, caller.actor)
         return await inbox_of(ports).row(decision_id)
 
     @router.post(
         "/tasks/{decision_id}/comments", summary="Say something about it, or ask somebody", status_code=201,
-        responses=CHANGE,
     )  # fmt: skip
-    async def comment(caller: seer, decision_id: DecisionId, idempotency_key: Key, body: CommentBody) -> Comment:
+    async def comment(caller: seer, decision_id: DecisionId, idempotency_key: KeptKey, body: CommentBody) -> Comment:
         """Whoever was asked may say something, whatever else they may do."""
         row = await inbox_of(ports).row(decision_id)
         if caller.person.name not in row.asked:

@@ -23,9 +23,10 @@ from console import (
 from console.audit_desk import AuditDesk
 from console.auth import Gate
 from console.bulk import BulkDesk
+from console.described import DESCRIPTION, Described
 from console.desk import AnswerDesk
-from console.files import FileDesk
 from console.figure_pages import figure_pages
+from console.files import FileDesk
 from console.guarded import Guarded
 from console.operation_pages import operation_pages
 from console.pages import (
@@ -56,10 +57,9 @@ STATIC = Path(__file__).parent / "static"
 
 def create_app(ports: ConsolePorts) -> FastAPI:
     """The console over these ports. It holds no state of its own: any number of replicas may run."""
-    app = FastAPI(
-        title="Quartermaster", version="1", docs_url=None, redoc_url=None, openapi_url=None,
-        description="Tasks, decisions, orders and models of a replenishment engine.",
-    )  # fmt: skip
+    app = Described(
+        title="Quartermaster", version="1", docs_url=None, redoc_url=None, openapi_url=None, description=DESCRIPTION
+    )
     gate = Gate(ports.key, ports.sign_in, RateLimits(ports.rates))
     pages = Pages(currency=ports.currency, temporal_ui=ports.temporal_ui, passive=ports.passive)
     answers = AnswerDesk(ports.approvals, ports.verdicts)

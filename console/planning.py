@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from console.api_problems import NOT_HERE
 from console.auth import Gate
 from console.ports import ConsolePorts
 from workflows.domain.budgets import Ranking
@@ -19,7 +20,9 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/budget`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
-    @router.get("/budget", summary="Open proposals by what their packs save per money, within an amount")
+    @router.get(
+        "/budget", summary="Open proposals by what their packs save per money, within an amount", responses=NOT_HERE
+    )
     async def budget(amount: Amount) -> Ranking:
         return await _planning(ports).budget(amount)
 

@@ -9,19 +9,19 @@ from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.figures import Figures
+from workflows.domain.files import Files
 from workflows.domain.forecasts import Forecasts
 from workflows.domain.health import HealthDesk
 from workflows.domain.inbox import Inbox, TaskWork
 from workflows.domain.judging import Judging
-from workflows.domain.files import Files
 from workflows.domain.live import Live
 from workflows.domain.model_history import ModelHistory
 from workflows.domain.money import Money
 from workflows.domain.monitoring import DriftView
+from workflows.domain.notices import Preferences
 from workflows.domain.operations import Operations
 from workflows.domain.past_decisions import PastDecisions
 from workflows.domain.people import People
-from workflows.domain.notices import Preferences
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from console.api_problems import NOT_HERE
 from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
@@ -35,7 +36,11 @@ def rest(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/money`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
-    @router.get("/money", summary="Cost per decision, and cost avoided against the static reorder point, by week")
+    @router.get(
+        "/money",
+        summary="Cost per decision, and cost avoided against the static reorder point, by week",
+        responses=NOT_HERE,
+    )
     async def money(weeks: Weeks = WEEKS) -> dict[str, Any]:
         return (await _money(ports).report(weeks)).document()
 

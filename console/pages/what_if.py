@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from console.api_problems import NOT_HERE
 from console.auth import Gate, Session
 from console.ports import ConsolePorts
 from console.rendering import Pages
@@ -50,7 +51,11 @@ def rest(ports: ConsolePorts, gate: Gate) -> APIRouter:
     """`/api/v1/what-if`."""
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(gate.api(Permission.SEE))])
 
-    @router.get("/what-if", summary="The newest weeks replayed as they were and changed; stores nothing, takes seconds")
+    @router.get(
+        "/what-if",
+        summary="The newest weeks replayed as they were and changed; stores nothing, takes seconds",
+        responses=NOT_HERE,
+    )
     async def what_if(
         item: Text = None, location: Text = None, category: Text = None,
         supplier: Annotated[str | None, Query(max_length=200, description="Bought from this supplier")] = None,

@@ -28,7 +28,10 @@ def people(console: ConsoleOverFakes) -> Iterator[dict[str, TestClient]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
-                TestClient(console.app, headers={"Authorization": f"Bearer {api_token(KEY, name)}"})
+                TestClient(
+                    console.app,
+                    headers={"Authorization": f"Bearer {api_token(KEY, name)}", "Idempotency-Key": f"key of {name}"},
+                )
             )
             for name in ("Ada", "Bob")
         }
@@ -71,7 +74,7 @@ def test_a_dry_run_stores_nothing(people: dict[str, TestClient]) -> None:
     assert trial["changed"] == len(trial["biggest"]) > 0
     assert trial["after"]["auto"] - trial["before"]["auto"] == trial["changed"], "looser limits only release more"
     assert trial["waiting_before"]["review"] == 9
-    assert people["Ada"].get("/api/v1/policy/changes").json() == {"changes": []}
+    assert people["Ada"].get("/api/v1/policy/changes").json() == {"changes": [], "next": None}
 
 
 def test_another_person_brings_a_change_into_force(people: dict[str, TestClient]) -> None:
