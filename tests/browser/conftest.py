@@ -1,16 +1,14 @@
 """One Chromium for the folder; each test has its own console, its own context, and answers for every request."""
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.having import chromium_or_skip
 from tests.browser.serving import Served
 from tests.fakes.console import ConsoleOverFakes
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 ARGUMENTS = [
     "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
     "--disable-domain-reliability", "--disable-sync", "--metrics-recording-only", "--no-first-run",
@@ -21,13 +19,9 @@ TIMEOUT_MS = 15_000
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The browser. Without one the tests skip, or fail where `BROWSER_TESTS=required` says that they must run."""
-    if CHROMIUM is None:
-        missing = "no Chromium on this machine: `make browser` installs one"
-        if os.environ.get("BROWSER_TESTS") == "required":
-            pytest.fail(missing)
-        pytest.skip(missing)
+    program = chromium_or_skip()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
 
