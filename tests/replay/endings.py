@@ -23,7 +23,7 @@ from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
-from workflows.purchasing import NEEDS_OPERATOR
+from workflows.purchasing import HELD, NEEDS_OPERATOR
 from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
 
@@ -346,6 +346,23 @@ async def purchasing_parked_then_resumed(engine: Engine) -> Handle:
 
     await until(parked, "the end of patience")
     engine.supplier.behaviour.clear()
+    await engine.messenger.try_order_again(ref.order_id)
+    await _becomes(engine, ref, OrderState.PLACED)
+    return await _settled(engine, handle, ref, OrderState.RECEIVED)
+
+
+@ending
+async def purchasing_held(engine: Engine) -> Handle:
+    """Held by a stop switch at its cutoff, then let go on."""
+    ref = engine.order()
+    engine.records.stops["northern-foods"] = "their site floods"
+    handle = await _at_cutoff(engine, ref)
+
+    async def held() -> bool:
+        return (await handle.describe()).typed_search_attributes.get(naming.DECISION_STATE) == HELD
+
+    await until(held, "the stop")
+    engine.records.stops.clear()
     await engine.messenger.try_order_again(ref.order_id)
     await _becomes(engine, ref, OrderState.PLACED)
     return await _settled(engine, handle, ref, OrderState.RECEIVED)

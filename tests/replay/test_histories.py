@@ -55,6 +55,7 @@ ENDS = {
     "purchasing-empty": '"state":"empty"',
     "purchasing-in-doubt-then-received": '"state":"received"',
     "purchasing-parked-then-resumed": '"state":"received"',
+    "purchasing-held": '"state":"received"',
     "purchasing-cancelled": "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED",
     "outcomes-closed": "1",
     "monitoring-quiet": '"retrain":null',
