@@ -27,8 +27,6 @@ WEEKS = 4
 LIMIT = 5_000
 """Decisions that a trial looks at unless it is told otherwise: open tasks first, then the newest."""
 STRETCH = 200
-MEASURED = Actor(name="measured outcomes", channel="policy")
-"""The author of what the figures propose: any person may answer it."""
 
 
 class PolicyDesk:
@@ -74,8 +72,10 @@ class PolicyDesk:
         records = await self.policies.service_records(weeks)
         return records, service_proposals(records)
 
-    async def propose_service(self, *, weeks: int, limit: int = LIMIT) -> PolicyChange:
-        """Store what the measured outcomes ask for as a change that waits for a person.
+    async def propose_service(self, actor: Actor, *, weeks: int, limit: int = LIMIT) -> PolicyChange:
+        """Store what the measured outcomes ask for as a change that waits for another person.
+
+        Whoever asks for it is its author: they chose the weeks that were measured.
 
         Raises:
             Conflict: they ask for nothing.
@@ -90,7 +90,7 @@ class PolicyDesk:
             for one in found
         )
         reason, kind = f"Measured over {weeks} weeks: {words}"[:1000], ChangeKind.SERVICE_TARGET
-        return await self._propose(base, policy, kind, reason, MEASURED, tuple(found), weeks, limit)
+        return await self._propose(base, policy, kind, reason, actor, tuple(found), weeks, limit)
 
     async def find(self, word: str) -> PolicyChange:
         """A change by its number, its id or an unambiguous beginning of that.

@@ -19,6 +19,7 @@ from workflows.domain.policy_changes import (
     PolicyChange,
     differences,
     limits_of,
+    may_answer,
     next_policy,
     read_document,
     same_person,
@@ -91,10 +92,11 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
 
     @router.post("/policies/changes/{change_id}/verdict")
     async def answer(
-        request: Request, change_id: str, session: Annotated[Session, Depends(gate.form(Permission.ADOPT_POLICY))]
+        request: Request, change_id: str, session: Annotated[Session, Depends(gate.form(Permission.PROPOSE_POLICY))]
     ) -> Response:
         form = await request.form()
         approve, reason = form.get("meaning") == "approve", str(form.get("reason") or "")
+        may_answer(session.person, await policies.change(change_id), approve=approve)
         try:
             await desk.answer(change_id, session.actor, approve=approve, reason=reason)
         except (InvalidInput, Conflict) as error:
@@ -114,6 +116,7 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
             "base": base,
             "differences": differences(base, change.policy),
             "own": same_person(change.author, session.name),
+            "may": session.person.may(Permission.ADOPT_POLICY),
             "waits": waits,
             "stale": waits and (await policies.current()).digest != change.base_digest,
             "problem": problem,

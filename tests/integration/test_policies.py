@@ -255,7 +255,7 @@ async def test_measured_outcomes_propose_a_service_target(storeroom: Storeroom, 
     storeroom.take(*[counted(900, item=name) for name in names], clock())
     await storeroom.assess()
     with pytest.raises(Conflict, match="no other service target"):
-        await desk.propose_service(weeks=4)
+        await desk.propose_service(ADA, weeks=4)
     storeroom.take(*[sold(900, item=name, at=MORNING + timedelta(hours=2)) for name in names[:8]])
     storeroom.take(clock(MORNING + timedelta(days=10)))
     due = await storeroom.outcomes.due(100)
@@ -266,12 +266,14 @@ async def test_measured_outcomes_propose_a_service_target(storeroom: Storeroom, 
         ("things", items, 8, Decimal("0.9500"))
     ]
     assert [one.proposed for one in proposals] == [Decimal("0.970")], "20 % is far more than 5 %: one step up"
-    change = await desk.propose_service(weeks=4)
+    change = await desk.propose_service(ADA, weeks=4)
     assert (change.kind, change.state, change.author) == (
-        ChangeKind.SERVICE_TARGET, ChangeState.PROPOSED, "measured outcomes",
+        ChangeKind.SERVICE_TARGET, ChangeState.PROPOSED, ADA.name,
     )  # fmt: skip
     assert change.evidence == tuple(records)
-    assert await desk.propose_service(weeks=4) == change
+    assert await desk.propose_service(ADA, weeks=4) == change
+    with pytest.raises(NotAllowed, match="another person"):
+        await desk.answer(change.change_id, ADA, approve=True)
     await desk.answer(change.change_id, BOB, approve=True)
     (override,) = (await desk.policies.current()).policy.overrides
     assert (override.category, override.service) == (

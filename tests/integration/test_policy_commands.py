@@ -11,25 +11,40 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from connectors.postgres.people import PostgresPeople
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Database
 from console.policy_desk import PolicyDesk
 from tests.command_line import Said
 from workers import cli
 from workers.commands import policy
+from workers.enrolling import INSTALLATION, let_in
+from workers.settings import Settings
+from workflows.domain.people import Permission, Person, Role
 from workflows.domain.policies import Policy
 
 Quartermaster = Callable[..., Said]
+PEOPLE = (
+    Person(name="ada", roles=frozenset({Role.PLANNER, Role.APPROVER})),
+    Person(name="bob", roles=frozenset({Role.APPROVER})),
+    Person(name="pia", roles=frozenset({Role.PLANNER})),
+    Person(name="vera", roles=frozenset({Role.VIEWER})),
+)
 
 
 @pytest.fixture
-def quartermaster(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Quartermaster:
+def quartermaster(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quartermaster:
     """The command line on a fresh database; `by` is the system user that runs it."""
 
     @asynccontextmanager
-    async def connected(state: str | None) -> AsyncIterator[Any]:
+    async def connected(state: str | None, needs: Permission = Permission.SEE) -> AsyncIterator[Any]:
+        settings = Settings(home=tmp_path, postgres_dsn=dsn)
         async with Database(dsn, name="test-cli", size=2) as database:
-            yield SimpleNamespace(policy_desk=PolicyDesk(PostgresPolicies(database)))
+            for one in PEOPLE:
+                await PostgresPeople(database).register(one, INSTALLATION)
+            await let_in(settings, database, needs)
+            desk = PolicyDesk(PostgresPolicies(database))
+            yield SimpleNamespace(policy_desk=desk, settings=settings, database=database)
 
     monkeypatch.setattr(policy, "connected", connected)
 
@@ -98,6 +113,17 @@ def test_people_read_tables(quartermaster: Quartermaster, changed: Path) -> None
     assert "installation" in quartermaster("history").out
     assert quartermaster("suggest", "--json").json == {"served": [], "proposals": [], "change": None}
     refused(quartermaster("suggest", "--propose"), "no other service target")
+
+
+def test_rights_hold_on_the_command_line_too(quartermaster: Quartermaster, changed: Path) -> None:
+    refused(quartermaster("suggest", "--propose", by="vera"), "MayNot", "planner")
+    refused(quartermaster("propose", str(changed), "--reason", "larger orders", by="vera"), "MayNot", "planner")
+    quartermaster("propose", str(changed), "--reason", "larger orders", by="bob")
+    refused(quartermaster("approve", "1", by="pia"), "MayNot", "approver")
+    refused(quartermaster("reject", "1", "--reason", "not mine", by="pia"), "MayNot", "approver")
+    assert "rejected by bob" in quartermaster("reject", "1", "--reason", "withdrawn", by="bob").out
+    quartermaster("propose", str(changed), "--reason", "larger orders", by="pia")
+    assert "rejected by pia" in quartermaster("reject", "2", "--reason", "withdrawn", by="pia").out
 
 
 @pytest.mark.parametrize(

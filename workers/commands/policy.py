@@ -11,6 +11,7 @@ from workers.commands import person
 from workers.commands.connection import connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.commands.tasks import State
+from workers.enrolling import let_in
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.people import Permission
 from workflows.domain.policies import Policy
@@ -20,6 +21,7 @@ from workflows.domain.policy_changes import (
     PolicyVersion,
     ServiceRecord,
     limits_of,
+    may_answer,
     read_document,
 )
 from workflows.domain.policy_trials import Standing, Tally, Trial
@@ -196,9 +198,9 @@ async def _propose(state: str | None, document: dict[str, Any], reason: str, wee
 async def _suggest(
     state: str | None, weeks: int, propose: bool
 ) -> tuple[list[ServiceRecord], list[ServiceProposal], PolicyChange | None]:
-    async with connected(state) as parts:
+    async with connected(state, Permission.PROPOSE_POLICY if propose else Permission.SEE) as parts:
         records, proposals = await parts.policy_desk.service_proposals(weeks)
-        change = await parts.policy_desk.propose_service(weeks=weeks) if propose else None
+        change = await parts.policy_desk.propose_service(person.me(), weeks=weeks) if propose else None
         return records, proposals, change
 
 
@@ -208,8 +210,9 @@ async def _changes(state: str | None) -> list[PolicyChange]:
 
 
 async def _answer(state: str | None, change: str, approve: bool, reason: str) -> PolicyChange:
-    async with connected(state, Permission.ADOPT_POLICY if approve else Permission.PROPOSE_POLICY) as parts:
+    async with connected(state, Permission.PROPOSE_POLICY) as parts:
         found = await parts.policy_desk.find(change)
+        may_answer(await let_in(parts.settings, parts.database, Permission.PROPOSE_POLICY), found, approve=approve)
         return await parts.policy_desk.answer(found.change_id, person.me(), approve=approve, reason=reason)
 
 

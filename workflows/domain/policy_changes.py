@@ -15,6 +15,7 @@ from pydantic import StringConstraints, ValidationError
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, StaleProposal
 from workflows.domain.identity import Digest, Instant, Payload, plain
+from workflows.domain.people import Permission, Person
 from workflows.domain.policies import Policy
 from workflows.domain.policy_trials import Recorded, Trial
 
@@ -264,6 +265,16 @@ def refusal(change: PolicyChange, current: str, actor: Actor, *, approve: bool) 
             "the policy moved since this change was proposed: reject it, and propose it anew on what is in force"
         )
     return None
+
+
+def may_answer(person: Person, change: PolicyChange, *, approve: bool) -> None:
+    """Whoever proposed a change may withdraw it; approving one, and rejecting another's, takes the right to adopt.
+
+    Raises:
+        MayNot: the person's rights do not reach so far.
+    """
+    withdraws = not approve and same_person(change.author, person.name)
+    person.require(Permission.PROPOSE_POLICY if withdraws else Permission.ADOPT_POLICY)
 
 
 def answered_so(change: PolicyChange, actor: Actor, *, approve: bool) -> bool:
