@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import PlainTextResponse
 
@@ -50,6 +50,7 @@ from console.ports import ConsolePorts
 from console.problems import tell_errors
 from console.rate_limits import RateLimits
 from console.rendering import Pages
+from console.told import Installation
 from workflows.domain.errors import QuartermasterError
 
 STATIC = Path(__file__).parent / "static"
@@ -67,6 +68,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     file_desk = FileDesk(ports.files, ports.inbox, policy_desk, answers, ports.currency) if ports.files else None
     hub = app.state.live = live.LiveHub(ports.live) if ports.live else None
     audit_desk = AuditDesk(ports.audit, ports.signer) if ports.audit and ports.signer else None
+    installation = Installation(ports.invented, ports.zones)
     for router in (
         sign_in.routes(gate, pages),
         people.routes(gate, pages),
@@ -100,7 +102,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         api_decisions.routes(ports, gate),
         api.routes(ports, gate),
     ):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(installation)])
     app.mount("/static", StaticFiles(directory=STATIC))
     _health(app, ports)
     tell_errors(app, pages, ports.sign_in.people)

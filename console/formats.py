@@ -1,7 +1,8 @@
 """How figures look on a page: one spelling for money, shares, instants and waiting times."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup, escape
 
@@ -48,14 +49,30 @@ def moment(value: datetime | str | None) -> datetime | None:
     return datetime.fromisoformat(value)
 
 
-def instant(value: datetime | str | None) -> Markup:
-    """An instant for people and, in its attribute, for machines; always UTC, and it says so."""
+def instant(value: datetime | str | None, zone: str | None = None) -> Markup:
+    """An instant for people, in the time zone of that IANA name (None: UTC), and it says which; in its attribute, for
+    machines, in UTC."""
     when = moment(value)
     if when is None:
         return escape(NOTHING)
-    when = when.astimezone(UTC)
-    shown = f"{when.day} {when:%b %Y, %H:%M} UTC"
-    return Markup('<time datetime="{}">{}</time>').format(when.isoformat(timespec="seconds"), shown)
+    local = when.astimezone(place_of(zone))
+    shown = f"{local.day} {local:%b %Y, %H:%M} {_zone_name(local)}"
+    machines = when.astimezone(UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(machines, shown)
+
+
+def place_of(zone: str | None) -> tzinfo:
+    """The time zone of an IANA name; UTC for None and for a name that nobody knows."""
+    try:
+        return ZoneInfo(zone) if zone else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def _zone_name(local: datetime) -> str:
+    """CET, CEST; zones without a name of their own tell their distance: UTC+05:45."""
+    name = local.tzname() or "UTC"
+    return name if name.isalpha() else f"UTC{local.isoformat()[-6:]}"
 
 
 def day(value: date | str | None) -> str:

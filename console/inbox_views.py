@@ -1,7 +1,8 @@
 """What the inbox knows beside its rows: views in words, filters of the address, what guards a row, how old data is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from workflows.domain.errors import InvalidInput
 from workflows.domain.inbox import Count, Filters, InboxPage, InboxRow, View
 from workflows.domain.people import Permission, Person
 from workflows.domain.policies import RuleCode
+from workflows.domain.urgency import what_happens_next
 
 PAGE = 100
 """Tasks on one page."""
@@ -69,18 +71,33 @@ def sought(view: View, after: str | None, filters: Mapping[str, str]) -> Sought:
         raise InvalidInput("; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())) from error
 
 
-def guard(row: InboxRow, person: Person, currency: str) -> str:
-    """Why one key press is not enough to approve it; empty when it is."""
-    said = [words.word(words.RULES, code).text for code in GUARDED if code in row.rules]
+def guards(rules: Mapping[str, str], value: Decimal, person: Person, currency: str) -> list[str]:
+    """Why one key press is not enough to approve it, in the list and on the decision's page alike; empty when it is.
+
+    `rules` are those that fired, each with its detail where that is known; `value` is in `currency`.
+    """
     limit = person.approval_limit
-    if limit is not None and row.value > limit:
-        said.insert(0, f"Above your limit of {money(limit, currency)}")
-    return ", ".join(said)
+    said = [f"Above your limit of {money(limit, currency)}"] if limit is not None and value > limit else []
+    for code in GUARDED:
+        if code in rules:
+            text = words.word(words.RULES, code).text
+            said.append(f"{text}: {rules[code]}" if rules[code] else text)
+    return said
+
+
+def guard(row: InboxRow, person: Person, currency: str) -> str:
+    """The same of a row of the list, in one line."""
+    return ", ".join(guards(dict.fromkeys(row.rules, ""), row.value, person, currency))
 
 
 def may_answer(row: InboxRow, person: Person) -> bool:
     """Whether to offer answering at all; the desk asks again."""
     return row.state is TaskState.OPEN and person.may(Permission.ANSWER, row.location)
+
+
+def next_steps(clocks: Mapping[str, datetime]) -> Callable[[InboxRow, Mapping[str, str]], str]:
+    """What becomes of an open task that nobody answers, in words, on its location's clock and in its time zone."""
+    return lambda row, zones: what_happens_next(row, clocks.get(row.location), zones.get(row.location, "UTC"))
 
 
 async def page_of(ports: ConsolePorts, asked: Sought, person: Person, *, limit: int = PAGE) -> InboxPage:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from console.rate_limits import Rates
+from console.told import Zones, no_zones
 from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
@@ -138,5 +139,7 @@ class ConsolePorts:
     arrivals: Arrivals | None = None
     """Events as they arrive; None shows none."""
     drift: Drift = no_drift
+    zones: Zones = no_zones
+    """Each location's time zone: instants of a location are shown on its clock."""
     invented: Origin = all_real
     """Said wherever figures are shown: nobody should take a demo's numbers for a shop's."""

@@ -1,16 +1,20 @@
 """Templates become pages here: everything is escaped, and nothing on a page comes from another origin."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
 
 from console import formats, navigation, words
 from console.auth import Session
+from console.told import told_of
 
 HERE = Path(__file__).parent
 
@@ -20,6 +24,13 @@ def link(path: str, *parts: str, **query: object) -> str:
     url = "/".join([path, *(quote(part, safe=":") for part in parts)])
     asked = {key: value for key, value in query.items() if value is not None}
     return f"{url}?{urlencode(asked, safe=':')}" if asked else url
+
+
+@pass_context
+def _instant(context: Context, value: datetime | str | None, location: str | None = None) -> Markup:
+    """An instant on the clock of a location, or in UTC."""
+    zones: Mapping[str, str] = context.get("zones") or {}
+    return formats.instant(value, zones.get(location) if location else None)
 
 
 class Pages:
@@ -33,7 +44,7 @@ class Pages:
         )  # fmt: skip
         self._environment.filters.update(
             money=formats.money, number=formats.number, signed=formats.signed, percent=formats.percent,
-            instant=formats.instant, day=formats.day, short=formats.short,
+            instant=_instant, day=formats.day, short=formats.short,
             initials=formats.initials,
         )  # fmt: skip
         self._environment.globals.update(
@@ -51,7 +62,10 @@ class Pages:
         status: HTTPStatus = HTTPStatus.OK,
     ) -> HTMLResponse:
         """A page. It is about one moment and one person, so nobody keeps a copy."""
-        html = self._environment.get_template(template).render(path=request.url.path, session=session, **context)
+        told = told_of(request)
+        given = {**context, "path": request.url.path, "session": session}
+        given |= {"invented": told.invented, "zones": told.zones}
+        html = self._environment.get_template(template).render(given)
         return HTMLResponse(html, status, {"Cache-Control": "no-store"})
 
     def error(self, request: Request, status: HTTPStatus, title: str, detail: str) -> HTMLResponse:

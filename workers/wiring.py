@@ -31,7 +31,7 @@ from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.past_decisions import PostgresPastDecisions
 from connectors.postgres.notices import PostgresNotices
 from connectors.postgres.planning import PostgresPlanning
-from connectors.postgres.policies import read_clocks, read_invented
+from connectors.postgres.policies import read_clocks, read_invented, read_zones
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.relay import RelayStore
@@ -167,6 +167,9 @@ def console_of(parts: Engine) -> ConsolePorts:
     async def clocks() -> Mapping[str, datetime]:
         return await read_clocks(parts.database)
 
+    async def zones() -> Mapping[str, str]:
+        return await read_zones(parts.database)
+
     async def invented() -> str:
         return await read_invented(parts.database)
 
@@ -195,6 +198,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         passive=parts.settings.mode == "passive",
         clocks=clocks,
         live_clocks=parts.clock is ClockMode.LIVE,
+        zones=zones,
         invented=invented,
         audit=PostgresAudit(parts.database, required(parts.settings, "postgres_dsn")),
         signer=export_signer(parts.settings),

@@ -20,6 +20,13 @@ async def read_clocks(database: Database) -> dict[str, datetime]:
         return {row["location"]: row["watermark"] for row in await cursor.fetchall()}
 
 
+async def read_zones(database: Database) -> dict[str, str]:
+    """The time zone of each location that keeps another one than UTC, by its IANA name."""
+    async with database.transaction() as cursor:
+        await cursor.execute("SELECT location, time_zone FROM location WHERE time_zone <> 'UTC'")
+        return {row["location"]: row["time_zone"] for row in await cursor.fetchall()}
+
+
 INVENTED = "invented"
 
 

@@ -4,20 +4,19 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from console import charts_demand, charts_steps, charts_stock, words
+from console import charts_demand, charts_steps, charts_stock
 from console.auth import Session
 from console.charts_frame import Marker
 from console.decision_desk import DecisionDesk, Explained
 from console.decision_words import cutoff, headline, life, option_of
-from console.formats import money, number
-from console.inbox_views import GUARDED
+from console.formats import number
+from console.inbox_views import guards, next_steps
 from console.ports import ConsolePorts
 from console.stakes import stakes_in_words
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.inbox import InboxRow
 from workflows.domain.people import Permission
-from workflows.domain.urgency import what_happens_next
 
 
 class DecisionPages:
@@ -46,13 +45,12 @@ class DecisionPages:
             **_answers(found, session, row),
             "row": row,
             "clock": clock,
-            "ladder": what_happens_next(row, clock) if row else "",
+            "next_steps": next_steps({found.inputs.position.location: clock} if clock else {}),
             "model": await ports.models.find(found.view.decision.model_digest),
             "policy": found.policy,
             "comments": await ports.work.comments(decision_id) if ports.work and found.view.task else [],
             "similar": await self._desk.similar(decision_id),
             "lists_similar": ports.past is not None,
-            "invented": await ports.invented(),
             "command_ids": {meaning.value: secrets.token_urlsafe(16) for meaning in Meaning},
             "reasons": list(RejectReason),
             "form": form,
@@ -95,7 +93,8 @@ def _facts(found: Explained) -> dict[str, object]:
     where = f"{inputs.item.item} at {inputs.position.location}"
     standing = [one for one in view.approvals if not one.get("voided_at")]
     return {
-        "view": view, "decision": view.decision, "result": result, "proposal": proposal, "inputs": inputs,
+        "here": inputs.position.location, "view": view, "decision": view.decision,
+        "result": result, "proposal": proposal, "inputs": inputs,
         "option": option_of(found), "scores": scores, "picture": picture, "headline": headline(found),
         "cutoff": cutoff(inputs), "life": life(view), "alternatives": found.alternatives,
         "stakes": stakes_in_words(result.stakes, inputs.currency) if result.stakes else (),
@@ -117,19 +116,13 @@ def _answers(found: Explained, session: Session, row: InboxRow | None) -> dict[s
     proposal, task, inputs = found.proposal, found.view.task or {}, found.inputs
     location = inputs.position.location
     is_open = proposal is not None and task.get("state") == TaskState.OPEN
-    guards: list[str] = []
-    if proposal:
-        guards = [f"{words.word(words.RULES, one.code).text}: {one.detail}" for one in proposal.rules
-                  if one.code in GUARDED]  # fmt: skip
-        limit = session.person.approval_limit
-        if limit is not None and proposal.value > limit:
-            guards.insert(0, f"Above your limit of {money(limit, inputs.currency)}: others may approve it")
     signing = row is not None and row.signatures_needed > 1
     return {
         "is_open": is_open,
         "may_answer": is_open and session.person.may(Permission.ANSWER, location),
         "may_sign": is_open and session.person.may(Permission.COUNTERSIGN, location),
-        "guards": guards,
+        "guards": guards({one.code: one.detail for one in proposal.rules}, proposal.value, session.person,
+                         inputs.currency) if proposal else [],
         "needs_two": signing,
     }
 

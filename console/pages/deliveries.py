@@ -42,7 +42,6 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "deliveries": found.deliveries, "suppliers": found.suppliers, "rows": ROWS, "state_word": state_word,
             "at_risk": sum(1 for one in found.deliveries if one.late_probability >= AT_RISK),
             "threatened": sum(len(one.threats) for one in found.deliveries), "at_risk_from": AT_RISK,
-            "invented": await ports.invented(),
         }  # fmt: skip
         return pages.show(request, "deliveries.html", session, context)
 

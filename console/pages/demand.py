@@ -50,7 +50,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         query = PositionQuery(text=text, limit=FOUND)
         context = {
             "text": text, "rows": await ports.stock.positions(query) if ports.stock else [], "found": FOUND,
-            "form": _form("", "", USUAL_DAYS, "", ""), "error": "", "invented": await ports.invented(), **_limits(),
+            "form": _form("", "", USUAL_DAYS, "", ""), "error": "", **_limits(),
         }  # fmt: skip
         return pages.show(request, "demand.html", session, context)
 
@@ -70,7 +70,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "form": form, "error": error, "answer": answer, "drawn": len(series) <= CHARTS,
             "charts": [_chart_of(one, n) for n, one in enumerate(series)] if len(series) <= CHARTS else [],
             "sums": [(one, sum((each.mean for each in one.days), Decimal(0))) for one in series],
-            "invented": await ports.invented(), **_limits(),
+            **_limits(),
         }  # fmt: skip
         return pages.show(request, "forecast.html", session, context)
 
@@ -93,7 +93,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         found = await _history(ports, location, item, days)
         context = {
             "found": found, "chart": _chart(found), "days": days, "form": _form(item, location, USUAL_DAYS, "", ""),
-            "error": "", "invented": await ports.invented(), **_limits(),
+            "error": "", **_limits(),
         }  # fmt: skip
         return pages.show(request, "demand_history.html", session, context)
 

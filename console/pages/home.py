@@ -46,7 +46,6 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "groups": in_words(snapshot.counts) if snapshot and not location else [],
             "waiting": max(min(waiting, MOST_WAITING), len(first)), "more": waiting > MOST_WAITING or not ports.figures,
             "first": first[0] if first else None,
-            "invented": await ports.invented(),
             "stability": snapshot.stability if snapshot and not location else None,
             "definitions": DEFINITIONS,
             "money": snapshot.money if snapshot and not location else None,

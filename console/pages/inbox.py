@@ -15,6 +15,7 @@ from console.inbox_views import (
     ages_in_words,
     guard,
     may_answer,
+    next_steps,
     old_places,
     page_of,
     shown_count,
@@ -28,7 +29,6 @@ from workflows.domain.errors import NotFound
 from workflows.domain.inbox import View
 from workflows.domain.people import Permission
 from workflows.domain.ports import DecisionView
-from workflows.domain.urgency import what_happens_next
 
 BLOCKED = 50
 """Blocked proposals on one page."""
@@ -65,7 +65,6 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         context = {
             **await shows.frame(session, view),
             **await shows.list(session, wanted),
-            "invented": await ports.invented(),
             "blocked": await ports.desk.blocked(BLOCKED) if view == View.NEEDS_ME and not after else [],
             "choices": await ports.inbox.choices() if ports.inbox else {},
             "receipt": receipt,
@@ -77,7 +76,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
     async def failed(request: Request, session: Session) -> Response:
         orders = await ports.inbox.failed() if ports.inbox else []
         context = {
-            **await shows.frame(session, FAILED), "orders": orders, "invented": await ports.invented(),
+            **await shows.frame(session, FAILED), "orders": orders,
             "asked": Sought(View.NEEDS_ME, sought(View.NEEDS_ME, None, {}).filters, None),
         }  # fmt: skip
         return pages.show(request, "inbox_failed.html", session, context)
@@ -138,7 +137,7 @@ class InboxShown:
             "clocks": clocks,
             "guard": lambda row: guard(row, session.person, self._ports.currency),
             "may_answer": lambda row: may_answer(row, session.person),
-            "next_steps": lambda row: what_happens_next(row, clocks.get(row.location)),
+            "next_steps": next_steps(clocks),
         }
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
 from console.auth import Gate, Session
-from console.inbox_views import guard, may_answer, sought
+from console.inbox_views import guard, may_answer, next_steps, sought
 from console.ports import ConsolePorts
 from console.problems import problem_of, problem_response
 from console.rendering import Pages, link
@@ -19,7 +19,6 @@ from workflows.domain.approvals import RejectReason, Text
 from workflows.domain.errors import InvalidInput, NotFound, QuartermasterError
 from workflows.domain.inbox import Inbox, SavedView, Snooze, Substitute, TaskWork, View
 from workflows.domain.people import Permission
-from workflows.domain.urgency import what_happens_next
 
 DONE: Mapping[str, str] = {
     "claim": "You work on it now; others see that for 15 minutes.",
@@ -100,7 +99,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "may_work": session.person.may(Permission.WORK, row.location),
             "may_answer": lambda each: may_answer(each, session.person),
             "guard": lambda each: guard(each, session.person, ports.currency),
-            "next_steps": lambda each: what_happens_next(each, clocks.get(each.location)),
+            "next_steps": next_steps(clocks),
         }  # fmt: skip
         return pages.show(request, "inbox_task.html", session, context, status)
 

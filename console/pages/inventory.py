@@ -63,7 +63,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         context = {
             "rows": rows[:PAGE], "query": query, "choices": await stock.choices(), "critical_risk": CRITICAL_RISK,
             "filters": filters_of(query), "next": rows[PAGE - 1].key if len(rows) > PAGE else None,
-            "searched": SEARCHED_ITEMS, "downloaded": DOWNLOADED, "invented": await ports.invented(),
+            "searched": SEARCHED_ITEMS, "downloaded": DOWNLOADED,
         }  # fmt: skip
         return pages.show(request, "inventory.html", session, context)
 
@@ -98,7 +98,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "next": last and link(
                 "/inventory", location, item, before_at=last.occurred_at.isoformat(), before_id=last.event_id
             ),
-            "clock": (await ports.clocks()).get(location), "invented": await ports.invented(),
+            "clock": (await ports.clocks()).get(location),
         }  # fmt: skip
         return pages.show(request, "inventory_position.html", session, context)
 

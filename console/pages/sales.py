@@ -69,7 +69,6 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "chart": bars(totals, title=f"Units sold by {query.period}", running=report.running),
             "choices": await ports.stock.choices() if ports.stock else Choices(),
             "filters": query.model_dump(mode="json", exclude_defaults=True),
-            "invented": await ports.invented(),
         }  # fmt: skip
         return pages.show(request, "sales.html", session, context)
 
