@@ -126,6 +126,15 @@ class PostgresDemand:
             await _record(cursor, _stream(location, item), EntryType.DEMAND_ADJUSTED, author, body)
             return stored
 
+    async def find(self, adjustment_id: str) -> Adjustment:
+        """What was said under this id, taken back or not.
+
+        Raises:
+            NotFound: there is no such adjustment.
+        """
+        async with self._database.transaction() as cursor:
+            return await _found(cursor, adjustment_id)
+
     async def withdraw(self, adjustment_id: str, *, reason: str, author: str) -> Adjustment:
         """Take an adjustment back; training sets of before still have it.
 
@@ -136,11 +145,7 @@ class PostgresDemand:
         if not reason.strip():
             raise InvalidInput("say why: --reason TEXT")
         async with self._database.transaction() as cursor:
-            await cursor.execute(f"{_STANDING} WHERE a.adjustment_id = %s", [adjustment_id])
-            row = await cursor.fetchone()
-            if row is None:
-                raise NotFound(f"there is no adjustment {adjustment_id}; `quartermaster demand show` lists them")
-            found = Adjustment.model_validate(row)
+            found = await _found(cursor, adjustment_id)
             await cursor.execute(
                 """INSERT INTO demand_withdrawal (adjustment_id, reason, author) VALUES (%s, %s, %s)
                    ON CONFLICT DO NOTHING""",
@@ -203,6 +208,14 @@ async def _locked(cursor: Cursor, location: str, item: str) -> None:
 
 def _stream(location: str, item: str) -> str:
     return f"demand:{location}:{item}"
+
+
+async def _found(cursor: Cursor, adjustment_id: str) -> Adjustment:
+    await cursor.execute(f"{_STANDING} WHERE a.adjustment_id = %s", [adjustment_id])
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"there is no adjustment {adjustment_id}; `quartermaster demand show` lists them")
+    return Adjustment.model_validate(row)
 
 
 async def _record(cursor: Cursor, stream: str, kind: EntryType, author: str, body: dict[str, Any]) -> None:

@@ -1,12 +1,11 @@
 """`quartermaster decision`, `audit`, `model`: what was decided, whether the record is whole, which model decides."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
-from connectors.postgres import ledger
-from connectors.postgres.pool import connect
+from connectors.postgres.audit import PostgresAudit
+from connectors.postgres.pool import Database
 from workers.commands import person
 from workers.commands.connection import addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
@@ -134,14 +133,10 @@ def _print_version(version: ModelVersion, json: bool) -> None:
 
 
 async def _verify(state: str | None) -> Verification:
-    async with addresses(state) as found:
-        return await asyncio.to_thread(verify_ledger, required(found, "postgres_dsn"))
-
-
-def verify_ledger(dsn: str) -> Verification:
-    """Verify the ledger behind this database."""
-    with connect(dsn, name="quartermaster-verify") as connection:
-        return ledger.verify(ledger.read_entries(connection))
+    async with addresses(state, Permission.AUDIT) as found:
+        dsn = required(found, "postgres_dsn")
+        async with Database(dsn, name="quartermaster-verify", size=1) as database:
+            return await PostgresAudit(database, dsn).verify(person.me())  # which records that it was read
 
 
 async def _versions(state: str | None) -> list[ModelVersion]:

@@ -4,11 +4,12 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from connectors.postgres.pool import Database
 from workers.commands.output import say
 from workers.enrolling import let_in
 from workers.session import opened
 from workers.settings import Settings
-from workers.wiring import Engine, engine
+from workers.wiring import Engine, engine, required
 from workflows.domain.people import Permission
 
 
@@ -18,9 +19,18 @@ def settings() -> Settings:
 
 
 @asynccontextmanager
-async def addresses(state: str | None) -> AsyncIterator[Settings]:
-    """Settings with every address of this state; its servers are started for the while if they do not run."""
+async def addresses(state: str | None, needs: Permission | None = None) -> AsyncIterator[Settings]:
+    """Settings with every address of this state; its servers are started for the while if they do not run.
+
+    None: whatever is done with them asks by itself who gives the command.
+
+    Raises:
+        NotAllowed: the system's user who gives the command may not do what it needs.
+    """
     async with opened(settings(), state, say) as found:
+        if needs is not None:
+            async with Database(required(found, "postgres_dsn"), name="quartermaster-cli", size=1) as database:
+                await let_in(found, database, needs)
         yield found
 
 

@@ -20,6 +20,7 @@ from workers.commands.connection import addresses, connected
 from workers.commands.demand_forecast import forecast
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.commands.tasks import State
+from workers.enrolling import let_in
 from workers.wiring import required
 from workflows.domain.demand import Adjustment, DayLayers, DemandDefinition, Layer
 from workflows.domain.drivers import ExternalValue
@@ -66,7 +67,7 @@ def _read_definition(path: Path) -> DemandDefinition:
 
 
 async def _definition(state: str | None, given: DemandDefinition | None) -> tuple[DemandDefinition, bool]:
-    async with connected(state) as parts:
+    async with connected(state, Permission.EDIT_CATALOG if given else Permission.SEE) as parts:
         demand = PostgresDemand(parts.database)
         new = await demand.adopt(given, person.name()) if given else False
         return await demand.definition(), new
@@ -105,6 +106,7 @@ async def _adjust(
     state: str | None, location: str, item: str, days: tuple[date, date], layer: Layer, units: int | None, reason: str
 ) -> Adjustment:
     async with connected(state, Permission.WORK) as parts:
+        (await let_in(parts.settings, parts.database, Permission.WORK)).require(Permission.WORK, location)
         return await PostgresDemand(parts.database).adjust(
             location, item, *days, layer, units, reason=reason, author=person.name()
         )
@@ -134,7 +136,10 @@ def withdraw(
 
 async def _withdraw(state: str | None, adjustment: str, reason: str) -> Adjustment:
     async with connected(state, Permission.WORK) as parts:
-        return await PostgresDemand(parts.database).withdraw(adjustment, reason=reason, author=person.name())
+        demand = PostgresDemand(parts.database)
+        who = await let_in(parts.settings, parts.database, Permission.WORK)
+        who.require(Permission.WORK, (await demand.find(adjustment)).location)
+        return await demand.withdraw(adjustment, reason=reason, author=who.name)
 
 
 @app.command()
@@ -234,7 +239,7 @@ def import_drivers(
 
 
 async def _import(state: str | None, values: list[ExternalValue]) -> tuple[int, int]:
-    async with addresses(state) as found:
+    async with addresses(state, Permission.EDIT_CATALOG) as found:
         return await asyncio.to_thread(_load, required(found, "postgres_dsn"), values)
 
 

@@ -15,12 +15,13 @@ from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.catalog import load_catalog, load_history
 from connectors.postgres.desk import PostgresDesk
-from connectors.postgres.pool import connect
+from connectors.postgres.pool import Database, connect
 from connectors.postgres.settling import Settling
 from workers.commands import files, person
 from workers.commands.connection import addresses, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import State
+from workers.enrolling import let_in
 from workers.feeding import Journal, WorldDriver
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
 from workers.redriving import send_again
@@ -30,6 +31,7 @@ from workflows.domain.catalog import Catalog
 from workflows.domain.errors import InvalidInput
 from workflows.domain.feeds import FeedSource, RecordedDemand
 from workflows.domain.needs import ClockMode
+from workflows.domain.people import Permission
 
 letters = typer.Typer(no_args_is_help=True, help="Messages that nothing could be made of.")
 
@@ -70,6 +72,9 @@ async def _feed(state: str | None, source: FeedSource, speed: float | None) -> N
                 "the engine runs on a live clock, and a feed plays the past: nothing of it would happen today. "
                 "Stop the engine and start it for feeds: QM_CLOCK=replayed quartermaster up --empty"
             )
+        await asyncio.to_thread(prepare_schema, found, say)  # without it nobody can be known
+        async with Database(required(found, "postgres_dsn"), name="quartermaster-feed", size=1) as database:
+            await let_in(found, database, Permission.EDIT_CATALOG)
         await play(found, source, speed)
 
 
@@ -128,7 +133,7 @@ async def _import(state: str | None, catalog: Path | None, history: Path | None)
     # Read and checked before anything is opened: a bad row changes nothing.
     document = _read_catalog(catalog) if catalog else None
     days = list(_read_history(history)) if history else []
-    async with addresses(state) as found:
+    async with addresses(state, Permission.EDIT_CATALOG) as found:
         return await asyncio.to_thread(_load, required(found, "postgres_dsn"), document, days)
 
 
@@ -230,5 +235,5 @@ def redrive(
 
 
 async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
-    async with addresses(state) as found:
+    async with addresses(state, Permission.OPERATE) as found:
         return await asyncio.to_thread(send_again, found, number, mended, by=person.name())

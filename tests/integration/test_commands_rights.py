@@ -1,0 +1,120 @@
+"""Rights hold for whoever runs a command: what changes something, or reads the ledger, asks who they are first."""
+
+import json
+import pwd
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from connectors.postgres.people import PostgresPeople
+from connectors.postgres.pool import Database, connect
+from tests.command_line import Said
+from workers import cli
+from workers.commands import connection
+from workers.enrolling import INSTALLATION
+from workers.settings import Settings
+from workflows.domain.people import Person, Role
+
+Quartermaster = Callable[..., Said]
+PEOPLE = (
+    Person(name="vera", roles=frozenset({Role.VIEWER})),
+    Person(name="pia", roles=frozenset({Role.PLANNER}), locations=frozenset({"LEEDS"})),
+    Person(name="otto", roles=frozenset({Role.OPERATOR})),
+    Person(name="audrey", roles=frozenset({Role.AUDITOR})),
+)
+
+
+@pytest.fixture
+async def known(dsn: str) -> str:
+    async with Database(dsn, name="test-cli", size=1) as database:
+        for one in PEOPLE:
+            await PostgresPeople(database).register(one, INSTALLATION)
+    return dsn
+
+
+@pytest.fixture
+def quartermaster(known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quartermaster:
+    """The command line on an installation with servers of its own; `by` is the system user that runs it."""
+    settings = Settings(home=tmp_path, postgres_dsn=known, clock="replayed")
+
+    @asynccontextmanager
+    async def opened(*_: object, **__: object) -> AsyncIterator[Settings]:
+        yield settings
+
+    @asynccontextmanager
+    async def engine(*_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
+        async with Database(known, name="test-cli", size=2) as database:
+            yield SimpleNamespace(database=database, settings=settings)
+
+    monkeypatch.setattr(connection, "opened", opened)
+    monkeypatch.setattr(connection, "engine", engine)
+
+    def called(*arguments: str, by: str) -> Said:
+        monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_name=by))
+        done = CliRunner().invoke(cli.app, [*arguments], env={"COLUMNS": "160"})
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Said(done.exit_code, done.stdout, done.stderr)
+
+    return called
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    written = {
+        "history": "location,item,day,units\nLEEDS,MILK,2025-03-03,4\n",
+        "drivers": "location,name,day,value,known_at\n*,rain,2025-03-03,4,2025-03-01T00:00:00Z\n",
+        "definition": "{}",
+    }
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+    return {name: str(tmp_path / name) for name in written}
+
+
+COMMANDS = (
+    ("dead-letters", "redrive", "1"),
+    ("import", "--history", "{history}"),
+    ("demand", "drivers", "import", "{drivers}"),
+    ("demand", "definition", "--adopt", "{definition}"),
+    ("demand", "adjust", "MILK", "LEEDS", "--from", "2025-03-03", "--units", "4", "--reason", "count"),
+    ("audit", "verify"),
+    ("stop", "--reason", "because"),
+    ("policy", "suggest", "--propose"),
+    ("feed", "demo"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+def test_who_may_only_look_is_refused_and_that_is_on_record(
+    quartermaster: Quartermaster, files: dict[str, str], known: str, command: tuple[str, ...]
+) -> None:
+    said = quartermaster(*(part.format(**files) for part in command), by="vera")
+    assert said.code == 1
+    assert "This needs the role" in said.err
+    stranger = quartermaster(*(part.format(**files) for part in command), by="mallory")
+    assert "Nobody is known here as mallory" in stranger.err
+    with connect(known, name="test-cli") as connection:
+        rows = connection.execute("SELECT type, actor FROM ledger_entry WHERE actor = 'vera'").fetchall()
+    assert [(row["type"], row["actor"]) for row in rows] == [("access.refused", "vera")]
+
+
+def test_the_demand_of_another_location_is_not_theirs_to_adjust(quartermaster: Quartermaster) -> None:
+    said = quartermaster(
+        "demand", "adjust", "MILK", "YORK", "--from", "2025-03-03", "--units", "4", "--reason", "count", by="pia"
+    )
+    assert said.code == 1
+    assert "works on tasks of LEEDS, not of YORK" in said.err
+
+
+def test_who_may_is_let_in_and_reading_the_ledger_is_recorded(quartermaster: Quartermaster, known: str) -> None:
+    let_in = quartermaster("dead-letters", "redrive", "1", by="otto")
+    assert "QM_KAFKA_BOOTSTRAP and QM_POSTGRES_DSN must be set" in let_in.err, "further than rights go"
+    verified = quartermaster("audit", "verify", "--json", by="audrey")
+    assert json.loads(verified.out)["ok"]
+    with connect(known, name="test-cli") as connection:
+        [row] = connection.execute("SELECT type, stream FROM ledger_entry WHERE actor = 'audrey'").fetchall()
+    assert (row["type"], row["stream"]) == ("audit.read", "audit:audrey")
