@@ -15,8 +15,8 @@ from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.people import MayNot, Permission, Person
-from workflows.domain.sessions import TOKENS_EACH, ApiToken, Label, TokenDays
+from workflows.domain.people import Person
+from workflows.domain.sessions import TOKENS_EACH, ApiToken, Label, TokenDays, may_end, may_make
 
 Cursor = psycopg.AsyncCursor[DictRow]
 PREFIX = "qm_"
@@ -33,7 +33,7 @@ class PostgresTokens:
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
         secret, token_id = PREFIX + secrets.token_urlsafe(32), secrets.token_hex(6)
         async with self._database.transaction() as cursor:
-            await _own_or_admin(cursor, name, actor)
+            may_make(name, await person_of(cursor, name), await person_of(cursor, actor.name), actor)
             # The lock holds two makers back from passing the count together.
             await cursor.execute("SELECT disabled_at FROM person WHERE name = %s FOR UPDATE", [name])
             row = await cursor.fetchone()
@@ -88,19 +88,10 @@ class PostgresTokens:
             row = await cursor.fetchone()
             if row is None:
                 raise NotFound(f"There is no token {token_id} (any more).")
-            await _own_or_admin(cursor, row["person"], actor)
+            may_end(row["person"], await person_of(cursor, actor.name), actor)
             await cursor.execute("DELETE FROM api_token WHERE token_id = %s", [token_id])
             body = {"api_token": token_id, "revoked": True}
             await ledger.append(cursor, [_entry(row["person"], actor, body)])
-
-
-async def _own_or_admin(cursor: Cursor, name: str, actor: Actor) -> None:
-    if actor.name == name:
-        return
-    author = await person_of(cursor, actor.name)
-    if author is None:
-        raise MayNot(f"Nobody knows {actor.name} here; somebody with the role admin: `quartermaster people add`.")
-    author.require(Permission.MANAGE_PEOPLE)
 
 
 def _entry(name: str, actor: Actor, body: dict[str, Any]) -> NewEntry:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from tests.fakes.people import MemoryPeople
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotFound
-from workflows.domain.people import MayNot, Permission, Person
-from workflows.domain.sessions import TOKENS_EACH, ApiToken, Label, Lasts, TokenDays
+from workflows.domain.people import Person
+from workflows.domain.sessions import TOKENS_EACH, ApiToken, Label, Lasts, TokenDays, may_end, may_make
 
 
 @dataclass
@@ -81,8 +81,8 @@ class MemoryTokens:
         self._kept: dict[str, ApiToken] = {}
 
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
-        self._own_or_admin(name, actor)
         person = self._people.known.get(name)
+        may_make(name, person, self._people.known.get(actor.name), actor)
         if person is None or person.disabled_at is not None:
             raise InvalidInput(f"{name} may not be here")
         if len(await self.of(name)) >= TOKENS_EACH:
@@ -110,13 +110,5 @@ class MemoryTokens:
         found = next((item for item in self._kept.items() if item[1].token_id == token_id), None)
         if found is None:
             raise NotFound(f"There is no token {token_id} (any more).")
-        self._own_or_admin(found[1].person, actor)
+        may_end(found[1].person, self._people.known.get(actor.name), actor)
         del self._kept[found[0]]
-
-    def _own_or_admin(self, name: str, actor: Actor) -> None:
-        if actor.name == name:
-            return
-        author = self._people.known.get(actor.name)
-        if author is None:
-            raise MayNot(f"Nobody knows {actor.name} here.")
-        author.require(Permission.MANAGE_PEOPLE)

@@ -141,6 +141,9 @@ async def test_nobody_makes_or_revokes_another_persons_token(people: PostgresPeo
         await tokens.make("Ada", "mine", 1, Actor(name="Eve"))
     with pytest.raises(InvalidInput, match="quartermaster people list"):
         await tokens.make("Eve", "mine", 1, BY_ADAM)
+    await people.save(ADA.model_copy(update={"subject": "https://login.example#ada"}), BY_ADAM)
+    with pytest.raises(NotAllowed, match="signs in at the identity provider"):
+        await tokens.make("Ada", "two signatures of one admin", 1, BY_ADAM)
     made, _ = await tokens.make("Adam", "his", 1, BY_ADAM)
     with pytest.raises(NotAllowed):
         await tokens.revoke(made.token_id, BY_ADA)

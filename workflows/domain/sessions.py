@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.identity import Instant, Payload
-from workflows.domain.people import Identity, Person
+from workflows.domain.people import Identity, MayNot, Permission, Person
 
 LONGEST_TOKEN_DAYS = 366
 TOKENS_EACH = 20
@@ -38,6 +38,33 @@ class ApiToken(Payload):
     used_at: Instant | None = None
     """The last use, to the hour."""
     ends_at: Instant
+
+
+def may_make(name: str, target: Person | None, author: Person | None, actor: Actor) -> None:
+    """Go on only if the actor may have a token that acts as `name`: themselves, or as an admin a program.
+
+    Whoever signs in at the identity provider is nobody's puppet: with tokens of two of them one admin were two
+    signatures.
+
+    Raises:
+        MayNot: the message says why, for the actor.
+    """
+    may_end(name, author, actor)
+    if actor.name != name and target is not None and target.subject is not None:
+        raise MayNot(f"{name} signs in at the identity provider: nobody else makes tokens that act as {name}.")
+
+
+def may_end(name: str, author: Person | None, actor: Actor) -> None:
+    """Go on only if the actor may revoke a token of `name`: one's own, or as an admin anybody's.
+
+    Raises:
+        MayNot: the message says why, for the actor.
+    """
+    if actor.name == name:
+        return
+    if author is None:
+        raise MayNot(f"Nobody knows {actor.name} here; somebody with the role admin: `quartermaster people add`.")
+    author.require(Permission.MANAGE_PEOPLE)
 
 
 class Sessions(Protocol):
@@ -74,7 +101,7 @@ class Tokens(Protocol):
         """A new token of a person's and its secret, which is shown this one time.
 
         Raises:
-            NotAllowed: it is for somebody else, and the actor manages no people.
+            NotAllowed: it is for somebody else, and the actor manages no people, or that person signs in by themselves.
             InvalidInput: the person is unknown, disabled, or has enough tokens.
         """
         ...
