@@ -26,7 +26,9 @@ LOST_LOOK_SECONDS = 30.0
 """Between two looks for workflows that Temporal has lost (terminated, failed, or gone with its database)."""
 UNSEEN_SECONDS = 300.0
 """After this, what is not over is looked for again: most of it hears nothing for days, and nobody would miss it."""
-LOOKS = 200
+LOOKS = 25
+"""Workflows that one round looks for, at the same time: with a hundred thousand proposals waiting, looking for lost
+ones takes minutes, and what else is owed waits milliseconds for it."""
 PEOPLE_SECONDS = 1.0
 """Between two looks for what people wait for: they count in seconds."""
 
@@ -111,8 +113,9 @@ class Relay:
         if now - self._looked < timedelta(seconds=LOST_LOOK_SECONDS):
             return 0
         unseen = await asyncio.to_thread(self._store.unseen, UNSEEN_SECONDS, LOOKS)
-        for subject, subject_id in unseen:
-            if await self._messenger.runs(subject, subject_id):
+        running = await asyncio.gather(*(self._messenger.runs(*one) for one in unseen))
+        for (subject, subject_id), runs in zip(unseen, running, strict=True):
+            if runs:
                 seen = self._store.order_started if subject == "order" else self._store.replenishment_started
                 await asyncio.to_thread(seen, subject_id)
             else:

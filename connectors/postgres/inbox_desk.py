@@ -7,7 +7,17 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres.pool import Database
-from connectors.postgres.task_views import COLUMNS, ID, ORDER, Condition, as_row, condition, names_of, narrowed
+from connectors.postgres.task_views import (
+    COLUMNS,
+    FIRST_DUE,
+    ID,
+    ORDER,
+    Condition,
+    as_row,
+    condition,
+    names_of,
+    narrowed,
+)
 from workflows.domain.errors import NotFound
 from workflows.domain.inbox import COUNT_CAP, Count, FailedOrder, Filters, InboxPage, InboxRow, View
 from workflows.domain.paging import Place, PlaceAnswered
@@ -29,6 +39,14 @@ WITH RECURSIVE found AS (
     SELECT (SELECT {column} FROM task WHERE state = 'open' AND snoozed_at IS NULL AND {column} > found.value
             ORDER BY {column} LIMIT 1) FROM found WHERE found.value IS NOT NULL
 ) SELECT value FROM found WHERE value IS NOT NULL LIMIT 200
+"""
+_CATEGORIES = """
+WITH RECURSIVE found AS (
+    (SELECT category AS value FROM item WHERE category > '' ORDER BY category LIMIT 1)
+    UNION ALL
+    SELECT (SELECT category FROM item WHERE category > found.value ORDER BY category LIMIT 1)
+    FROM found WHERE found.value IS NOT NULL
+) SELECT value AS category FROM found WHERE value IS NOT NULL LIMIT 200
 """
 _FAILED = """
 SELECT o.order_id, o.supplier, o.location, o.state, o.reason, o.currency,
@@ -66,10 +84,11 @@ class PostgresInbox:
             names = await names_of(cursor, who.name)
             asked = {view: condition(view, who, names) for view in _COUNTED}
             columns = ", ".join(
-                f"(SELECT count(*) FROM (SELECT 1 FROM task t WHERE {one.words} LIMIT {COUNT_CAP + 1}) n) AS {view}"  # noqa: S608 - our own names
+                f"(SELECT count(*) FROM ({_some(view, one)}) n) AS {view}"  # noqa: S608 - our own names
                 for view, one in asked.items()
             )
-            await cursor.execute(f"SELECT {columns}".encode(), asked[View.NEEDS_ME].values)
+            values = {**asked[View.NEEDS_ME].values, "most": COUNT_CAP + 1}
+            await cursor.execute(f"SELECT {columns}".encode(), values)
             row = await cursor.fetchone() or {}
         return {view: Count(n=min(row[view], COUNT_CAP), capped=row[view] > COUNT_CAP) for view in _COUNTED}
 
@@ -83,9 +102,7 @@ class PostgresInbox:
             for column in ("location", "supplier"):
                 await cursor.execute(_VALUES.format(column=column).encode())
                 found[column] = [row["value"] for row in await cursor.fetchall()]
-            await cursor.execute(
-                """SELECT DISTINCT category FROM item WHERE category <> '' ORDER BY category LIMIT 200"""
-            )
+            await cursor.execute(_CATEGORIES)
             found["category"] = [row["category"] for row in await cursor.fetchall()]
             await cursor.execute(
                 """SELECT DISTINCT claimed_by FROM task WHERE state = 'open' AND claimed_by IS NOT NULL
@@ -95,7 +112,7 @@ class PostgresInbox:
             # Rules come from a short list of codes: those of the dearest tasks say which are at work.
             await cursor.execute(
                 f"""SELECT DISTINCT rule FROM (SELECT rules FROM task t WHERE state = 'open' AND snoozed_at IS NULL
-                    ORDER BY {ORDER} LIMIT 2000) dearest, unnest(rules) AS rule ORDER BY rule LIMIT 200""".encode()  # noqa: S608 - our own names
+                    ORDER BY {ORDER} LIMIT 500) dearest, unnest(rules) AS rule ORDER BY rule LIMIT 200""".encode()  # noqa: S608 - our own names
             )
             found["rule"] = [row["rule"] for row in await cursor.fetchall()]
         return found
@@ -119,11 +136,15 @@ async def row_of(cursor: Cursor, decision_id: str) -> InboxRow:
     return as_row(row)
 
 
+def _some(view: View, shown: Condition) -> str:
+    """A view's tasks in no order, one more than are counted."""
+    return FIRST_DUE if view is View.DUE_TODAY else f"SELECT 1 FROM task t WHERE {shown.words} LIMIT %(most)s"  # noqa: S608 - our own names
+
+
 async def _if_few(cursor: Cursor, shown: Condition) -> Condition:
     """Few tasks are named one by one: to meet them on the way through all tasks, the dearest first, takes long. Many
     are soon met there."""
-    query = f"SELECT t.decision_id FROM task t WHERE {shown.words} LIMIT {COUNT_CAP + 1}"  # noqa: S608 - our own names
-    await cursor.execute(query.encode(), shown.values)
+    await cursor.execute(FIRST_DUE.encode(), {"most": COUNT_CAP + 1})
     few = [row["decision_id"] for row in await cursor.fetchall()]
     return shown if len(few) > COUNT_CAP else Condition("t.decision_id = ANY (%(few)s)", {"few": few})
 

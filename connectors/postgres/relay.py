@@ -10,6 +10,7 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from connectors.postgres import needs, task_waking
+from connectors.postgres.moved_tasks import MovedTasks
 from connectors.postgres.pool import Connection, Database, transaction
 from workflows.domain.needs import NeedBatch
 from workflows.domain.orders import OrderRef
@@ -35,6 +36,8 @@ class RelayStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._wanted: dict[str, str] = {}
+        self._moved = MovedTasks(connection)
 
     def batches(self, retry_after_s: float) -> list[NeedBatch]:
         """New batches of unassessed needs, and old ones whose workflow is not known to have finished."""
@@ -84,13 +87,16 @@ class RelayStore:
     def unseen(self, older_than_s: float, limit: int) -> list[tuple[str, str]]:
         """(subject, id) of what is not over and whose workflow nobody has seen running for so long."""
         rows = self._rows(
-            """SELECT * FROM (
-                   SELECT 'order' AS subject, order_id AS id, workflow_started_at AS seen_at FROM purchase_order
-                   WHERE state IN ('collecting', 'sending', 'in_doubt', 'placed')
-                   UNION ALL
-                   SELECT 'replenishment', decision_id, workflow_started_at FROM replenishment WHERE state = 'proposed'
-               ) AS open WHERE seen_at < clock_timestamp() - make_interval(secs => %s) ORDER BY seen_at LIMIT %s""",
-            [older_than_s, limit],
+            """(SELECT 'order' AS subject, order_id AS id, workflow_started_at AS seen_at FROM purchase_order
+                WHERE state IN ('collecting', 'sending', 'in_doubt', 'placed')
+                  AND workflow_started_at < now() - make_interval(secs => %(age)s)
+                ORDER BY workflow_started_at LIMIT %(most)s)
+               UNION ALL
+               (SELECT 'replenishment', decision_id, workflow_started_at FROM replenishment
+                WHERE state = 'proposed' AND workflow_started_at < now() - make_interval(secs => %(age)s)
+                ORDER BY workflow_started_at LIMIT %(most)s)
+               ORDER BY seen_at LIMIT %(most)s""",
+            {"age": older_than_s, "most": limit},
         )
         return [(row["subject"], row["id"]) for row in rows]
 
@@ -160,17 +166,9 @@ class RelayStore:
         )
 
     def moved_tasks(self) -> list[str]:
-        """Waiting tasks whose available stock moved past tolerance since their proposal; each once per clock tick."""
-        rows = self._rows(
-            """UPDATE task t SET rescore_asked_at = c.watermark
-               FROM position p, business_clock c
-               WHERE t.state = 'open' AND p.location = t.location AND p.item = t.item AND c.location = t.location
-                 AND abs(p.on_hand_units + p.on_order_units - p.reserved_units - t.available_units) > t.tolerance_units
-                 AND (t.rescore_asked_at IS NULL OR t.rescore_asked_at < c.watermark) AND c.watermark > t.opened_at
-               RETURNING t.decision_id""",
-            [],
-        )
-        return [row["decision_id"] for row in rows]
+        """Waiting tasks whose available stock moved past tolerance since their proposal; each once per clock tick. Of
+        many tasks each call looks through the next ones."""
+        return self._moved.look()
 
     def wake_tasks(self) -> int:
         """Show snoozed tasks again whose instant or receipt has come; how many."""
@@ -178,11 +176,13 @@ class RelayStore:
 
     def rescores_wanted(self) -> list[str]:
         """Tasks that a person wants scored again."""
-        return task_waking.rescores_wanted(self._connection)
+        self._wanted = task_waking.rescores_wanted(self._connection)
+        return list(self._wanted)
 
     def rescore_told(self, decision_id: str) -> None:
         """Note that the workflow was told."""
-        task_waking.rescore_told(self._connection, decision_id)
+        if state := self._wanted.pop(decision_id, None):
+            task_waking.rescore_told(self._connection, decision_id, state)
 
     def advance_live_clocks(self, now: datetime, lateness: timedelta) -> int:
         """Live: an idle location's business clock follows the wall clock less the allowed lateness."""
@@ -208,7 +208,7 @@ class RelayStore:
         rows = self._rows("SELECT count(*) AS n FROM need WHERE state = 'open'", [])
         return int(rows[0]["n"])
 
-    def _rows(self, query: str, arguments: Sequence[Any]) -> list[DictRow]:
+    def _rows(self, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> list[DictRow]:
         with transaction(self._connection) as cursor:
             cursor.execute(query.encode(), arguments)
             return cursor.fetchall()

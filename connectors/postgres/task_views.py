@@ -24,11 +24,18 @@ CASE WHEN t.claim_ends_at > now() THEN t.claim_ends_at END AS claim_ends_at
 """
 _AWAKE = "t.state = 'open' AND t.snoozed_at IS NULL"
 # The end of each location's business day, by its own clock in its own time zone.
-_DUE = """EXISTS (
+_DAY_ENDS = """((c.watermark AT TIME ZONE coalesce(l.time_zone, 'UTC'))::date + 1)::timestamp
+                     AT TIME ZONE coalesce(l.time_zone, 'UTC')"""
+_DUE = f"""EXISTS (
     SELECT 1 FROM business_clock c LEFT JOIN location l USING (location)
-    WHERE c.location = t.location
-      AND t.due_at < ((c.watermark AT TIME ZONE coalesce(l.time_zone, 'UTC'))::date + 1)::timestamp
-                     AT TIME ZONE coalesce(l.time_zone, 'UTC'))"""
+    WHERE c.location = t.location AND t.due_at < {_DAY_ENDS})"""  # noqa: S608 - our own words
+FIRST_DUE = f"""
+SELECT t.decision_id FROM business_clock c LEFT JOIN location l USING (location) CROSS JOIN LATERAL (
+    SELECT t.decision_id FROM task t WHERE t.location = c.location AND {_AWAKE} AND t.due_at < {_DAY_ENDS}
+    ORDER BY t.due_at LIMIT %(most)s
+) t LIMIT %(most)s
+"""  # noqa: S608 - the same
+"""The tasks of "due today" from location to location, in an index: as many as were asked for, not the dearest ones."""
 _ASKED = "(t.asked <> '{}' AND t.asked @> ARRAY[%(me)s]::text[])"
 _MINE = f"""(
     ((%(places)s::text[] IS NULL OR t.location = ANY (%(places)s))

@@ -121,13 +121,22 @@ _STATEMENTS = (
     """INSERT INTO task (decision_id, revision, proposal_hash, location, item, value, opened_at, remind_at, escalate_at,
                          expire_at, available_units, tolerance_units, item_name, category, supplier, units, currency,
                          stockout_risk, days_of_cover, rules, sentence, lead_time_days, order_by, daily_units,
-                         cost_of_waiting, escalated_at)
+                         cost_of_waiting, escalated_at, claimed_by, claim_ends_at, snoozed_at, snoozed_by,
+                         snooze_words, snoozed_until)
        SELECT c.id, 1, encode(sha256(c.body), 'hex'), c.location, c.item, t.value, t.opened_at, t.remind_at,
-              t.escalate_at, t.expire_at + make_interval(mins => (c.n %% 5000)::integer), t.available_units,
+              t.escalate_at, CASE WHEN c.n %% 40 = 7 THEN t.expire_at - interval '4 days'
+                                       + make_interval(mins => (c.n %% 1000)::integer)
+                                  ELSE t.expire_at + make_interval(mins => (c.n %% 5000)::integer) END,
+              t.available_units,
               t.tolerance_units, i.name, i.category, c.supplier, t.units, t.currency, t.stockout_risk, t.days_of_cover,
               t.rules, replace(t.sentence, 'ITEM-', 'SKU-'), t.lead_time_days, t.order_by, t.daily_units,
               round(t.cost_of_waiting * (1 + (c.n * 7919) %% 1000 / 250.0), 2),
-              CASE WHEN c.n %% 50 = 0 THEN now() END
+              CASE WHEN c.n %% 50 = 0 THEN now() END,
+              CASE WHEN c.n %% 100 = 3 THEN 'colleague' END,
+              CASE WHEN c.n %% 100 = 3 THEN now() + interval '1 day' END,
+              CASE WHEN c.n %% 100 = 4 THEN now() END, CASE WHEN c.n %% 100 = 4 THEN 'colleague' END,
+              CASE WHEN c.n %% 100 = 4 THEN 'until tomorrow' ELSE '' END,
+              CASE WHEN c.n %% 100 = 4 THEN t.expire_at - interval '1 day' END
        FROM copy c JOIN task t ON t.decision_id = c.of_id JOIN item i ON i.item = c.item WHERE c.asks""",
     """INSERT INTO position_outlook (location, item, decision_id, revision, kind, decided_at, risk, lost_value,
                                      protection_days, demand_p10, demand_p50, demand_p90)
