@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.domain.errors import InvalidInput
+from workflows.domain.names import tidy_name
 from workflows.domain.people import Identity, Role
 from workflows.domain.sessions import Refused
 
@@ -56,7 +57,7 @@ def identity_of(issuer: str, claims: Mapping[str, Any], wanted: Claims) -> Ident
     """
     subject = f"{issuer}#{claims['sub']}"
     called = next((claims[name] for name in ("preferred_username", "name", "email") if claims.get(name)), claims["sub"])
-    name = UNPRINTABLE.sub(" ", str(called)).strip()[:100].strip()
+    name = tidy_name(UNPRINTABLE.sub(" ", str(called)))[:100].strip()
     try:
         return Identity(
             subject=subject,

@@ -13,6 +13,7 @@ from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
+from workflows.domain.names import name_key, name_problem
 from workflows.domain.people import GRANTS, NOTHING_HERE, Identity, Permission, Person, may_change
 
 Cursor = psycopg.AsyncCursor[DictRow]
@@ -75,8 +76,8 @@ class PostgresPeople:
                 return await _store(cursor, before, identity.known_as(found["name"], before), PROVIDER)
             if not identity.grants_something:
                 raise NotAllowed(NOTHING_HERE)
-            taken = await _namesake(cursor, identity.name)
-            name = identity.other_name if taken else identity.name
+            known = await _names(cursor)
+            name = identity.free_name(lambda wished: name_key(wished) in known)
             return await _store(cursor, None, identity.known_as(name, None), PROVIDER)
 
     async def refused(self, actor: Actor, what: str, why: str) -> None:
@@ -91,7 +92,7 @@ class PostgresPeople:
 async def _store(cursor: Cursor, before: Person | None, person: Person, actor: Actor) -> Person:
     if before == person:
         return person
-    await _only_one(cursor, person)
+    await _only_one(cursor, before, person)
     await cursor.execute(
         """INSERT INTO person (name, email, roles, locations, approval_limit, subject, disabled_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s)
@@ -112,10 +113,12 @@ async def _store(cursor: Cursor, before: Person | None, person: Person, actor: A
     return person
 
 
-async def _only_one(cursor: Cursor, person: Person) -> None:
-    namesake = await _namesake(cursor, person.name)
-    if namesake not in (None, person.name):
-        raise InvalidInput(f"There is {namesake} already, and names that differ only in case are one person's.")
+async def _only_one(cursor: Cursor, before: Person | None, person: Person) -> None:
+    if before is None:
+        if problem := name_problem(person.name):
+            raise InvalidInput(problem)
+        if namesake := (await _names(cursor)).get(name_key(person.name)):
+            raise InvalidInput(f"There is {namesake} already, and names that look the same are one person's.")
     await cursor.execute(
         "SELECT name FROM person WHERE subject = %s AND name <> %s", [person.subject, person.name]
     )  # fmt: skip
@@ -123,11 +126,10 @@ async def _only_one(cursor: Cursor, person: Person) -> None:
         raise InvalidInput(f"{row['name']} is known to the identity provider under this subject.")
 
 
-async def _namesake(cursor: Cursor, name: str) -> str | None:
-    """Whoever has this name already, in whatever case."""
-    await cursor.execute("SELECT name FROM person WHERE lower(name) = lower(%s)", [name])
-    row = await cursor.fetchone()
-    return None if row is None else str(row["name"])
+async def _names(cursor: Cursor) -> dict[str, str]:
+    """Everybody's name by what it looks like; whoever writes people holds the lock, so nobody comes in between."""
+    await cursor.execute("SELECT name FROM person")
+    return {name_key(row["name"]): str(row["name"]) for row in await cursor.fetchall()}
 
 
 async def _admins(cursor: Cursor) -> int:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
+from workflows.domain.names import name_key, name_problem
 from workflows.domain.people import NOTHING_HERE, Identity, Permission, Person, Role, may_change
 
 ADA = Person(name="Ada", roles=frozenset({Role.PLANNER, Role.APPROVER}), email="ada@shop.example")
@@ -55,7 +56,7 @@ class MemoryPeople:
             return self._store(before, identity.known_as(before.name, before), provider)
         if not identity.grants_something:
             raise NotAllowed(NOTHING_HERE)
-        name = identity.other_name if self._namesake(identity.name) else identity.name
+        name = identity.free_name(lambda wished: self._namesake(wished) is not None)
         return self._store(None, identity.known_as(name, None), provider)
 
     async def refused(self, actor: Actor, what: str, why: str) -> None:
@@ -65,11 +66,13 @@ class MemoryPeople:
     def _store(self, before: Person | None, person: Person, actor: Actor) -> Person:
         if before == person:
             return person
-        if self._namesake(person.name) not in (None, person.name):
-            raise InvalidInput("Names that differ only in case are one person's.")
+        if before is None and (problem := name_problem(person.name)):
+            raise InvalidInput(problem)
+        if before is None and self._namesake(person.name):
+            raise InvalidInput("Names that look the same are one person's.")
         self.known[person.name] = person
         self.changes.append((before, person, actor))
         return person
 
     def _namesake(self, name: str) -> str | None:
-        return next((known for known in self.known if known.lower() == name.lower()), None)
+        return next((known for known in self.known if name_key(known) == name_key(name)), None)

@@ -4,7 +4,7 @@ A person is known by name everywhere: a verdict, a claim and a ledger entry carr
 provider or, on the embedded stack, from whoever holds the state; limits are kept here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,8 +13,9 @@ from typing import Annotated, Protocol
 from pydantic import Field, StringConstraints
 
 from workflows.domain.approvals import STORABLE, Actor
-from workflows.domain.errors import NotAllowed
+from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.identity import Code, Instant, Payload, digest
+from workflows.domain.names import name_key, name_problem
 
 
 class Role(StrEnum):
@@ -76,7 +77,6 @@ PersonName = Annotated[
     str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f/]*$")
 ]
 """One line that is a part of an address too: no control characters and no slash."""
-
 
 
 class MayNot(NotAllowed):
@@ -148,10 +148,21 @@ class Identity(Payload):
         """Whether the provider gives any role, or leaves roles to this installation."""
         return self.roles is None or bool(self.roles)
 
-    @property
-    def other_name(self) -> str:
-        """The name where the one that was wished for is somebody else's: two subjects are never one person."""
-        return f"{self.name[:90]} ({digest(self.subject.encode())[:6]})"
+    def free_name(self, taken: Callable[[str], bool]) -> str:
+        """The name that was wished for, or where it is somebody else's, one of its own: two subjects are never one
+        person, whatever each would like to be called.
+
+        Raises:
+            InvalidInput: every name that it could have is somebody else's.
+        """
+        own = digest(self.subject.encode())
+        wished = "somebody" if name_problem(self.name) else self.name
+        candidates = [self.name] if wished == self.name else []
+        candidates += [f"{wished[:60]} ({own[:length]})" for length in (6, 32)]
+        for name in candidates:
+            if not taken(name):
+                return name
+        raise InvalidInput(f"{self.name} and names like it are other people's: change it at the identity provider.")
 
     def known_as(self, name: str, before: Person | None) -> Person:
         """The person under this name: what is not said stays as it was."""
@@ -178,7 +189,7 @@ def may_change(before: Person | None, after: Person, author: Person | None, acto
         raise MayNot(f"Nobody knows {actor.name} here; somebody with the role admin: `quartermaster people add`.")
     author.require(Permission.MANAGE_PEOPLE)
     rights_only = {"email": after.email}
-    own = author.name.lower() == after.name.lower()
+    own = name_key(author.name) == name_key(after.name)
     if own and (before is None or before.model_copy(update=rights_only) != after):
         raise MayNot("Nobody changes their own rights: another person with the role admin must.")
 

@@ -15,6 +15,7 @@ from pydantic import StringConstraints, ValidationError
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, StaleProposal
 from workflows.domain.identity import Digest, Instant, Payload, plain
+from workflows.domain.names import name_key
 from workflows.domain.people import Permission, Person
 from workflows.domain.policies import Policy
 from workflows.domain.policy_trials import Recorded, Trial
@@ -284,8 +285,8 @@ def answered_so(change: PolicyChange, actor: Actor, *, approve: bool) -> bool:
 
 
 def same_person(one: str, other: str) -> bool:
-    """Names differ by more than case and blanks, or they are one person's."""
-    return one.strip().lower() == other.strip().lower()
+    """Names differ by more than case, blanks and what nobody sees, or they are one person's."""
+    return name_key(one) == name_key(other)
 
 
 def change_id(base: str, new: str, earlier: int) -> str:
