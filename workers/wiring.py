@@ -19,17 +19,17 @@ from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.figures import PostgresFigures
+from connectors.postgres.files import PostgresFiles
 from connectors.postgres.health import PostgresHealth
 from connectors.postgres.inbox_desk import PostgresInbox
-from connectors.postgres.files import PostgresFiles
 from connectors.postgres.judging import PostgresJudging
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.model_history import PostgresModelHistory
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
-from connectors.postgres.past_decisions import PostgresPastDecisions
 from connectors.postgres.notices import PostgresNotices
+from connectors.postgres.past_decisions import PostgresPastDecisions
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented, read_zones
 from connectors.postgres.policy_changes import PostgresPolicies
@@ -47,6 +47,7 @@ from console.ports import ConsolePorts
 from workers import temporal
 from workers.deliveries import LiveDeliveries
 from workers.forecasts import LiveForecasts
+from workers.kept import KeptDeliveries, KeptMoney
 from workers.operations import LiveOperations
 from workers.relay import Relay
 from workers.settings import Settings
@@ -181,10 +182,10 @@ def console_of(parts: Engine) -> ConsolePorts:
         verdicts=temporal.TemporalVerdicts(parts.client),
         models=parts.models,
         policies=parts.policy_desk.policies,
-        deliveries=deliveries_of(parts),
+        deliveries=KeptDeliveries(deliveries_of(parts)),
         planning=PostgresPlanning(parts.database),
         past=PostgresPastDecisions(parts.database),
-        money=money,
+        money=KeptMoney(money),
         figures=PostgresFigures(parts.database, money),
         stock=PostgresStock(parts.database),
         demand=demand,
