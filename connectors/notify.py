@@ -10,6 +10,7 @@ import asyncio
 import base64
 import ipaddress
 import json
+import re
 import smtplib
 import socket
 import ssl
@@ -29,8 +30,16 @@ from workflows.domain.notices import Outgoing
 
 TIMEOUT_SECONDS = 20.0
 MAX_ANSWER_BYTES = 64 * 1024
-METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254")})
-"""Never called, whatever is allowed; those of other clouds are link-local."""
+METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+)
+"""Never called, whatever is allowed: where clouds tell a machine its secrets; those of further ones are link-local."""
+_IPV4_WITHIN = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96")))
+"""IPv6 addresses that a network may turn into the IPv4 address of their last 32 bits (RFC 4291, 6052, 8215, 2765)."""
+
+_ONE_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]\\\x00-\x1f]{1,64}@[^@\s<>,;:\"()\x00-\x1f]{1,255}")
+"""One address and not several, without a name, a route or a header of its own."""
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host."""
@@ -71,12 +80,12 @@ class SmtpMail:
             ) from error
 
     def _message(self, outgoing: Outgoing) -> EmailMessage:
+        if _ONE_ADDRESS.fullmatch(outgoing.address) is None:
+            # Not the address itself: what is said here is logged.
+            raise InvalidInput(f"{outgoing.notice.person} has no mail address that mail can be sent to")
         message = EmailMessage()
-        try:
-            message["From"], message["To"] = self._sender, outgoing.address
-            message["Subject"] = outgoing.notice.title
-        except ValueError as error:
-            raise InvalidInput(f"{outgoing.address!r} is no mail address") from error
+        message["From"], message["To"] = self._sender, outgoing.address
+        message["Subject"] = " ".join(outgoing.notice.title.split())
         message["Date"] = format_datetime(outgoing.created_at)
         message["Message-ID"] = f"<{outgoing.notice_id}@quartermaster>"
         message["Auto-Submitted"] = "auto-generated"
@@ -189,9 +198,7 @@ class SignedWebhook:
 
 def refused_address(text: str, *, allow_private: bool, encrypted: bool) -> str:
     """Why this address is not called; empty when it may be."""
-    address = ipaddress.ip_address(text.split("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = _meant(ipaddress.ip_address(text.split("%")[0]))
     if address.is_link_local or address.is_multicast or address.is_unspecified or address in METADATA:
         return "never called"
     if not encrypted and not address.is_loopback:
@@ -199,6 +206,18 @@ def refused_address(text: str, *, allow_private: bool, encrypted: bool) -> str:
     if not address.is_global and not allow_private:
         return "not public; QM_WEBHOOK_ALLOW_PRIVATE=true allows it"
     return ""
+
+
+def _meant(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that an IPv6 address leads to, where it does (RFC 3056, 4380 and those above)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    within = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    if within is not None:
+        return within
+    if any(address in network for network in _IPV4_WITHIN) and int(address) > 1:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
 
 
 def _secret(text: str) -> bytes:

@@ -76,8 +76,10 @@ async def test_what_the_mail_server_says_decides_whether_it_is_tried_again() -> 
         mailbox.answer = "451 later"
         with pytest.raises(Unavailable, match="later"):
             await mail.send(outgoing())
-        with pytest.raises(InvalidInput, match="no mail address"):
-            await mail.send(outgoing(address="a@b\r\nBcc: everybody@shop.example"))
+        for address in ("a@b\r\nBcc: everybody@shop.example", "a@b, c@d", "Ada <a@b>", "a@b@c", "", "a@b c@d"):
+            with pytest.raises(InvalidInput, match="Ada has no mail address") as refused:
+                await mail.send(outgoing(address=address))
+            assert not address or address not in str(refused.value), "what is said is logged"
     with pytest.raises(Unavailable):
         await SmtpMail("smtp://127.0.0.1:9", "q@shop.example").send(outgoing())
 
@@ -200,6 +202,21 @@ def test_which_addresses_are_called(address: str, private: bool, encrypted: bool
     said = refused_address(address, allow_private=private, encrypted=encrypted)
     assert why in said
     assert bool(why) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1",
+     "::169.254.169.254", "::ffff:0:169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192",
+     "fd00:ec2::254", "fe80::1%eth0", "0.0.0.0", "::", "224.0.0.1"],  # noqa: S104 - it is refused
+)  # fmt: skip
+def test_where_a_cloud_tells_its_secrets_is_never_called_in_no_spelling(address: str) -> None:
+    assert refused_address(address, allow_private=True, encrypted=True) == "never called"
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "::1", "64:ff9b::a00:1"])
+def test_a_private_address_within_another_is_private(address: str) -> None:
+    assert "not public" in refused_address(address, allow_private=False, encrypted=True)
 
 
 @pytest.mark.parametrize(
