@@ -16,6 +16,13 @@ def money(amount: Decimal | str | int | None, currency: str | None) -> str:
     return NOTHING if amount is None else f"{Decimal(amount):,.2f} {currency or ''}".rstrip()
 
 
+def small_money(amount: Decimal | None, currency: str) -> str:
+    """A unit price that may be below a cent: two figures that count, "0.049 EUR"; from one unit of money on, cents."""
+    if amount is None or abs(amount) >= 1 or not amount:
+        return money(amount, currency)
+    return f"{amount:.{max(2, 1 - amount.adjusted())}f} {currency}"
+
+
 def number(value: Decimal | int | str | None, digits: int = 0) -> str:
     """A figure with thousands separators; as many decimals as asked for, none of them trailing zeros."""
     if value is None:

@@ -100,6 +100,24 @@ def next_steps(clocks: Mapping[str, datetime]) -> Callable[[InboxRow, Mapping[st
     return lambda row, zones: what_happens_next(row, clocks.get(row.location), zones.get(row.location, "UTC"))
 
 
+class NextRun(NamedTuple):
+    """When a location looks at its stock again, on its business clock: each full hour at what moved, when its day ends
+    (midnight UTC) at everything."""
+
+    location: str
+    hour: datetime
+    day: datetime
+
+
+def next_runs(clocks: Mapping[str, datetime]) -> list[NextRun]:
+    """Of each location, the soonest first."""
+    runs = []
+    for location, clock in clocks.items():
+        hour = clock.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        runs.append(NextRun(location, hour + timedelta(hours=1), hour.replace(hour=0) + timedelta(days=1)))
+    return sorted(runs, key=lambda run: (run.day - clocks[run.location], run.location))
+
+
 async def page_of(ports: ConsolePorts, asked: Sought, person: Person, *, limit: int = PAGE) -> InboxPage:
     """A page of the view; an installation without views shows its plain list of tasks."""
     if ports.inbox is not None:

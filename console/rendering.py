@@ -43,7 +43,8 @@ class Pages:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._environment.filters.update(
-            money=formats.money, number=formats.number, signed=formats.signed, percent=formats.percent,
+            money=formats.money, small_money=formats.small_money, number=formats.number, signed=formats.signed,
+            percent=formats.percent,
             instant=_instant, day=formats.day, short=formats.short,
             initials=formats.initials,
         )  # fmt: skip
@@ -70,5 +71,7 @@ class Pages:
 
     def error(self, request: Request, status: HTTPStatus, title: str, detail: str) -> HTMLResponse:
         """A page that says what went wrong and where to go from here."""
+        known = request.scope.get("quartermaster.known", {}).values()
+        session = next((one for one in known if isinstance(one, Session)), None)
         context = {"title": title, "detail": detail, "status": status.value}
-        return self.show(request, "error.html", None, context, status)
+        return self.show(request, "error.html", session, context, status)

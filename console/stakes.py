@@ -22,8 +22,8 @@ def stakes_in_words(stakes: Stakes, currency: str) -> tuple[Stake, ...]:
         *_order_by(stakes),
         Stake(
             "Expected loss if nothing is ordered",
-            f"margin, until an order of tomorrow could help; {money(stakes.unavoidable_lost_value, currency)} of it "
-            "no order of now can save",
+            f"margin, until an order placed tomorrow could help; {money(stakes.unavoidable_lost_value, currency)} "
+            "of it no order placed now can save",
             money(stakes.expected_lost_value, currency),
         ),
         Stake(
@@ -47,7 +47,7 @@ def _order_by(stakes: Stakes) -> list[Stake]:
     if stakes.order_by is None:
         return []
     if stakes.late_already:
-        meaning = "the next cutoff: even an order of now leaves more risk before it arrives than is accepted"
+        meaning = "the next cutoff: even an order placed now leaves more risk before it arrives than is accepted"
     elif stakes.order_by_or_later:
         meaning = "or later: the risk stays within the target as far as was looked"
     else:

@@ -51,7 +51,7 @@ class DecisionPages:
             "comments": await ports.work.comments(decision_id) if ports.work and found.view.task else [],
             "similar": await self._desk.similar(decision_id),
             "lists_similar": ports.past is not None,
-            "command_ids": {meaning.value: secrets.token_urlsafe(16) for meaning in Meaning},
+            "command_ids": {key: secrets.token_urlsafe(16) for key in (*(one.value for one in Meaning), "second")},
             "reasons": list(RejectReason),
             "form": form,
             "asked": await self._asked(found, session, asked),
@@ -87,7 +87,7 @@ def _facts(found: Explained) -> dict[str, object]:
     markers = []
     if picture.days and picture.arrives:
         if proposal:
-            markers.append(Marker(picture.arrives, "an order of now arrives"))
+            markers.append(Marker(picture.arrives, "an order placed now arrives"))
         last = picture.days[min(picture.lasts_days, len(picture.days)) - 1].day
         markers.append(Marker(last, "it must last until here"))
     where = f"{inputs.item.item} at {inputs.position.location}"
@@ -124,7 +124,15 @@ def _answers(found: Explained, session: Session, row: InboxRow | None) -> dict[s
         "guards": guards({one.code: one.detail for one in proposal.rules}, proposal.value, session.person,
                          inputs.currency) if proposal else [],
         "needs_two": signing,
+        "wanted": _wanted(found),
     }
+
+
+def _wanted(found: Explained) -> int:
+    """The units that an approval would be for: those that a first signature stands for, else the proposed ones."""
+    signed = [one for one in found.view.approvals if not one.get("voided_at") and not one.get("complete", True)]
+    units = signed[-1].get("units") if signed else None
+    return int(units or (found.proposal.units if found.proposal else 0))
 
 
 def _flags(found: Explained) -> list[tuple[str, Any]]:

@@ -15,6 +15,7 @@ from console.inbox_views import (
     ages_in_words,
     guard,
     may_answer,
+    next_runs,
     next_steps,
     old_places,
     page_of,
@@ -77,6 +78,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         orders = await ports.inbox.failed() if ports.inbox else []
         context = {
             **await shows.frame(session, FAILED), "orders": orders,
+            "may_act": ports.stops is not None and session.person.may(Permission.OPERATE),
             "asked": Sought(View.NEEDS_ME, sought(View.NEEDS_ME, None, {}).filters, None),
         }  # fmt: skip
         return pages.show(request, "inbox_failed.html", session, context)
@@ -135,6 +137,7 @@ class InboxShown:
         clocks = await self._ports.clocks()
         return {
             "clocks": clocks,
+            "next_runs": next_runs(clocks),
             "guard": lambda row: guard(row, session.person, self._ports.currency),
             "may_answer": lambda row: may_answer(row, session.person),
             "next_steps": next_steps(clocks),

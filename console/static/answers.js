@@ -27,10 +27,11 @@ export function approve() {
   const row = answerable();
   if (!row) return false;
   const what = `${row.dataset.units} × ${row.dataset.name}`;
-  if (row.dataset.guard && armed !== row) {
+  const guard = row.dataset.guard ?? (row.dataset.signed && `${row.dataset.signed} signed first, see for how many units`);
+  if (guard && armed !== row) {
     disarm();
     armed = row;
-    const words = `${row.dataset.guard}: approve ${what} for ${row.dataset.value} all the same? The same key again, or Esc.`;
+    const words = `${guard}: approve ${what} for ${row.dataset.value} all the same? The same key again, or Esc.`;
     row.dataset.told = row.querySelector(".row-note")?.textContent ?? "";
     note(row, words);
     announce(words);

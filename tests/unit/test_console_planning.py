@@ -100,9 +100,9 @@ def test_they_need_a_token_and_a_store() -> None:
 
 def test_the_home_page_says_how_steady_the_orders_are(client: TestClient) -> None:
     page = visible(client.get("/").text)
-    assert "acme 3.5 times the variance of the demand it serves: 9 orders in 28 days" in page
+    assert "acme 9 28 3.5" in page, "orders, days, how many times as variable as demand"
     assert "young" not in page, "a figure that cannot be told is not shown"
-    assert "Plan nervousness 25 %" in page
+    assert "(25 %) came out with another quantity or supplier" in page
 
 
 def test_the_task_page_says_when_to_order_and_what_each_supplier_would_cost(client: TestClient) -> None:
@@ -125,7 +125,7 @@ def test_lateness_and_open_ends_are_said_in_words() -> None:
     def said(**changes: object) -> str:
         return stakes_in_words(stakes.model_copy(update=changes), "EUR")[0].meaning
 
-    assert said(late_already=True).startswith("the next cutoff: even an order of now")
+    assert said(late_already=True).startswith("the next cutoff: even an order placed now")
     assert said(late_already=False, order_by_or_later=True).startswith("or later")
     assert stakes_in_words(stakes.model_copy(update={"order_by": None}), "EUR")[0].title != "Order by"
 
