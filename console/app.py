@@ -51,6 +51,7 @@ from console.problems import tell_errors
 from console.rate_limits import RateLimits
 from console.rendering import Pages
 from console.told import Installation
+from console.unforeseen import NoCopies, tell_unforeseen
 from workflows.domain.errors import QuartermasterError
 
 STATIC = Path(__file__).parent / "static"
@@ -106,6 +107,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC))
     _health(app, ports)
     tell_errors(app, pages, ports.sign_in.people)
+    tell_unforeseen(app, pages, ports.sign_in.public_url)
+    app.add_middleware(NoCopies)
     app.add_middleware(Guarded, public_url=ports.sign_in.public_url)
     return app
 
