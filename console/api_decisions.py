@@ -1,12 +1,12 @@
 """REST: decisions of the past, and what can be asked about one: alternatives, other quantities, cases like it."""
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from console.api_answers import DecisionId
 from console.api_problems import NOT_HERE
+from console.api_times import Day
 from console.auth import Caller, Gate
 from console.decision_desk import DecisionDesk, Recomputation
 from console.ports import ConsolePorts
@@ -84,8 +84,8 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
         location: Annotated[Code | None, Query()] = None,
         kind: DecisionKind | None = None,
         tier: RiskTier | None = None,
-        first: Annotated[date | None, Query(alias="from", description="Decided on this day or later (UTC)")] = None,
-        last: Annotated[date | None, Query(alias="to", description="Decided on this day or before (UTC)")] = None,
+        first: Annotated[Day | None, Query(alias="from", description="Decided on this day or later (UTC)")] = None,
+        last: Annotated[Day | None, Query(alias="to", description="Decided on this day or before (UTC)")] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="At most so many rows")] = 100,
         after: Annotated[str | None, Query(max_length=600, description="next of the page before")] = None,
     ) -> Decisions:

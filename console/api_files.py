@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from console.api_problems import FreeKey, UnusableFile, told
+from console.api_times import Moment
 from console.auth import Caller, Gate
 from console.files import FileDesk, Narrowing
 from console.problems import INVALID, problem_response
 from workflows.domain.approvals import STORABLE
 from workflows.domain.errors import NotFound
 from workflows.domain.files import GIVEN, NEEDS, DecisionFilters, FileKind, FileTaken
-from workflows.domain.identity import CODE_PATTERN, Instant
+from workflows.domain.identity import CODE_PATTERN
 from workflows.domain.inbox import Filters
 from workflows.domain.people import Permission
 from workflows.domain.tables import Unusable
@@ -83,7 +84,7 @@ def _giving(desk: FileDesk | None, kind: FileKind, gate: Gate) -> Callable[..., 
 
         async def decisions(
             caller: Annotated[Caller, Depends(who)], location: CodeFilter = None, item: CodeFilter = None,
-            since: Instant | None = None, until: Instant | None = None,
+            since: Moment | None = None, until: Moment | None = None,
         ) -> Response:  # fmt: skip
             """Decisions, every revision."""
             return await give(caller, DecisionFilters(location=location, item=item, since=since, until=until))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from console.api_problems import NOT_HERE, FreeKey
+from console.api_times import Day
 from console.audit_desk import AuditDesk
 from console.auth import Caller, Gate
 from console.pages.audit import question_of
@@ -15,7 +16,7 @@ from workflows.domain.ledger import Break, EntryType
 from workflows.domain.people import Permission
 
 Short = Annotated[str, Query(max_length=200)]
-Day = Annotated[str, Query(max_length=10, description="ISO date, in UTC")]
+When = Annotated[Day | None, Query(description="In UTC")]
 
 
 class LedgerPage(BaseModel):
@@ -46,8 +47,8 @@ class SigningKey(BaseModel):
 
 def asked_by_query(
     request: Request, subject: Short = "", item: Short = "", location: Short = "", person: Short = "",
-    model: Short = "", types: Annotated[list[EntryType] | None, Query(max_length=20)] = None, first_day: Day = "",
-    last_day: Day = "",
+    model: Short = "", types: Annotated[list[EntryType] | None, Query(max_length=20)] = None, first_day: When = None,
+    last_day: When = None,
 ) -> Any:  # fmt: skip
     """The question; the parameters are named so that the description of the API has them."""
     return question_of(request)

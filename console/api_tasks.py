@@ -3,20 +3,21 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from console.api_answers import DecisionId
-from console.api_problems import NOT_HERE, FreeKey, KeptKey
+from console.api_pages import After, Limit, behind
+from console.api_problems import NOT_HERE, FreeKey, KeptKey, told
+from console.api_times import Moment
 from console.auth import Caller, Gate
 from console.ports import ConsolePorts
 from workflows.domain.approvals import STORABLE, TaskState, Text
 from workflows.domain.errors import InvalidInput, NotFound
-from workflows.domain.identity import Instant, Payload
+from workflows.domain.identity import Payload
 from workflows.domain.inbox import Comment, Count, Filters, Inbox, InboxRow, Snooze, TaskWork, View
 from workflows.domain.people import Permission, PersonName
 
 TaskFilter = Literal["open", "approved", "rejected", "expired", "voided", "all"]
-Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
 Narrow = Annotated[str | None, Query(max_length=100, pattern=STORABLE)]
 Said = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True, pattern=STORABLE)]
 
@@ -47,6 +48,8 @@ class Comments(Payload):
     """What was said about a task, oldest first."""
 
     comments: tuple[Comment, ...]
+    next: str | None
+    """Give it as `after` to get the page that follows; null on the last page."""
 
 
 class _Body(BaseModel):
@@ -62,8 +65,8 @@ class ClaimBody(_Body):
 class SnoozeBody(_Body):
     """Until when: exactly one of them."""
 
-    until: Instant | None = Field(default=None, description="An instant of the location's business clock")
-    until_receipt: bool = False
+    until: Moment | None = Field(default=None, description="An instant of the location's business clock")
+    until_receipt: StrictBool = False
     forecast_moves_percent: Annotated[int, Field(gt=0, le=500)] | None = None
 
     @model_validator(mode="after")
@@ -172,8 +175,10 @@ def _reading(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         return await inbox_of(ports).row(decision_id)
 
     @router.get("/tasks/{decision_id}/comments", summary="What was said about a task, oldest first", responses=NOT_HERE)
-    async def comments(caller: seer, decision_id: DecisionId) -> Comments:
-        return Comments(comments=tuple(await work_of(ports).comments(decision_id)))
+    async def comments(caller: seer, decision_id: DecisionId, limit: Limit = 100, after: After = None) -> Comments:
+        found = await work_of(ports).comments(decision_id)
+        shown, following = behind(found, lambda one: one.comment_id, limit, after)
+        return Comments(comments=tuple(shown), next=following)
 
 
 def _working(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
@@ -221,6 +226,7 @@ def _working(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
 
     @router.post(
         "/tasks/{decision_id}/comments", summary="Say something about it, or ask somebody", status_code=201,
+        responses={409: told()},
     )  # fmt: skip
     async def comment(caller: seer, decision_id: DecisionId, idempotency_key: KeptKey, body: CommentBody) -> Comment:
         """Whoever was asked may say something, whatever else they may do."""

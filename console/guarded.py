@@ -4,9 +4,11 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.problems import BAD_REQUEST, NO_LENGTH, TOO_LARGE, Problem, is_api, problem_response
 from workflows.domain.files import MAX_FILE_BYTES
 
 MAX_BODY_BYTES = 65_536
@@ -62,17 +64,24 @@ class Guarded:
         else:
             await self._app(scope, receive, guarded)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         asked = headers.get("host", "").lower()
         if self._host is not None and asked != self._host and scope["path"] not in PROBES:
             return PlainTextResponse("not the name of this console", HTTPStatus.MISDIRECTED_REQUEST)
         if "transfer-encoding" in headers:
-            return PlainTextResponse("say how long the body is", HTTPStatus.LENGTH_REQUIRED)
+            return _told(scope, NO_LENGTH, "say how long the body is")
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):
-            return PlainTextResponse("say how long the body is", HTTPStatus.BAD_REQUEST)
+            return _told(scope, BAD_REQUEST, "say how long the body is")
         most = MAX_FILE_BYTES if scope["path"].startswith(FILES) else MAX_BODY_BYTES
         if int(length) > most:
-            return PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _told(scope, TOO_LARGE, f"too large: at most {most:,} bytes are taken here")
         return None
+
+
+def _told(scope: Scope, problem: Problem, detail: str) -> Response:
+    request = Request(scope)
+    if is_api(request):
+        return problem_response(problem, request, detail)
+    return PlainTextResponse(detail, problem.status)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import WithJsonSchema
 
 from console.api_problems import NOT_HERE
 from console.auth import Gate
@@ -13,7 +14,11 @@ from workflows.domain.errors import NotFound
 from workflows.domain.people import Permission
 from workflows.domain.planning import Planning
 
-Amount = Annotated[Decimal, Query(ge=0, max_digits=16, decimal_places=4, description="Money to spend")]
+Amount = Annotated[
+    Decimal,
+    Query(ge=0, max_digits=16, decimal_places=4, description="Money to spend"),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,4})?$"}),
+]
 
 
 def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:

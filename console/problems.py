@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from console.auth import NotSignedIn
 from console.origin import Forged
@@ -27,6 +28,8 @@ from workflows.domain.errors import (
 )
 from workflows.domain.people import MayNot, People, Person
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 log = logging.getLogger(__name__)
 
 
@@ -39,8 +42,15 @@ class Problem(NamedTuple):
     title: str
 
 
+NOTHING = Problem(NotFound, "not-found", HTTPStatus.NOT_FOUND, "Nothing is known under this id")
 INVALID = Problem(InvalidInput, "invalid-input", HTTPStatus.UNPROCESSABLE_ENTITY, "This can never be accepted as it is")
 BAD_REQUEST = Problem(RequestValidationError, "bad-request", HTTPStatus.BAD_REQUEST, "The request cannot be read")
+NO_LENGTH = Problem(HTTPException, "length-required", HTTPStatus.LENGTH_REQUIRED, "The body's length is not given")
+TOO_LARGE = Problem(HTTPException, "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large")
+NO_METHOD = Problem(
+    HTTPException, "method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Nothing can be done so at this address"
+)
+INTERNAL = Problem(Exception, "internal", HTTPStatus.INTERNAL_SERVER_ERROR, "Something is broken here")
 PROBLEMS = (
     Problem(NotSignedIn, "not-signed-in", HTTPStatus.UNAUTHORIZED, "Sign in first"),
     Problem(TooMany, "too-many-requests", HTTPStatus.TOO_MANY_REQUESTS, "Too many requests"),
@@ -48,11 +58,16 @@ PROBLEMS = (
     Problem(StaleProposal, "stale-proposal", HTTPStatus.CONFLICT, "The proposal changed"),
     Problem(AlreadyAnswered, "already-answered", HTTPStatus.CONFLICT, "Somebody answered before"),
     Problem(Conflict, "conflict", HTTPStatus.CONFLICT, "The world moved"),
-    Problem(NotFound, "not-found", HTTPStatus.NOT_FOUND, "Nothing is known under this id"),
+    NOTHING,
     INVALID,
     Problem(Unavailable, "unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "A server did not answer; try again"),
 )
 """Searched in this order: the narrower class comes first. Each has an anchor of its name on the API's page."""
+
+ALL_PROBLEMS = (BAD_REQUEST, *PROBLEMS, NO_METHOD, NO_LENGTH, TOO_LARGE, INTERNAL)
+"""What the API's page explains."""
+BY_STATUS = {problem.status: problem for problem in (BAD_REQUEST, NO_METHOD, NO_LENGTH, TOO_LARGE)}
+"""How the framework's own refusals are told; nothing else is among them but an address where nothing is."""
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -88,12 +103,12 @@ def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
             await _record(people, request, error)
         problem = problem_of(error)
         if problem is None:  # ModelUnusable and its like: an operator's matter, not the caller's
-            problem = Problem(type(error), "internal", HTTPStatus.INTERNAL_SERVER_ERROR, "Something is broken here")
-        if problem.error is NotSignedIn and not _is_api(request):
+            problem = INTERNAL
+        if problem.error is NotSignedIn and not is_api(request):
             target = link("/sign-in", next=request.url.path) if request.method == "GET" else "/sign-in"
             return RedirectResponse(target, HTTPStatus.SEE_OTHER)
         answer: Response
-        if _is_api(request):
+        if is_api(request):
             answer = problem_response(problem, request, str(error))
         else:
             answer = pages.error(request, problem.status, problem.title, str(error))
@@ -107,18 +122,24 @@ def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
         detail = "; ".join(f"{'.'.join(str(part) for part in item['loc'][1:])}: {item['msg']}" for item in found)
         header_or_syntax = any(item["loc"][0] == "header" or item["type"] == "json_invalid" for item in found)
         problem = BAD_REQUEST if header_or_syntax else INVALID
-        if _is_api(request):
+        if is_api(request):
             return problem_response(problem, request, detail)
         return pages.error(request, problem.status, problem.title, detail)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         status = HTTPStatus(error.status_code)
-        detail = str(error.detail)
-        if _is_api(request):
-            problem = Problem(HTTPException, status.phrase.lower().replace(" ", "-"), status, status.phrase)
-            return problem_response(problem, request, detail)
-        return pages.error(request, status, status.phrase, detail)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods_at(app, request))
+        answer: Response
+        if is_api(request):
+            problem = BY_STATUS.get(status, NOTHING)
+            answer = problem_response(problem, request, str(error.detail))
+        else:
+            answer = pages.error(request, status, status.phrase, str(error.detail))
+        answer.headers.update(headers)
+        return answer
 
     app.add_exception_handler(QuartermasterError, told)
     app.add_exception_handler(RequestValidationError, unreadable)
@@ -130,12 +151,20 @@ async def _record(people: People, request: Request, error: Exception) -> None:
     person: Person | None = getattr(request.state, "person", None)
     if person is None:
         return
-    actor = Actor(name=person.name, channel="api" if _is_api(request) else "console")
+    actor = Actor(name=person.name, channel="api" if is_api(request) else "console")
     try:
         await people.refused(actor, f"{request.method} {request.url.path}", str(error))
     except QuartermasterError:
         log.exception("a refused attempt could not be recorded", extra={"person": person.name})
 
 
-def _is_api(request: Request) -> bool:
+def _methods_at(app: FastAPI, request: Request) -> list[str]:
+    """All methods of all routes at the address: the framework names those of one of them only."""
+    tried = (dict(request.scope) | {"method": method} for method in METHODS)
+    fitting = (scope["method"] for scope in tried if any(r.matches(scope)[0] is Match.FULL for r in app.routes))
+    return sorted(fitting)
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks."""
     return request.url.path.startswith("/api/")

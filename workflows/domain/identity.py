@@ -15,6 +15,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    GetJsonSchemaHandler,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     StringConstraints,
@@ -50,6 +51,14 @@ class Grown(Payload):
             for name, value in handler(self).items()
             if name in self.FIRST_FIELDS or getattr(self, name) != fields[name].default
         }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Its fields, of which only the first are always there: the serializer alone says nothing of them."""
+        schema = handler({key: value for key, value in core_schema.items() if key != "serialization"})
+        found = handler.resolve_ref_schema(schema)
+        found["required"] = [name for name in found.get("required", ()) if name in cls.FIRST_FIELDS]
+        return schema
 
 
 def rfc3339(moment: datetime) -> str:
