@@ -134,6 +134,7 @@ def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -
         currency=found.currency,
         demand_definition=facts.row.demand_definition,
         rule=RULE,
+        wanted_supplier=facts.wanted_supplier,
         drift_alarms=found.drift_alarms.get(scores[own].segment, ()),
     )
 

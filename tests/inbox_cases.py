@@ -157,6 +157,12 @@ class InPostgres:
                       policy_digest=POLICY.digest, horizon_end=date(2030, 1, 1))  # fmt: skip
             self._put("replenishment", **about, **place, supplier=result.supplier, units=result.units,
                       unit_cost=result.unit_cost, tier="review", decided_at=decision.decided_at)  # fmt: skip
+            for option in inputs.options:
+                offer, seller = option.sourcing, option.supplier
+                self._put("location", location=place["location"], name=place["location"])
+                self._put("supplier", supplier=seller.supplier, name=seller.name, blocked=seller.blocked)
+                self._put("sourcing", **place, supplier=seller.supplier, rank=offer.rank, unit_cost=offer.unit_cost,
+                          lead_time_days=offer.lead_time_days)  # fmt: skip
             self._put("task", **about, **place, value=result.value, opened_at=decision.decided_at, available_units=0,
                       tolerance_units=1, **task.values)  # fmt: skip
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from workflows.domain.errors import InvalidInput, NotAllowed, QuartermasterError, Unavailable
 from workflows.domain.inbox import FailedOrder, Filters, Inbox, InboxRow, View
+from workflows.domain.live import Live
 from workflows.domain.notices import (
     Channel,
     Family,
@@ -30,6 +31,7 @@ AT_ONCE = timedelta(minutes=1)
 """What comes within this is one notice."""
 GIVE_UP_AFTER = timedelta(hours=24)
 KEPT = timedelta(days=30)
+TIDY_EVERY = timedelta(minutes=10)
 PAGE, PAGES = 100, 5
 """A digest counts up to their product; beyond it says "500+"."""
 
@@ -41,29 +43,43 @@ def _now() -> datetime:
 class Notifying:
     """One loop; several may run: who decides first has decided, and who leases a notice sends it.
 
-    `webhook` is where all notices go besides the mails; None: nowhere. `period` is that of digests.
+    `webhook` is where all notices go besides the mails; None: nowhere. `period` is that of digests. Of `live` it throws
+    away what is old, whether or not there is a way to send.
     """
 
     def __init__(
         self, inbox: Inbox, people: People, notices: Notices, sending: Mapping[Channel, Sending], *, console_url: str,
-        webhook: str | None = None, period: timedelta = timedelta(hours=1), clock: Callable[[], datetime] = _now,
+        webhook: str | None = None, period: timedelta = timedelta(hours=1), live: Live | None = None,
+        clock: Callable[[], datetime] = _now,
     ) -> None:  # fmt: skip
         self._inbox, self._people, self._notices, self._sending = inbox, people, notices, sending
         self._console_url, self._webhook, self._period, self._clock = console_url.rstrip("/"), webhook, period, clock
+        self._live, self._pruned = live, datetime.min.replace(tzinfo=UTC)
         self._settled: dict[tuple[str, Family], str] = {}
         """The newest key under which each person was told: nothing more comes under it."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go round until told to stop; whatever fails is tried again at the next round."""
         while not stop.is_set():
-            try:
-                await self.look()
-                await self.deliver()
-                await self._notices.prune(self._clock() - KEPT)
-            except QuartermasterError as error:
-                log.warning("notices wait: %s", error)
+            for step in (self._tell, self._tidy):
+                try:
+                    await step()
+                except QuartermasterError as error:
+                    log.warning("notices wait: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), ROUND.total_seconds())
+
+    async def _tell(self) -> None:
+        if self._sending:
+            await self.look()
+            await self.deliver()
+
+    async def _tidy(self) -> None:
+        """Throw away what is old. What moves is told to open pages; it must not grow where nobody opens one."""
+        await self._notices.prune(self._clock() - KEPT)
+        if self._live is not None and self._clock() - self._pruned >= TIDY_EVERY:
+            self._pruned = self._clock()
+            await self._live.prune()
 
     async def look(self) -> int:
         """Decide for each person whether there is news; how many notices were stored."""

@@ -66,7 +66,7 @@ async def run_intake(settings: Settings) -> None:
         relaying = asyncio.ensure_future(parts.relay.run(stop))
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
         notifying = notifying_of(settings, parts.database, PostgresInbox(parts.database))
-        telling = asyncio.ensure_future(notifying.run(stop) if notifying else stop.wait())
+        telling = asyncio.ensure_future(notifying.run(stop))
         stopping = asyncio.ensure_future(stop.wait())
         log.info("intake runs")
         await asyncio.wait({relaying, taking, stopping}, return_when=asyncio.FIRST_COMPLETED)

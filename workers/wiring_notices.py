@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from connectors.notify import SignedWebhook, SmtpMail
+from connectors.postgres.live import PostgresLive
 from connectors.postgres.notices import PostgresNotices
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
@@ -13,18 +14,16 @@ from workflows.domain.inbox import Inbox
 from workflows.domain.notices import Channel, Sending
 
 
-def notifying_of(settings: Settings, database: Database, inbox: Inbox) -> Notifying | None:
-    """The loop that tells people; None when nothing is set up to send with.
+def notifying_of(settings: Settings, database: Database, inbox: Inbox) -> Notifying:
+    """The loop that tells people, and that throws away what was told long ago.
 
     Raises:
         InvalidInput: a setting cannot be used; the message names it.
     """
-    sending = sending_of(settings)
-    if not sending:
-        return None
     return Notifying(
-        inbox, PostgresPeople(database), PostgresNotices(database), sending, console_url=console_url_of(settings),
-        webhook=settings.webhook_url, period=timedelta(minutes=settings.notice_period_minutes),
+        inbox, PostgresPeople(database), PostgresNotices(database), sending_of(settings),
+        console_url=console_url_of(settings), webhook=settings.webhook_url,
+        period=timedelta(minutes=settings.notice_period_minutes), live=PostgresLive(database),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import facts, ledger, tasks
+from connectors.postgres import facts, ledger, tasks, wishes
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
@@ -19,6 +19,7 @@ from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.ports import BatchFacts, ReplenishmentRef, RescoreResult
+from workflows.domain.wishes import unmet
 
 Cursor = psycopg.AsyncCursor[DictRow]
 ENGINE = "engine"
@@ -46,7 +47,8 @@ class PostgresAssessments:
     async def load_waiting(self, decision_id: str) -> BatchFacts | None:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT n.*, c.watermark, t.revision FROM task t JOIN need n ON n.need_id = t.decision_id
+                """SELECT n.*, c.watermark, t.revision, t.wanted_supplier
+                   FROM task t JOIN need n ON n.need_id = t.decision_id
                    JOIN business_clock c ON c.location = t.location WHERE t.decision_id = %s AND t.state = 'open'""",
                 [decision_id],
             )
@@ -55,6 +57,9 @@ class PostgresAssessments:
                 return None
             batch = NeedBatch(batch_id=decision_id, location=row["location"], clock=row["watermark"], needs=1)
             found = await _batch_facts(cursor, batch, [row])
+            if row["wanted_supplier"] != found.facts[0].wanted_supplier:
+                why = "it sells this item to this location no more, or is blocked"
+                await wishes.drop(cursor, decision_id, row["wanted_supplier"], why, row["watermark"])
             return found.model_copy(update={"revision": row["revision"]})
 
     async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
@@ -104,6 +109,11 @@ class PostgresAssessments:
                 return RescoreResult(ref=_ref(row), changed=False)
             if row["revision"] != decision.revision - 1:
                 # Another attempt that read the same revision was first: what it stored stands.
+                return RescoreResult(ref=_ref(row), changed=False)
+            if why := unmet(decided.inputs, result):
+                # What was proposed stays, and is scored again from whoever is best: the need itself may be over.
+                wanted, at = decided.inputs.wanted_supplier, decision.decided_at
+                await wishes.drop(cursor, decision.decision_id, wanted, why, at, again=True)
                 return RescoreResult(ref=_ref(row), changed=False)
             await wake_on_forecast(cursor, decided)
             same = _same(row, result)

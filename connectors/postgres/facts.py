@@ -22,6 +22,7 @@ from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
 from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
+from workflows.domain.wishes import within_wish
 
 HISTORY_DAYS = 420
 """Days of demand that scoring looks at: a year and its neighbourhood."""
@@ -87,6 +88,7 @@ async def gather(
         position, through = positions[key]
         item = items[row["item"]]
         offered = _lasting(options.get(key, []), policy.limits_for(Place(item.item, item.category, "", key[0])))
+        offered, wanted = within_wish(offered, row.get("wanted_supplier"))
         ordered_before, largest = past.get(key, (False, None))
         first = preferred(offered) or first_choice(offered)
         cost = first.sourcing.unit_cost if first else Decimal(0)
@@ -124,6 +126,7 @@ async def gather(
                 need=need, item=item, position=position, options=tuple(offered), row=scoring,
                 alternatives=supply.alternatives(scoring, offered, lead_times) if first else (),
                 ordered_before=ordered_before, largest_receipt_units=largest, data_through=through,
+                wanted_supplier=wanted,
             )
         )  # fmt: skip
     return gathered

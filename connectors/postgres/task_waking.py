@@ -58,17 +58,21 @@ async def wake_on_forecast(cursor: Cursor, decided: Decided) -> None:
     await ledger.append(cursor, [_woken(row) for row in await cursor.fetchall()])
 
 
-def rescores_wanted(connection: Connection) -> list[str]:
-    """Tasks that people want scored again and whose workflows have not been told."""
+def rescores_wanted(connection: Connection) -> dict[str, str]:
+    """Tasks that people want scored again and whose workflows have not been told, each with the state of its row."""
     with transaction(connection) as cursor:
-        cursor.execute("SELECT decision_id FROM task WHERE state = 'open' AND rescore_wanted LIMIT 200")
-        return [row["decision_id"] for row in cursor.fetchall()]
+        cursor.execute(
+            "SELECT decision_id, xmin::text AS state FROM task WHERE state = 'open' AND rescore_wanted LIMIT 200"
+        )
+        return {row["decision_id"]: row["state"] for row in cursor.fetchall()}
 
 
-def rescore_told(connection: Connection, decision_id: str) -> None:
-    """Note that the workflow was told."""
+def rescore_told(connection: Connection, decision_id: str, state: str) -> None:
+    """Note that the workflow was told of what was asked for in this state; what was asked for since is told next."""
     with transaction(connection) as cursor:
-        cursor.execute("UPDATE task SET rescore_wanted = false WHERE decision_id = %s", [decision_id])
+        cursor.execute(
+            "UPDATE task SET rescore_wanted = false WHERE decision_id = %s AND xmin::text = %s", [decision_id, state]
+        )
 
 
 def _woken(row: DictRow) -> NewEntry:

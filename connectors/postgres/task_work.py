@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger, saved_views, substitutes, task_comments
+from connectors.postgres import ledger, saved_views, substitutes, task_comments, wishes
 from connectors.postgres.inbox_desk import row_of
 from connectors.postgres.people import person_of
 from connectors.postgres.pool import Database
@@ -16,6 +16,7 @@ from workflows.domain.identity import rfc3339
 from workflows.domain.inbox import ClaimedByAnother, Comment, InboxRow, SavedView, Snooze, Substitute
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.people import Permission, Person
+from workflows.domain.wishes import refuse_unless_offered
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
@@ -132,13 +133,27 @@ class PostgresTaskWork:
                 await _note(cursor, decision_id, EntryType.TASK_FORWARDED, actor, **task_comments.told(kept))
             return await row_of(cursor, decision_id)
 
-    async def rescore(self, decision_id: str, actor: Actor) -> None:
+    async def rescore(self, decision_id: str, actor: Actor, *, supplier: str | None = None) -> None:
         """The relay tells the workflow, as it does when the world moved: nothing is lost while Temporal is away."""
         async with self._database.transaction() as cursor:
             task = await locked(cursor, decision_id)
-            if not task["rescore_wanted"]:
-                await cursor.execute("UPDATE task SET rescore_wanted = true WHERE decision_id = %s", [decision_id])
-                await _note(cursor, decision_id, EntryType.TASK_RESCORE_ASKED, actor)
+            if supplier is not None:
+                refuse_unless_offered(supplier, await wishes.offered(cursor, task))
+            if not task["rescore_wanted"] or task["wanted_supplier"] != supplier:
+                await cursor.execute(
+                    "UPDATE task SET rescore_wanted = true, wanted_supplier = %s WHERE decision_id = %s",
+                    [supplier, decision_id],
+                )
+                asked = {} if supplier is None else {"supplier": supplier}
+                await _note(cursor, decision_id, EntryType.TASK_RESCORE_ASKED, actor, **asked)
+
+    async def suppliers(self, decision_id: str) -> tuple[str, ...]:
+        async with self._database.transaction() as cursor:
+            await cursor.execute("SELECT location, item FROM task WHERE decision_id = %s", [decision_id])
+            task = await cursor.fetchone()
+            if task is None:
+                raise NotFound(f"there is no task {decision_id}")
+            return await wishes.offered(cursor, task)
 
     async def saved_views(self, who: Person) -> list[SavedView]:
         async with self._database.transaction() as cursor:

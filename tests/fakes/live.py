@@ -18,6 +18,7 @@ class MemoryLive:
         self.floor = BEGINNING
         self.away = False
         self.listeners = 0
+        self.prunings = 0
         self._news: set[asyncio.Event] = set()
 
     def tell(self, kind: LiveKind = LiveKind.TASK, **body: Any) -> str:
@@ -61,6 +62,8 @@ class MemoryLive:
             self.listeners -= 1
 
     async def prune(self) -> int:
+        self._asked()
+        self.prunings += 1
         return 0
 
     def _asked(self) -> None:

@@ -7,10 +7,13 @@ from typing import Any
 from tests.fakes.desk import Case, MemoryShop
 from tests.fakes.inbox import MemoryInbox, WallClock, row_of
 from workflows.domain.approvals import Actor, TaskState, Text
+from workflows.domain.decisions import SupplyOption
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotAllowed, NotFound
 from workflows.domain.inbox import ClaimedByAnother, Comment, InboxRow, SavedView, Snooze, Substitute
 from workflows.domain.ledger import EntryType
 from workflows.domain.people import Permission, Person, Role
+from workflows.domain.supplying import orderable
+from workflows.domain.wishes import refuse_unless_offered
 
 FindPerson = Callable[[str], Awaitable[Person | None]]
 
@@ -42,6 +45,8 @@ class MemoryTaskWork:
         self._views: dict[str, SavedView] = {}
         self._done: dict[str, Comment] = {}
         self.rescores_asked: list[str] = []
+        self.sold_by: dict[str, tuple[SupplyOption, ...]] = {}
+        """Who else sells a task's item, beside the options of its decision."""
 
     async def claim(self, decision_id: str, actor: Actor, *, minutes: int = 15) -> InboxRow:
         case, task = self._open(decision_id)
@@ -105,10 +110,21 @@ class MemoryTaskWork:
         task |= {"forwarded_to": to, "claimed_by": None, "claim_ends_at": None}
         return self._changed(case, EntryType.TASK_FORWARDED, actor, to=to)
 
-    async def rescore(self, decision_id: str, actor: Actor) -> None:
-        case, _ = self._open(decision_id)
+    async def rescore(self, decision_id: str, actor: Actor, *, supplier: str | None = None) -> None:
+        case, task = self._open(decision_id)
+        if supplier is not None:
+            refuse_unless_offered(supplier, await self.suppliers(decision_id))
         self.rescores_asked.append(decision_id)
-        self._changed(case, EntryType.TASK_RESCORE_ASKED, actor)
+        task["wanted_supplier"] = supplier
+        asked = {} if supplier is None else {"supplier": supplier}
+        self._changed(case, EntryType.TASK_RESCORE_ASKED, actor, **asked)
+
+    async def suppliers(self, decision_id: str) -> tuple[str, ...]:
+        case = self._shop.case(decision_id)
+        if case.task is None:
+            raise NotFound(f"There is no task {decision_id}.")
+        sold = self.sold_by.get(decision_id) or case.decided.inputs.options
+        return tuple(one.supplier.supplier for one in orderable(sold))
 
     async def saved_views(self, who: Person) -> list[SavedView]:
         mine = [view for view in self._views.values() if view.shared or view.owner == who.name]

@@ -1,12 +1,16 @@
 """Changes are told in commit order: a transaction that began first and ended last hides nothing and loses nothing."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 
 from connectors.postgres.live import PostgresLive
 from connectors.postgres.pool import Connection, Database, connect
+from tests.fakes.shop import CLOCK
+from tests.inbox_cases import MORNING, InPostgres
 from tests.storeroom import PLANNER, Storeroom, catalog, clock, counted
-from workflows.domain.approvals import Meaning
+from workflows.domain.approvals import Actor, Meaning
+from workflows.domain.inbox import Snooze
 from workflows.domain.live import BEGINNING, LiveKind
 from workflows.domain.policies import Policy
 
@@ -44,6 +48,18 @@ async def test_what_happens_to_a_task_and_its_order_is_told(storeroom: Storeroom
     assert (order.kind, order.body["state"]) == (LiveKind.ORDER, "collecting")
     assert (await live.newest()) == order.event_id
     assert (await live.since(order.event_id)).events == ()
+
+
+async def test_a_nap_is_told_whatever_ends_it(storeroom: Storeroom, database: Database) -> None:
+    desk, live, planner = InPostgres(storeroom), PostgresLive(database), Actor(name="Ada")
+    desk.put(MORNING[0])
+    place = await live.newest()
+    for nap in (
+        Snooze(until_receipt=True), Snooze(forecast_moves_percent=20), Snooze(until=CLOCK + timedelta(hours=2)),
+    ):  # fmt: skip
+        await desk.work.snooze(MORNING[0].decision_id, nap, planner)
+        await desk.work.wake(MORNING[0].decision_id, planner)
+    assert [event.body["kind"] for event in (await live.since(place)).events] == ["snoozed", "woken"] * 3
 
 
 async def test_a_transaction_that_ends_late_loses_no_event(database: Database, dsn: str) -> None:

@@ -77,6 +77,7 @@ RULES: dict[RuleCode, dict[str, Any]] = {
     RuleCode.LITTLE_HISTORY: {"novelty": True},
     RuleCode.STALE_INPUTS: {"data_through": CLOCK - timedelta(hours=49)},
     RuleCode.SUPPLIER_REFUSED_LATELY: {"options": (option(refused_days_ago=14),)},
+    RuleCode.SUPPLIER_ASKED_FOR: {"wanted_supplier": "acme"},
     RuleCode.COSTLY_IF_WRONG: {"sample": (*range(-54, 45), 5_000), "shortage_per_unit": "9"},
 }
 

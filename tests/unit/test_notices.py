@@ -1,14 +1,19 @@
 """People are told once for all that is new, with the numbers, until it was taken; and no link decides anything."""
 
+import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from tests.fakes.engine import until
 from tests.fakes.inbox import MemoryInbox
+from tests.fakes.live import MemoryLive
 from tests.fakes.notices import MemoryNotices, MemorySending
 from tests.fakes.people import ADA, OTTO, PIA, VERA, MemoryPeople
 from tests.fakes.shop import stocked_shop
+from workers import notifying
 from workers.notifying import Notifying
 from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.inbox import FailedOrder, InboxRow
@@ -26,12 +31,12 @@ class Office:
         self.shop = stocked_shop()
         self.notices = MemoryNotices()
         self.mail, self.hook = MemorySending(), MemorySending()
-        self.now = START
+        self.now, self.live = START, MemoryLive()
         self.inbox = MemoryInbox(self.shop)
         self.loop = Notifying(
             self.inbox, MemoryPeople(people or (ADA,)), self.notices,
             {Channel.MAIL: self.mail, Channel.WEBHOOK: self.hook}, console_url="https://stock.example/",
-            webhook=webhook, period=timedelta(hours=1), clock=lambda: self.now,
+            webhook=webhook, period=timedelta(hours=1), live=self.live, clock=lambda: self.now,
         )  # fmt: skip
 
     async def round(self, after: timedelta = timedelta(0)) -> list[str]:
@@ -178,3 +183,33 @@ async def test_amounts_of_two_currencies_are_never_added() -> None:
     assert at_stake([row("EUR", "4000.4"), row("GBP", "12"), row("EUR", "299.7"), row("USD", "0.2")]) == [
         "4,300 EUR", "12 GBP",
     ]  # fmt: skip
+
+
+async def test_what_was_told_to_pages_is_thrown_away_though_nobody_has_one_open_and_nothing_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifying, "ROUND", timedelta(milliseconds=1))
+    office, stop, rounds = Office(), asyncio.Event(), Counter[str]()
+    monkeypatch.setattr(office.loop, "_sending", {})
+
+    async def pruned(before: datetime) -> int:
+        rounds["notices"] += 1
+        return 0
+
+    monkeypatch.setattr(office.notices, "prune", pruned)
+    running = asyncio.ensure_future(office.loop.run(stop))
+    try:
+        await until(lambda: rounds["notices"] > 5, "some rounds")
+        assert office.live.prunings == 1, "every ten minutes is enough"
+        office.live.away = True
+        office.now += timedelta(minutes=10)
+        seen = rounds["notices"]
+        await until(lambda: rounds["notices"] > seen + 2, "more rounds")
+        assert not running.done(), "a database that does not answer ends nothing"
+        office.live.away = False
+        office.now += timedelta(minutes=10)
+        await until(lambda: office.live.prunings == 2, "another pruning")
+    finally:
+        stop.set()
+        await running
+    assert office.mail.taken == []

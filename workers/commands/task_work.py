@@ -77,9 +77,16 @@ def comment(
     _done(decision, state, json, lambda work, me: work.comment(decision, text, me, command_id=command_id, to=to))
 
 
-def rescore(decision: str, state: State = None, json: AsJson = False) -> None:
-    """Have a task's proposal scored again with today's facts; its deadlines go on."""
-    _done(decision, state, json, lambda work, me: work.rescore(decision, me))
+def rescore(
+    decision: str,
+    supplier: Annotated[
+        str | None, typer.Option(help="Have it proposed from this supplier. Default: the engine chooses.")
+    ] = None,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Have a task's proposal made again with today's facts, from a supplier of your choice; its deadlines go on."""
+    _done(decision, state, json, lambda work, me: work.rescore(decision, me, supplier=supplier))
 
 
 def comments(decision: str, state: State = None, json: AsJson = False) -> None:

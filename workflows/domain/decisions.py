@@ -85,6 +85,8 @@ class DecisionInputs(Grown):
     """The order that this line would join; None: it is decided alone and bears the whole fixed cost."""
     demand_definition: Digest | None = None
     """Which definition of demand the forecasts saw; None: not recorded."""
+    wanted_supplier: str | None = None
+    """A person asked for a proposal from this supplier: `options` has no other. None: nobody did."""
     rule: int = Field(default=FIRST_RULE, ge=FIRST_RULE)
     """Which rule decides on them, so that the same one does when the decision is made again."""
 
@@ -102,6 +104,8 @@ class NeedFacts(Payload):
     ordered_before: bool
     largest_receipt_units: int | None
     data_through: Instant
+    wanted_supplier: str | None = None
+    """As `DecisionInputs` has it."""
 
 
 class Hold(Grown):

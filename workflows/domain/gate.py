@@ -170,6 +170,10 @@ def _of_history(order: _Order) -> Iterator[RuleFired]:
     if refused_days is not None and refused_days <= limits.refused_memory_days:
         detail = f"{option.supplier.supplier} refused an order {refused_days} days ago"
         yield _fired(RuleCode.SUPPLIER_REFUSED_LATELY, detail)
+    if inputs.wanted_supplier is not None:
+        terms = option.sourcing
+        detail = f"at {terms.unit_cost:f} {inputs.currency} a unit, promised in {terms.lead_time_days} days"
+        yield _fired(RuleCode.SUPPLIER_ASKED_FOR, f"a person asked for {terms.supplier} and no other: {detail}")
 
 
 def _of_change(order: _Order) -> Iterator[RuleFired]:

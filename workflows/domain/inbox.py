@@ -14,6 +14,7 @@ from workflows.domain.identity import Instant, Payload
 from workflows.domain.orders import OrderState
 from workflows.domain.people import Person
 from workflows.domain.ports import TaskRow
+from workflows.domain.wishes import Rescoring
 
 COUNT_CAP = 5_000
 """Counts stop here: beyond it nobody needs the figure, and counting costs."""
@@ -212,7 +213,7 @@ class ClaimedByAnother(Conflict):
     """Somebody else works on it; the message says who and until when."""
 
 
-class TaskWork(Protocol):
+class TaskWork(Rescoring, Protocol):
     """What people do with a task besides answering. Each is one transaction with its ledger entry, safe to repeat.
 
     All raise NotFound for a task that is not there, and AlreadyAnswered for one that is no longer open.
@@ -254,10 +255,6 @@ class TaskWork(Protocol):
         Raises:
             InvalidInput: nobody of that name may answer it.
         """
-        ...
-
-    async def rescore(self, decision_id: str, actor: Actor) -> None:
-        """Ask for the proposal to be scored again with today's facts; the deadlines go on."""
         ...
 
     async def saved_views(self, who: Person) -> list[SavedView]:

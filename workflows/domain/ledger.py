@@ -36,6 +36,8 @@ class EntryType(StrEnum):
     TASK_COMMENTED = "task.commented"
     TASK_FORWARDED = "task.forwarded"
     TASK_RESCORE_ASKED = "task.rescore_asked"
+    TASK_WISH_DROPPED = "task.wish_dropped"
+    """Nothing can be proposed from the supplier that a person asked for."""
     SUBSTITUTE_NAMED = "substitute.named"
     VERDICT_RECORDED = "verdict.recorded"
     VERDICT_REFUSED = "verdict.refused"

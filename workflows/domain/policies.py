@@ -68,6 +68,7 @@ class RuleCode(StrEnum):
     STALE_INPUTS = "stale_inputs"
     DRIFT_ALARM = "drift_alarm"
     SUPPLIER_REFUSED_LATELY = "supplier_refused_lately"
+    SUPPLIER_ASKED_FOR = "supplier_asked_for"
     COSTLY_IF_WRONG = "costly_if_wrong"
     WORTH_A_LOOK = "worth_a_look"
     EVERY_ORDER_REVIEWED = "every_order_reviewed"
