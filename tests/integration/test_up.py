@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.timeout(600)
 """The first of these tests waits for a model and a day of the demo world."""
 PLAYS_WITHIN_S = 240.0
 STOPS_WITHIN_S = 60.0
+UNDO_SECONDS = 60
+"""Long enough that a command given at once is given in time, on a busy machine too."""
+SETTINGS: dict[str, Any] = {"QM_MODE": "passive", "QM_UNDO_SECONDS": str(UNDO_SECONDS)}
 PROCESSES = {"postgres", "temporal", "broker", "supplier", "intake", "worker", "console"}
 
 
@@ -39,7 +43,7 @@ class Up:
     def start(self) -> RunRecord:
         """Start it and wait for its welcome."""
         self.err.write_text("")
-        self.process = self.commands.begin("up", *self._arguments, out=self.out, err=self.err, QM_MODE="passive")
+        self.process = self.commands.begin("up", *self._arguments, out=self.out, err=self.err, **SETTINGS)
         eventually(lambda: self.said("Ctrl-C stops everything."), 90, what="the welcome")
         found = running(self.commands.home / "up")
         assert found is not None
@@ -146,7 +150,7 @@ def test_in_passive_mode_proposals_are_recorded_and_nothing_is_sent(up: Up) -> N
 
 def test_a_person_answers_tasks_on_the_command_line_and_workflows_hear_of_it(up: Up) -> None:
     approved, edited, rejected, *rest = up.tasks()
-    call = up.commands.call
+    call = partial(up.commands.call, **SETTINGS)
 
     said = call("tasks", "approve", approved["decision_id"], "--comment", "go", "--json")
     assert (said.code, said.json["meaning"], said.json["heard"]) == (0, "approve", True)
@@ -156,18 +160,27 @@ def test_a_person_answers_tasks_on_the_command_line_and_workflows_hear_of_it(up:
     assert said.code == 0
     assert f"{rejected['decision_id']}: reject" in said.out
 
+    taken_back = call("tasks", "approve", rest[1]["decision_id"], "--json")
+    assert (taken_back.json["complete"], taken_back.json["undo_seconds"]) == (True, UNDO_SECONDS)
+    said = call("tasks", "undo", rest[1]["decision_id"], "--json")
+    assert (said.code, said.json["approval_id"], said.json["heard"]) == (0, taken_back.json["approval_id"], True)
+    assert "nothing to take back" in call("tasks", "undo", rest[1]["decision_id"]).err
+
     stale = call("tasks", "approve", rest[0]["decision_id"], "--hash", "0" * 64)
     assert (stale.code, stale.out) == (1, "")
     assert "StaleProposal" in stale.err
     states = {name: {task["decision_id"] for task in up.tasks(name)} for name in ("open", "approved", "rejected")}
     assert {approved["decision_id"], edited["decision_id"]} <= states["approved"]
     assert rejected["decision_id"] in states["rejected"]
-    assert rest[0]["decision_id"] in states["open"]
+    assert {rest[0]["decision_id"], rest[1]["decision_id"]} <= states["open"]
 
     view = call("decision", "show", edited["decision_id"], "--json").json
     (approval,) = view["approvals"]
     assert (approval["units"], approval["channel"]) == (5, "cli")
-    eventually(lambda: call("decision", "show", edited["decision_id"], "--json").json["order"] is not None)
+    eventually(
+        lambda: call("decision", "show", edited["decision_id"], "--json").json["order"] is not None,
+        UNDO_SECONDS + 60, what="the order",
+    )  # fmt: skip
 
 
 def test_ctrl_c_leaves_no_process_behind_and_a_second_up_goes_on_from_there(up: Up) -> None:
