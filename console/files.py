@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from decimal import Decimal
 
 from console.desk import AnswerDesk
+from console.inbox_views import guards
 from console.policy_desk import PolicyDesk
-from workflows.domain.approvals import Actor, VerdictCommand
+from workflows.domain.approvals import Actor, Meaning, TaskState, VerdictCommand
 from workflows.domain.errors import Conflict, InvalidInput, NotFound, QuartermasterError, StaleProposal
 from workflows.domain.files import (
     CATALOG,
@@ -27,7 +29,7 @@ from workflows.domain.files import (
 from workflows.domain.identity import digest
 from workflows.domain.inbox import Filters, Inbox, View
 from workflows.domain.people import Permission, Person
-from workflows.domain.policies import Policy
+from workflows.domain.policies import Policy, RuleCode
 from workflows.domain.policy_changes import differences, next_policy
 from workflows.domain.policy_files import policy_document, policy_rows
 from workflows.domain.tables import Cells, Problem, Unusable, read_table, write_row, write_table
@@ -119,6 +121,15 @@ class FileDesk:
         if row.proposal_hash != command.proposal_hash:
             reason = "the proposal changed since the file was made; export the tasks anew"
             return Problem(line=line, column="proposal_hash", reason=reason)
+        if command.meaning is Meaning.REJECT or row.state is not TaskState.OPEN:
+            return None
+        # The person's amount is judged with the units of the row, when the answer is given.
+        second_look = guards(dict.fromkeys(row.rules, ""), Decimal(0), person, self._currency)
+        if row.signatures_needed > 1 or RuleCode.NEEDS_TWO_SIGNATURES in row.rules:
+            second_look.append("two people must sign it")
+        if second_look:
+            reason = f"it wants a look by itself, in the inbox: {', '.join(second_look)}"
+            return Problem(line=line, column="meaning", reason=reason)
         return None
 
     async def _one(self, line: int, command: VerdictCommand, actor: Actor) -> RowAnswer:

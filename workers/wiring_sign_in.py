@@ -22,7 +22,7 @@ CALLBACK = "/sign-in/callback"
 NEEDS = (
     "this installation has servers of its own, so people sign in at an identity provider: set QM_OIDC_ISSUER, "
     "QM_OIDC_CLIENT_ID, QM_OIDC_ROLES and QM_CONSOLE_URL. Sign-in links work only where `quartermaster up` runs the "
-    "database itself and the console listens on a loopback address"
+    "database itself, the console listens on a loopback address and QM_CONSOLE_URL gives it no other name"
 )
 
 
@@ -86,10 +86,13 @@ def on_embedded_stack(settings: Settings) -> bool:
     """Whether whoever can make a sign-in link holds everything anyway.
 
     So it is when the database is the child of a supervisor of ours that runs now, reached by the Unix socket in a
-    directory that belongs to this account, and when the console can be reached from this machine alone. No setting
-    says so: the supervisor's record of its run does, or nobody.
+    directory that belongs to this account, and when the console can be reached from this machine alone: a name that
+    others reach it by, through a proxy, ends that. No setting says so: the supervisor's record of its run does, or
+    nobody.
     """
-    return is_loopback(settings.console_host) and embedded_database(settings)
+    named = urlsplit(settings.console_url or "").hostname
+    here = is_loopback(settings.console_host) and (named is None or is_loopback(named))
+    return here and embedded_database(settings)
 
 
 def embedded_database(settings: Settings) -> bool:

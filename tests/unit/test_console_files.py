@@ -14,6 +14,7 @@ from tests.fakes.files import MemoryFiles
 from tests.fakes.notices import MemoryNotices
 from workflows.domain.files import COLUMNS, GIVEN, MAX_FILE_BYTES, NEEDS, FileKind
 from workflows.domain.notices import NoticeMode
+from workflows.domain.policies import RuleCode, RuleFired
 
 HEADER = {"X-Requested-With": "test", "Idempotency-Key": "a-file-1"}
 ITEMS = "item,name,category,price,goodwill_per_unit\n"
@@ -176,6 +177,22 @@ def test_verdicts_are_looked_at_before_the_first_is_given(bench: Bench) -> None:
     everything = answered(bench, *[("approve", "", "", "")] * len(elsewhere))
     told = bench.bring(FileKind.VERDICTS, everything, 422)["problems"]
     assert len(told) == sum(elsewhere)  # type: ignore[arg-type]
+    assert bench.console.channel.told == []
+
+
+def test_what_wants_a_look_by_itself_is_not_approved_by_file(bench: Bench) -> None:
+    ids = [row["decision_id"] for row in table(bench.get(FileKind.TASKS))]
+    dear, sign, refuse = (bench.console.shop.case(one) for one in ids[:3])
+    for case, code in ((dear, RuleCode.PRICE_DEVIATES), (sign, RuleCode.NEEDS_TWO_SIGNATURES),
+                       (refuse, RuleCode.STALE_INPUTS)):  # fmt: skip
+        decision = case.decided.decision
+        result = decision.result.model_copy(update={"rules": (RuleFired(code=code, detail="so"),)})
+        case.decided = case.decided.model_copy(update={"decision": decision.model_copy(update={"result": result})})
+    raw = answered(bench, ("approve", "", "", ""), ("approve_edited", "3", "", ""), ("reject", "", "other", ""))
+    problems = bench.bring(FileKind.VERDICTS, raw, 422)["problems"]
+    assert [(one["line"], one["column"]) for one in problems] == [(2, "meaning"), (3, "meaning")]  # type: ignore[attr-defined]
+    assert "look by itself" in problems[0]["reason"]  # type: ignore[index]
+    assert "two people" in problems[1]["reason"]  # type: ignore[index]
     assert bench.console.channel.told == []
 
 

@@ -40,6 +40,12 @@ def test_a_console_that_others_can_reach_does_not(tmp_path: Path, host: str) -> 
     assert not on_embedded_stack(embedded(tmp_path, console_host=host))
 
 
+@pytest.mark.parametrize("url", ["https://stock.example", "http://10.1.2.3:8642", "https://127.0.0.1.nip.io"])
+def test_a_console_that_a_proxy_shows_to_others_does_not(tmp_path: Path, url: str) -> None:
+    assert not on_embedded_stack(embedded(tmp_path, console_url=url))
+    assert on_embedded_stack(embedded(tmp_path, console_url="http://localhost:9000"))
+
+
 @pytest.mark.parametrize(
     "dsn",
     ["postgresql://postgres@db.example/quartermaster", "postgresql://postgres@localhost/quartermaster",
