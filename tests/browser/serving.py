@@ -3,12 +3,13 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from console.auth import sign_in_token
 from tests.fakes.console import KEY, ConsoleOverFakes
@@ -80,6 +81,20 @@ class Served:
         strangers = [f"asked {url}" for url in self.asked if not url.startswith((self.origin + "/", "data:", "blob:"))]
         words = ("Content Security Policy", "script failed")
         return strangers + [text for text in self.complaints if any(word in text for word in words)]
+
+
+@contextmanager
+def beside(chromium: Browser, served: Served, name: str, *, scripts: bool = True) -> Iterator[Page]:
+    """A second person at a browser of their own, at the same time."""
+    context = chromium.new_context(java_script_enabled=scripts, viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(15_000)
+    served.watch(context)
+    page = context.new_page()
+    served.sign_in(page, name)
+    try:
+        yield page
+    finally:
+        context.close()
 
 
 def wait_until(condition: Callable[[], object], otherwise: str, seconds: float = STARTS_WITHIN) -> None:

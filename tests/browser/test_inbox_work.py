@@ -108,7 +108,7 @@ def test_a_view_with_filters_is_saved_and_forgotten(any_page: Page, served: Serv
     page.get_by_text("Filters", exact=True).click()
     page.get_by_label("Location").select_option("YORK")
     page.get_by_role("button", name="Show", exact=True).click()
-    assert "location=YORK" in page.url
+    page.wait_for_url("**location=YORK**")
     assert all(one.startswith("YORK:") for one in row_ids(page))
     page.get_by_text("Save this view").click()
     page.get_by_label("Name", exact=True).fill("My York")

@@ -18,10 +18,12 @@ from workflows.domain.approvals import (
     Withdrawal,
 )
 from workflows.domain.authority import (
+    PolicyStep,
     Refusal,
     RefusalCode,
     Signature,
     completes,
+    of_author,
     of_person,
     of_signing,
     of_value,
@@ -104,6 +106,8 @@ class MemoryShop:
         self.clock = clock
         self.cases: dict[str, Case] = {}
         self.policy = Policy()
+        self.steps: list[PolicyStep] = []
+        """Changes of the policy, and who made them."""
         self.commands: dict[str, tuple[str, Approval]] = {}
         self.heard: list[str] = []
         self.counts: dict[str, int] = {}
@@ -195,7 +199,7 @@ class MemoryApprovals:
         self._undone: dict[str, tuple[str, str, Withdrawal]] = {}
 
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
-        asked = digest(command)
+        asked = digest([command, actor.name])
         case = self._shop.case(command.decision_id)
         if case.task is None:
             raise NotFound(f"Decision {command.decision_id} has no task.")
@@ -253,6 +257,8 @@ class MemoryApprovals:
         if refusal := of_value(person, value, result.currency):
             self._refuse(case, actor, refusal)
         place = Place(inputs.item.item, inputs.item.category, result.supplier, inputs.position.location)
+        if refusal := of_author(person.name, place, self._shop.steps):
+            self._refuse(case, actor, refusal)
         new = not all(one.ordered_before for one in inputs.options if one.sourcing.supplier == result.supplier)
         if self._shop.policy.limits_for(place).needs_two(value, result.currency, new_supplier=new) is None:
             return True
