@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from console import formats, navigation, words
+from console import formats, limit_words, navigation, words
 from console.auth import Session
 from console.told import told_of
 
@@ -50,7 +50,7 @@ class Pages:
         )  # fmt: skip
         self._environment.globals.update(
             currency=currency, temporal_ui=temporal_ui, passive=passive, link=link, waiting=formats.waiting,
-            moment=formats.moment, words=words,
+            moment=formats.moment, words=words, limits_in_words=limit_words,
             places_for=navigation.places_for, menus_for=navigation.menus_for, is_here=navigation.is_here,
         )  # fmt: skip
 
