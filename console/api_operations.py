@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from console.api_problems import NOT_HERE, KeptKey
+from console.api_problems import NOT_HERE, KeptKey, told
 from console.auth import Caller, Gate
 from console.pages.health import command_of, health_of, switches
 from console.pages.orders import desk_of
@@ -149,7 +149,8 @@ def _stops(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         shown = found[:limit]
         return StopsPage(stops=shown, next=shown[-1].stop_id if len(found) > limit else None)
 
-    @router.post("/stops", summary="Hold orders back before they leave")
+    @router.post("/stops", summary="Hold orders back before they leave",
+                 responses={404: told("There is no such location, supplier or model")})  # fmt: skip
     async def stop(
         body: StopBody, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
     ) -> Stop:

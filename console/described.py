@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from console.api_bounds import BOUNDS
 from console.api_examples import EXAMPLES, Example
 from console.api_problems import MEDIA_TYPE, Problem
 from console.auth import SECURE_COOKIE, Door
@@ -129,6 +130,9 @@ def _complete(document: dict[str, Any], routes: dict[tuple[str, str], APIRoute])
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
         schemas.pop(name, None)
     schemas.setdefault("Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}"))
+    for (name, field), words in BOUNDS.items():
+        if field in (properties := schemas.get(name, {}).get("properties", {})):
+            properties[field]["description"] = " ".join(filter(None, [properties[field].get("description"), words]))
     components["responses"] = {f"Problem{status}": _answer(status, words) for status, words in USUAL.items()}
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "Made on the page Account; acts as its person"},

@@ -39,6 +39,8 @@ RULED = {
     **{f"POST /api/v1/files/{kind}": "the rows follow the columns of the file" for kind in (
         "items", "suppliers", "sourcing", "limits", "verdicts"
     )},
+    "GET /api/v1/ledger/export": "a model by 8 characters or more; the days in order",
+    "GET /api/v1/ledger/export.csv": "a model by 8 characters or more; the days in order",
     "GET /api/v1/tasks": "filters narrow a view, and `after` must be a `next` that a page gave",
     "GET /api/v1/what-if": "at least one change must be given, and each in its range",
     "POST /api/v1/stops": "the scope says whether there is a subject",
