@@ -1,13 +1,32 @@
 """Reads what planning looks at: the open proposals with their inputs, and what was ordered beside what was demanded."""
 
+import asyncio
+from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from psycopg.rows import DictRow
+
 from connectors.postgres.pool import Database
+from connectors.postgres.task_views import ORDER
 from workflows.domain.budgets import Ranking
 from workflows.domain.decisions import Decided, Decision, DecisionInputs
 from workflows.domain.planning import STABILITY_DAYS, Stability, Steadiness, budget
 
 MILLI = Decimal("0.001")
+MOST_RANKED = 2_000
+"""Proposals that a budget is spread over: those that are dearest to leave waiting. Ranking these takes a second."""
+
+# What waits for a person by the inbox's index, and what is about to be released without one.
+_OPEN = f"""
+SELECT d.body, e.body AS inputs FROM (
+    (SELECT t.decision_id, t.cost_of_waiting AS cost FROM task t WHERE t.state = 'open' ORDER BY {ORDER} LIMIT %(most)s)
+    UNION ALL
+    (SELECT decision_id, NULL FROM replenishment WHERE state = 'proposed' AND tier = 'auto' LIMIT %(most)s)
+) open JOIN replenishment r ON r.decision_id = open.decision_id AND r.state = 'proposed'
+JOIN decision d ON (d.decision_id, d.revision) = (r.decision_id, r.revision)
+JOIN evidence e ON e.sha256 = d.inputs_sha256
+ORDER BY open.cost DESC NULLS FIRST, r.decision_id LIMIT %(most)s
+"""  # noqa: S608 - our own names
 
 
 class PostgresPlanning:
@@ -18,21 +37,11 @@ class PostgresPlanning:
 
     async def budget(self, amount: Decimal) -> Ranking:
         async with self._database.transaction() as cursor:
-            await cursor.execute(
-                """SELECT d.body, e.body AS inputs FROM replenishment r
-                   JOIN decision d ON (d.decision_id, d.revision) = (r.decision_id, r.revision)
-                   JOIN evidence e ON e.sha256 = d.inputs_sha256
-                   WHERE r.state = 'proposed' ORDER BY r.decision_id"""
-            )
+            await cursor.execute(_OPEN.encode(), {"most": MOST_RANKED + 1})
             rows = await cursor.fetchall()
-        open_proposals = [
-            Decided(
-                decision=Decision.model_validate_json(row["body"]),
-                inputs=DecisionInputs.model_validate_json(row["inputs"]),
-            )
-            for row in rows
-        ]
-        return budget(open_proposals, amount)
+        # Reading and ranking is all work: in a thread of its own it lets others be answered in between.
+        ranking = await asyncio.to_thread(_ranked, rows[:MOST_RANKED], amount)
+        return ranking.model_copy(update={"capped": len(rows) > MOST_RANKED})
 
     async def stability(self) -> Stability:
         """Days are those of the demand that came in as events, up to the last one that is over at every location."""
@@ -77,6 +86,17 @@ class PostgresPlanning:
             )
             row = await cursor.fetchone() or {"rescored": 0, "changed": 0}
             return Stability(suppliers=suppliers, rescored=row["rescored"], rescored_changed=row["changed"])
+
+
+def _ranked(rows: Sequence[DictRow], amount: Decimal) -> Ranking:
+    open_proposals = [
+        Decided(
+            decision=Decision.model_validate_json(row["body"]),
+            inputs=DecisionInputs.model_validate_json(row["inputs"]),
+        )
+        for row in rows
+    ]
+    return budget(open_proposals, amount)
 
 
 def _steadiness(supplier: str, days: int, orders: int, ordered: Decimal, demanded: Decimal) -> Steadiness:

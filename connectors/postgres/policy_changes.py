@@ -50,16 +50,21 @@ WHERE (t.decision_id IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM decision n WHERE n.decision_id = d.decision_id AND n.revision > d.revision)
 ORDER BY waiting DESC, d.decided_at DESC, d.decision_id LIMIT %(limit)s
 """
+MOST_SERVED = 20_000
+"""Outcomes by which categories are judged: the newest ones of the weeks. More of them would tell no more."""
+# The newest first, and only then their evidence, each read once.
 _SERVED = """
 SELECT policy_digest, category, item, location, count(*) AS decisions,
        count(*) FILTER (WHERE stocked_out) AS stocked_out, avg(target) AS target
 FROM (
-    SELECT d.policy_digest, d.item, d.location, o.stocked_out,
-           convert_from(e.body, 'UTF8')::jsonb -> 'item' ->> 'category' AS category,
-           (convert_from(e.body, 'UTF8')::jsonb -> 'scores' ->> 'target')::numeric AS target
-    FROM outcome o JOIN decision d USING (decision_id) JOIN evidence e ON e.sha256 = d.inputs_sha256
-    WHERE o.measured_at > (SELECT max(watermark) FROM business_clock) - make_interval(weeks => %(weeks)s)
-      AND NOT EXISTS (SELECT 1 FROM decision n WHERE n.decision_id = d.decision_id AND n.revision > d.revision)
+    SELECT d.policy_digest, d.item, d.location, o.stocked_out, i.inputs -> 'item' ->> 'category' AS category,
+           (i.inputs -> 'scores' ->> 'target')::numeric AS target
+    FROM (SELECT decision_id, stocked_out FROM outcome
+          WHERE measured_at > (SELECT max(watermark) FROM business_clock) - make_interval(weeks => %(weeks)s)
+          ORDER BY measured_at DESC, decision_id LIMIT %(most)s) o
+    CROSS JOIN LATERAL (SELECT * FROM decision WHERE decision_id = o.decision_id ORDER BY revision DESC LIMIT 1) d
+    JOIN evidence e ON e.sha256 = d.inputs_sha256
+    CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb AS inputs OFFSET 0) i
 ) served GROUP BY policy_digest, category, item, location
 """
 
@@ -168,7 +173,7 @@ class PostgresPolicies:
         async with self._database.transaction() as cursor:
             await cursor.execute("SELECT digest, document FROM policy_version")
             policies = {r["digest"]: Policy.model_validate_json(r["document"]) for r in await cursor.fetchall()}
-            await cursor.execute(_SERVED, {"weeks": weeks})
+            await cursor.execute(_SERVED, {"weeks": weeks, "most": MOST_SERVED})
             rows = await cursor.fetchall()
         return _by_category(rows, policies, weeks)
 

@@ -35,6 +35,8 @@ def rank_budget(
         ]  # fmt: skip
         print_table("Budget", ("first", "proposal", "units", "money", "saves", "saves per money"), rows)
         out.print(f"{ranking.spent:.2f} of {ranking.amount:.2f} spent; all proposals would take {ranking.wanted:.2f}")
+        if ranking.capped:
+            out.print(f"Only the {len(ranking.lines):,} open proposals that are dearest to leave waiting were ranked.")
         if ranking.shadow_price is not None:
             out.print(f"Shadow price {ranking.shadow_price:.3f}: {DEFINITIONS['shadow_price']}")
 

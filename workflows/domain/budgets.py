@@ -101,6 +101,8 @@ class Ranking(Payload):
     shadow_price: Amount | None = None
     """What one more unit of money would save: benefit per money of the first packs that were refused; None: all
     wanted packs are bought."""
+    capped: bool = False
+    """There are more open proposals: only those that are dearest to leave waiting were ranked."""
 
 
 def rank(wants: Sequence[Want], amount: Decimal) -> Ranking:

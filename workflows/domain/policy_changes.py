@@ -166,7 +166,8 @@ class Policies(Protocol):
         ...
 
     async def service_records(self, weeks: int) -> list[ServiceRecord]:
-        """How each category was served in the weeks before the newest business clock, by name."""
+        """How each category was served in the weeks before the newest business clock, by name. Of very many outcomes
+        the newest tell it; `decisions` says how many did."""
         ...
 
 
