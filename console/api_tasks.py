@@ -95,6 +95,14 @@ class ForwardBody(_Body):
     note: Text = ""
 
 
+class RescoreBody(_Body):
+    """From whom the next proposal should be, for as long as the task is open."""
+
+    supplier: Annotated[str, Field(min_length=1, max_length=100, pattern=STORABLE)] | None = Field(
+        default=None, description="One who sells the item to the location and is not blocked; null: the engine chooses"
+    )
+
+
 def inbox_of(ports: ConsolePorts) -> Inbox:
     """The inbox.
 
@@ -217,11 +225,16 @@ def _working(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         return await work.forward(decision_id, body.to, body.note, caller.actor, command_id=idempotency_key)
 
     @router.post(
-        "/tasks/{decision_id}/rescore", summary="Have it scored again with today's facts", status_code=202,
+        "/tasks/{decision_id}/rescore", summary="Have it proposed anew with today's facts, also by another supplier",
+        status_code=202,
     )  # fmt: skip
-    async def rescore(caller: worker, decision_id: DecisionId, idempotency_key: FreeKey) -> InboxRow:
-        """The workflow is told within seconds; where the proposal comes out different, the row gets a new revision."""
-        await (await there(caller, decision_id)).rescore(decision_id, caller.actor)
+    async def rescore(
+        caller: worker, decision_id: DecisionId, idempotency_key: FreeKey, body: RescoreBody | None = None
+    ) -> InboxRow:
+        """The workflow is told within seconds; where the proposal comes out different, the row gets a new revision and
+        approvals given so far are void."""
+        wanted = (body or RescoreBody()).supplier
+        await (await there(caller, decision_id)).rescore(decision_id, caller.actor, supplier=wanted)
         return await inbox_of(ports).row(decision_id)
 
     @router.post(

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from console import charts_demand, charts_steps, charts_stock
@@ -16,6 +17,7 @@ from console.stakes import stakes_in_words
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.inbox import InboxRow
+from workflows.domain.orders import order_cycle
 from workflows.domain.people import Permission
 
 
@@ -43,6 +45,7 @@ class DecisionPages:
         return {
             **_facts(found),
             **_answers(found, session, row),
+            **await self._otherwise(found, session, clock),
             "row": row,
             "clock": clock,
             "next_steps": next_steps({found.inputs.position.location: clock} if clock else {}),
@@ -56,6 +59,20 @@ class DecisionPages:
             "form": form,
             "asked": await self._asked(found, session, asked),
             "made_again": await self._made_again(decision_id) if made_again else None,
+        }
+
+    async def _otherwise(self, found: Explained, session: Session, clock: datetime | None) -> dict[str, object]:
+        """What else can be done with an open task: who else could be asked, and when an order of now leaves."""
+        task, location = found.view.task or {}, found.inputs.position.location
+        is_open = found.proposal is not None and task.get("state") == TaskState.OPEN
+        work = self._ports.work if is_open and self._ports.inbox is not None else None
+        sellers = await work.suppliers(found.view.decision.decision_id) if work else ()
+        proposed = found.proposal.supplier if found.proposal else ""
+        return {
+            "may_work": work is not None and session.person.may(Permission.WORK, location),
+            "sellers": sellers,
+            "asks_others": bool(set(sellers) - {proposed}) or task.get("wanted_supplier") is not None,
+            "leaves_at": order_cycle(clock or found.inputs.clock)[1],
         }
 
     async def _row(self, found: Explained) -> InboxRow | None:

@@ -28,9 +28,12 @@ DONE: Mapping[str, str] = {
     "comment": "Your comment is kept with the task.",
     "forward": "Forwarded.",
     "rescore": "It will be scored again with today's facts; the deadlines go on.",
+    "supplier": "The proposal will be made anew by the supplier that you chose, within seconds; the deadlines go on.",
 }
 """What can be done, and how it is said afterwards."""
 
+ANY_SUPPLIER = "*"
+"""In the form: the engine chooses again."""
 Form = Mapping[str, str]
 Act = Callable[[TaskWork, str, Form, Session], Awaitable[object]]
 
@@ -67,9 +70,15 @@ async def _rescore(work: TaskWork, decision_id: str, form: Form, session: Sessio
     return None
 
 
+async def _supplier(work: TaskWork, decision_id: str, form: Form, session: Session) -> object:
+    asked = _text(form, "supplier", "Choose the supplier who should be asked.")
+    await work.rescore(decision_id, session.actor, supplier=None if asked == ANY_SUPPLIER else asked)
+    return None
+
+
 ACTS: Mapping[str, Act] = {
     "claim": _claim, "release": _release, "snooze": _snooze, "wake": _wake, "comment": _comment, "forward": _forward,
-    "rescore": _rescore,
+    "rescore": _rescore, "supplier": _supplier,
 }  # fmt: skip
 
 

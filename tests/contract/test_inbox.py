@@ -250,6 +250,18 @@ async def test_nothing_is_done_with_what_is_answered_or_not_there(desk: Desk) ->
         await desk.work.comments("LEEDS:NONE:1")
 
 
+async def test_only_who_sells_the_item_there_can_be_asked_for_it(desk: Desk) -> None:
+    seller, stranger = await desk.work.suppliers(RICE), await desk.work.suppliers(TEA)
+    assert (seller, stranger) == (("acme",), ("northern-foods",))
+    await desk.work.rescore(RICE, A, supplier="acme")
+    for name in ("northern-foods", ""):
+        with pytest.raises(InvalidInput, match="who can: acme"):
+            await desk.work.rescore(RICE, A, supplier=name)
+    assert desk.ledger(RICE) == ["task.rescore_asked"]
+    with pytest.raises(NotFound):
+        await desk.work.suppliers("LEEDS:NONE:1")
+
+
 async def test_a_substitute_finds_the_absent_persons_tasks_among_theirs(desk: Desk) -> None:
     today = datetime.now(UTC).date()
     await desk.work.forward(TEA, "Grace", "", A, command_id="forward-1")

@@ -69,10 +69,11 @@ def test_a_task_is_worked_on(shell: Shell) -> None:
     assert shell("comment", TEA, "In the plan?", "--to", "Grace")["asked"] == ["Grace"]
     assert shell("forward", TEA, "Grace", "--note", "yours")["forwarded_to"] == "Grace"
     assert shell("rescore", TEA)["decision_id"] == TEA
+    assert shell("rescore", TEA, "--supplier", "northern-foods")["decision_id"] == TEA
     assert [one["kind"] for one in shell("comments", TEA)["comments"]] == ["question", "forward"]
     assert shell.desk.ledger(TEA) == [
         "task.claimed", "task.released_claim", "task.snoozed", "task.woken", "task.commented", "task.forwarded",
-        "task.rescore_asked",
+        "task.rescore_asked", "task.rescore_asked",
     ]  # fmt: skip
 
 
@@ -80,6 +81,7 @@ def test_what_cannot_be_is_refused_in_words(shell: Shell) -> None:
     assert "exactly one" in shell("snooze", TEA, code=1)
     assert "no instant" in shell("snooze", TEA, "--until", "tomorrow", code=1)
     assert "nobody called" in shell("forward", TEA, "Nobody", code=1)
+    assert "who can: northern-foods" in shell("rescore", TEA, "--supplier", "nobody", code=1)
     assert "no task" in shell("claim", "LEEDS:NONE:1", code=1)
     shell.name = "Pia"
     assert "not of YORK" in shell("claim", RICE, code=1)
