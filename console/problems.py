@@ -1,6 +1,7 @@
 """Errors as the caller sees them: RFC 9457 problem documents for programs, a page in words for people."""
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from workflows.domain.people import MayNot, People, Person
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 log = logging.getLogger(__name__)
+_DETAILS = re.compile(r": | at | \(")
 
 
 class Problem(NamedTuple):
@@ -109,9 +111,9 @@ def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
             return RedirectResponse(target, HTTPStatus.SEE_OTHER)
         answer: Response
         if is_api(request):
-            answer = problem_response(problem, request, str(error))
+            answer = problem_response(problem, request, _said(problem, error))
         else:
-            answer = pages.error(request, problem.status, problem.title, str(error))
+            answer = pages.error(request, problem.status, problem.title, _said(problem, error))
         if isinstance(error, TooMany):
             answer.headers["Retry-After"] = str(error.seconds)
         return answer
@@ -144,6 +146,14 @@ def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
     app.add_exception_handler(QuartermasterError, told)
     app.add_exception_handler(RequestValidationError, unreadable)
     app.add_exception_handler(HTTPException, refused)
+
+
+def _said(problem: Problem, error: Exception) -> str:
+    """What went wrong, for whoever asked; which server it was, and where, is for the log alone."""
+    if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return str(error)
+    log.warning("a request could not be answered: %s", error)
+    return _DETAILS.split(str(error), maxsplit=1)[0].rstrip(".") + "."
 
 
 async def _record(people: People, request: Request, error: Exception) -> None:

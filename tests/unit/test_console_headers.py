@@ -11,6 +11,7 @@ from console.auth import api_token, sign_in_token
 from console.guarded import MAX_BODY_BYTES, SECURITY_HEADERS
 from console.rate_limits import Rates
 from tests.fakes.console import KEY, ConsoleOverFakes
+from workflows.domain.errors import Unavailable
 
 CANARY = "canary-3f9a"
 
@@ -73,6 +74,27 @@ def test_what_nobody_foresaw_tells_nothing_and_is_guarded(
     assert all(answer.headers[name] == value for name, value in SECURITY_HEADERS.items())
     assert CANARY not in answer.text
     assert "hunter2" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/tasks"])
+@pytest.mark.parametrize(
+    "words",
+    ['PostgreSQL did not answer: connection to server at "10.1.2.3", user "console" failed',
+     "Temporal did not answer at 10.1.2.3:7233: refused"],
+)  # fmt: skip
+def test_where_servers_are_is_for_the_log(
+    console: ConsoleOverFakes, client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    path: str, words: str,
+) -> None:  # fmt: skip
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable(words)
+
+    monkeypatch.setattr(console.sessions, "person", away)
+    answer = client.get(path)
+    assert answer.status_code == 503
+    assert "did not answer." in answer.text
+    assert "10.1.2.3" not in answer.text
+    assert words in caplog.text
 
 
 def test_browsers_are_told_to_stay_with_https() -> None:
