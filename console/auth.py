@@ -209,7 +209,6 @@ class Gate:
 
     async def _bearer(self, request: Request, token: str) -> Person:
         address = address_of(request)
-        self.limits.before_sign_in(address)
         person = await self.sign_in.tokens.person(token)
         try:
             if person is None and self.sign_in.local:
@@ -218,6 +217,8 @@ class Gate:
             if person is None:
                 raise NotSignedIn("The token is not valid (any more).")
         except NotSignedIn:
+            # Only who fails waits: others may come from the same address, behind a proxy everybody does.
+            self.limits.before_sign_in(address)
             self.limits.failed_sign_in(address)
             raise
         self._counted(request, person)

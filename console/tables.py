@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from fastapi import Response
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The wide ones too: some spreadsheets take them for the usual ones."""
 
 
 def csv_safe(cell: str) -> str:

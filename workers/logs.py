@@ -76,7 +76,7 @@ class HumanLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, followed by its traceback if it has one."""
         ids = " ".join(f"{name.removesuffix('_id')}={value}" for name, value in bound_ids().items())
-        line = f"{_instant(record).astimezone():%H:%M:%S} {record.levelname:<7} {_message(record)}"
+        line = f"{_instant(record).astimezone():%H:%M:%S} {record.levelname:<7} {_one_line(_message(record))}"
         line = f"{line}  [{ids}]" if ids else line
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)[-MAX_MESSAGE:]
@@ -112,6 +112,11 @@ def _message(record: logging.LogRecord) -> str:
     except (TypeError, ValueError) as problem:
         text = f"{record.msg} (arguments do not fit: {problem})"
     return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "..."
+
+
+def _one_line(text: str) -> str:
+    """What a stranger wrote begins no line of its own here, and gives a terminal no orders."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _workflow_id(record: logging.LogRecord) -> str | None:

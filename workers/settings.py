@@ -180,7 +180,8 @@ def _unknown(name: str, model: type[Settings]) -> str:
 
 def _explained(problem: Mapping[str, Any]) -> str:
     name = PREFIX + str(problem["loc"][0]).upper()
-    # These carry a password, and an error message travels into logs.
-    value = "(hidden)" if name in {"QM_POSTGRES_DSN", "QM_SMTP_URL"} else repr(problem["input"])
+    # These carry a password, as any address with a user may, and an error message travels into logs.
+    secret = name in {"QM_POSTGRES_DSN", "QM_SMTP_URL", "QM_WEBHOOK_URL"} or "@" in str(problem["input"])
+    value = "(hidden)" if secret and name != "QM_MAIL_FROM" else repr(problem["input"])
     accepted = str(problem["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{name}={value} cannot be used; accepted: {accepted}."

@@ -88,6 +88,7 @@ def test_a_table_holds_the_same_entries_and_no_formula(client: TestClient) -> No
 
     assert [row["seq"] for row in rows] == ["1", "2", "3", "4", "1", "1"]
     assert [csv_safe(cell) for cell in ("=1+1", "@x", "-5", "-5+1", "Ada")] == ["'=1+1", "'@x", "-5", "'-5+1", "Ada"]
+    assert [csv_safe(f"{start}cmd()")[0] for start in "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"] == ["'"] * 11
 
 
 def test_rest_pages_through_everything_once(client: TestClient, audit: MemoryAudit) -> None:

@@ -251,6 +251,9 @@ def test_too_many_requests_are_told_when_to_come_again(console: ConsoleOverFakes
         tried = [client.get("/sign-in", params={"token": "nonsense"}).status_code for _ in range(3)]
         assert tried == [401, 401, 429]
         assert client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")}).status_code == 429
+        wrong = {"Authorization": "Bearer nonsense"}
+        assert client.get("/api/v1/counts", headers=wrong).status_code == 429
+        assert client.get("/api/v1/counts", headers=other).status_code == 200, "others share the address of a proxy"
     assert slow.people.refusals == []
 
 

@@ -96,3 +96,13 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         logging.getLogger("anything").warning("waits")
     assert capsys.readouterr().err.rstrip().endswith("WARNING waits  [decision=B1:A1:1]")
     assert isinstance(logging.getLogger().handlers[0].formatter, HumanLines)
+
+
+@pytest.mark.parametrize(
+    "said", ["fine\n12:00:00 INFO    verdict recorded", "\x1b[2J", "a\u2028b", "\u202edesrever", "\r"]
+)
+def test_a_stranger_begins_no_line_of_a_log(said: str) -> None:
+    record = logging.LogRecord("t", logging.WARNING, "f", 1, "refused: %s", (said,), None)
+    line = HumanLines().format(record)
+    assert line.isprintable()
+    assert said not in line

@@ -87,3 +87,14 @@ def test_a_bad_value_gives_one_message_with_variable_value_and_what_is_accepted(
     assert message.startswith(f"{variable}={value!r} cannot be used")
     assert accepted in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("QM_SMTP_URL", "smtp://me:canary/x@mail.example"), ("QM_WEBHOOK_URL", "ftp://hook.example/canary"),
+     ("QM_SUPPLIER_URL", "ftp://me:canary@erp.example"), ("QM_OTLP_ENDPOINT", "me:canary@collector")],
+)  # fmt: skip
+def test_no_secret_of_a_setting_is_told(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        Settings.from_environment({"HOME": "/home/ada", name: value})
+    assert "canary" not in str(refused.value)
