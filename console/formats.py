@@ -37,6 +37,12 @@ def signed(value: Decimal | int, digits: int = 0) -> str:
     return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
 
 
+def signed_money(change: Decimal, currency: str) -> str:
+    """A change of an amount, with its sign, to the cent."""
+    sign = "+" if change > 0 else MINUS if change < 0 else ""
+    return f"{sign}{money(abs(change), currency)}"
+
+
 def percent(share: Decimal | str | None) -> str:
     """A probability as whole per cent; what is not certain is never shown as 0 % or 100 %."""
     if share is None:

@@ -44,6 +44,7 @@ class Pages:
         )  # fmt: skip
         self._environment.filters.update(
             money=formats.money, small_money=formats.small_money, number=formats.number, signed=formats.signed,
+            signed_money=formats.signed_money,
             percent=formats.percent,
             instant=_instant, day=formats.day, short=formats.short,
             initials=formats.initials,

@@ -91,10 +91,10 @@ def test_home_tells_both_figures_and_leads_to_their_definitions(browser: TestCli
     page = browser.get("/")
     shown = visible(page.text)
     assert "A decision costs 0.0" in shown
-    assert "+5 EUR" in shown
+    assert "+5.00 EUR" in shown
     assert 'href="/money"' in page.text
     shown = visible(browser.get("/money").text)
-    assert "+5 EUR (95 % interval −1.2 to +11.2)" in shown  # noqa: RUF001 - as pages write it
+    assert "+5.00 EUR (95 % interval −1.20 to +11.20)" in shown  # noqa: RUF001 - as pages write it
     assert "each day of an item at a location counts once" in shown
     assert "30 verdicts of 2 minutes" in shown
 
