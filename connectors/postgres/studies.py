@@ -51,9 +51,12 @@ CROSS JOIN LATERAL (
 ) first
 WHERE (%(item)s::text IS NULL OR p.item = %(item)s) AND (%(location)s::text IS NULL OR p.location = %(location)s)
   AND (%(category)s::text IS NULL OR i.category = %(category)s)
-  AND (%(supplier)s::text IS NULL OR first.supplier = %(supplier)s)
+  AND (%(supplier)s::text IS NULL OR first.supplier = %(supplier)s) {sold_by}
 ORDER BY p.item, p.location LIMIT %(most)s
 """
+# Without it, everything that is kept would be asked who it is bought from first.
+_SOLD_BY = """AND EXISTS (SELECT FROM sourcing b
+                WHERE b.supplier = %(supplier)s AND b.location = p.location AND b.item = p.item)"""
 _KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
 # An order's fixed cost is shared by as many lines as the supplier's orders to the location have had.
 _LANES = f"""
@@ -136,7 +139,8 @@ def _midnight(day: date) -> datetime:
 
 
 async def _series(cursor: Cursor, scope: Scope) -> list[DictRow]:
-    await cursor.execute(_SERIES, {**dict(scope), "most": MOST_SERIES + 1})
+    query = _SERIES.format(sold_by=_SOLD_BY if scope.supplier is not None else "")
+    await cursor.execute(query.encode(), {**dict(scope), "most": MOST_SERIES + 1})
     rows = await cursor.fetchall()
     if not rows:
         raise InvalidInput(f"nothing that is kept and can be bought matches {scope.words or 'the question'}")
