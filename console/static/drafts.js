@@ -1,10 +1,9 @@
 // What somebody typed is kept until it was sent: through a reload, a lost session and a server that restarts. It stays in this
 // tab's storage, under the person's name, and is forgotten after a week.
 
-import { root } from "./list.js";
-
 const WEEK_MS = 7 * 24 * 3600 * 1000;
-const PREFIX = `quartermaster.draft.${root.dataset.person}.`;
+const person = /** @type {HTMLElement | null} */ (document.querySelector("[data-person]"))?.dataset.person ?? "";
+const PREFIX = `quartermaster.draft.${person}.`;
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Field */
 

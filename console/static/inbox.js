@@ -1,6 +1,7 @@
 // The inbox with scripts: which key does what, and what the parts tell each other.
 
 import { approve, canUndo, disarm, resume, undo } from "./answers.js";
+import { forget } from "./drafts.js";
 import { hold, register } from "./keys.js";
 import { current, extend, focusRow, isOpen, move, pick, root, takeOver } from "./list.js";
 import { start } from "./live.js";
@@ -94,6 +95,8 @@ root.addEventListener("click", (event) => {
   void pane.show(row);
 });
 
+const answered = new URL(location.href).searchParams.get("answered");
+if (answered) forget(answered); // on its own page, and it counted
 takeOver(new URL(location.href).searchParams.get("task") ?? undefined);
 resume();
 start(() => pane.follow());
