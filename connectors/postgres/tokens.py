@@ -33,7 +33,7 @@ class PostgresTokens:
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
         secret, token_id = PREFIX + secrets.token_urlsafe(32), secrets.token_hex(6)
         async with self._database.transaction() as cursor:
-            may_make(name, await person_of(cursor, name), await person_of(cursor, actor.name), actor)
+            may_make(name, await person_of(cursor, name), await person_of(cursor, actor.name), actor, days)
             # The lock holds two makers back from passing the count together.
             await cursor.execute("SELECT disabled_at FROM person WHERE name = %s FOR UPDATE", [name])
             row = await cursor.fetchone()

@@ -12,7 +12,7 @@ from console.auth import Gate, Session
 from console.rendering import Pages
 from workflows.domain.errors import Conflict, InvalidInput
 from workflows.domain.people import LOCATED, Permission
-from workflows.domain.sessions import LONGEST_TOKEN_DAYS, Label, TokenDays
+from workflows.domain.sessions import Label, TokenDays, most_days
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _DAYS: TypeAdapter[int] = TypeAdapter(TokenDays)
@@ -30,7 +30,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
             "access": access, "person": session.person,
             "permissions": [one for one in Permission if one in session.person.permissions],
             "located": LOCATED, "tokens": await tokens.of(session.name), "secret": secret, "problem": problem,
-            "most_days": LONGEST_TOKEN_DAYS,
+            "most_days": most_days(session.person),
         }  # fmt: skip
         return pages.show(request, "account.html", session, context, status)
 

@@ -82,7 +82,7 @@ class MemoryTokens:
 
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
         person = self._people.known.get(name)
-        may_make(name, person, self._people.known.get(actor.name), actor)
+        may_make(name, person, self._people.known.get(actor.name), actor, days)
         if person is None or person.disabled_at is not None:
             raise InvalidInput(f"{name} may not be here")
         if len(await self.of(name)) >= TOKENS_EACH:

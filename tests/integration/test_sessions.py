@@ -144,7 +144,9 @@ async def test_nobody_makes_or_revokes_another_persons_token(people: PostgresPeo
     await people.save(ADA.model_copy(update={"subject": "https://login.example#ada"}), BY_ADAM)
     with pytest.raises(NotAllowed, match="signs in at the identity provider"):
         await tokens.make("Ada", "two signatures of one admin", 1, BY_ADAM)
-    made, _ = await tokens.make("Adam", "his", 1, BY_ADAM)
+    with pytest.raises(InvalidInput, match="30 days at most"):
+        await tokens.make("Ada", "outlives its person", 31, BY_ADA)
+    made, _ = await tokens.make("Adam", "his", 366, BY_ADAM)
     with pytest.raises(NotAllowed):
         await tokens.revoke(made.token_id, BY_ADA)
     for _ in range(TOKENS_EACH):

@@ -6,10 +6,13 @@ from typing import Annotated, Protocol
 from pydantic import Field, StringConstraints
 
 from workflows.domain.approvals import STORABLE, Actor
+from workflows.domain.errors import InvalidInput
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.people import Identity, MayNot, Permission, Person
 
 LONGEST_TOKEN_DAYS = 366
+PROVIDER_TOKEN_DAYS = 30
+"""The same of somebody who signs in at the identity provider."""
 TOKENS_EACH = 20
 """Tokens that one person may have at a time."""
 SESSIONS_EACH = 20
@@ -40,7 +43,13 @@ class ApiToken(Payload):
     ends_at: Instant
 
 
-def may_make(name: str, target: Person | None, author: Person | None, actor: Actor) -> None:
+def most_days(person: Person) -> int:
+    """How long a token of this person's may last. Nobody tells us when somebody leaves who signs in at the identity
+    provider: then no new token is made, and those that are there end soon."""
+    return LONGEST_TOKEN_DAYS if person.subject is None else PROVIDER_TOKEN_DAYS
+
+
+def may_make(name: str, target: Person | None, author: Person | None, actor: Actor, days: int = 1) -> None:
     """Go on only if the actor may have a token that acts as `name`: themselves, or as an admin a program.
 
     Whoever signs in at the identity provider is nobody's puppet: with tokens of two of them one admin were two
@@ -48,10 +57,16 @@ def may_make(name: str, target: Person | None, author: Person | None, actor: Act
 
     Raises:
         MayNot: the message says why, for the actor.
+        InvalidInput: it would last too long.
     """
     may_end(name, author, actor)
     if actor.name != name and target is not None and target.subject is not None:
         raise MayNot(f"{name} signs in at the identity provider: nobody else makes tokens that act as {name}.")
+    if target is not None and days > most_days(target):
+        raise InvalidInput(
+            f"{name} signs in at the identity provider: a token of theirs lasts {PROVIDER_TOKEN_DAYS} days at most; "
+            "a program that needs longer is a person of its own, whom somebody with the role admin adds"
+        )
 
 
 def may_end(name: str, author: Person | None, actor: Actor) -> None:
