@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -11,10 +11,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
 from console.auth import Gate, Session
+from console.formats import place_of
 from console.inbox_views import guard, may_answer, next_steps, sought
 from console.ports import ConsolePorts
 from console.problems import problem_of, problem_response
 from console.rendering import Pages, link
+from console.told import told_of
 from workflows.domain.approvals import RejectReason, Text
 from workflows.domain.errors import InvalidInput, NotFound, QuartermasterError
 from workflows.domain.inbox import Inbox, SavedView, Snooze, Substitute, TaskWork, View
@@ -120,7 +122,9 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         form = await _form(request)
         by_script = "x-requested-with" in request.headers
         try:
-            session.person.require(Permission.WORK, (await inbox.row(decision_id)).location)
+            location = (await inbox.row(decision_id)).location
+            session.person.require(Permission.WORK, location)
+            form["zone"] = told_of(request).zones.get(location, "")
             await ACTS[act](work, decision_id, form, session)
         except QuartermasterError as error:
             problem = problem_of(error)
@@ -200,7 +204,7 @@ def _away(router: APIRouter, ports: ConsolePorts, gate: Gate, pages: Pages) -> N
 
 
 def snooze_of(form: Form) -> Snooze:
-    """Until when, as the form says it; an instant without a zone is UTC, as everywhere on these pages.
+    """Until when, as the form says it; an instant without a distance from UTC is in the time zone `zone` of the form.
 
     Raises:
         InvalidInput: it says nothing, or more than one thing.
@@ -209,7 +213,7 @@ def snooze_of(form: Form) -> Snooze:
     try:
         if how == "until":
             until = datetime.fromisoformat(form.get("until", ""))
-            return Snooze(until=until if until.tzinfo else until.replace(tzinfo=UTC))
+            return Snooze(until=until if until.tzinfo else until.replace(tzinfo=place_of(form.get("zone"))))
         if how == "receipt":
             return Snooze(until_receipt=True)
         if how == "forecast":
