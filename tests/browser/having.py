@@ -1,4 +1,4 @@
-"""Says what becomes of the browser tests where there is no Chromium: they skip with the reason, or fail where they must run."""
+"""Without a Chromium the browser tests skip with the reason, or fail where they must run: they never pass unseen."""
 
 import os
 import shutil

@@ -25,7 +25,9 @@ def test_a_viewer_sees_all_and_answers_nothing(any_page: Page, served: Served) -
     page = any_page
     page.goto(f"{served.origin}/tasks/{OAT}")
     form = page.locator("#approve")
-    fields = {name: form.locator(f"[name={name}]").first.get_attribute("value") for name in ("proposal_hash", "command_id")}
+    fields = {
+        name: form.locator(f"[name={name}]").first.get_attribute("value") for name in ("proposal_hash", "command_id")
+    }
     served.sign_in(page, "Vera")
     page.goto(f"{served.origin}/inbox?view=team")
     expect(page.get_by_role("checkbox", name="Select Oat drink")).to_have_count(0)

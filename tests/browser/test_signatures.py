@@ -1,5 +1,7 @@
 """Four eyes at a real browser: two people sign one order, and nobody signs twice or under rules of their own."""
 
+from decimal import Decimal
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -10,7 +12,7 @@ from workflows.domain.approvals import TaskState
 from workflows.domain.authority import PolicyStep
 from workflows.domain.policies import Policy
 
-TWO = Policy(four_eyes_above="2000")
+TWO = Policy(four_eyes_above=Decimal(2000))
 """The oat drink for 3,148.80 EUR needs two people."""
 
 
@@ -49,7 +51,9 @@ def test_the_second_person_sees_the_first_ones_note_and_signs(any_page: Page, se
     served.sign_in(page, "Grace")
     page.goto(address)
     expect(page.get_by_role("status").filter(has_text="signed first")).to_contain_text("Ada signed first")
-    expect(page.get_by_role("status").filter(has_text="signed first")).to_contain_text("The promotion is in the forecast")
+    expect(page.get_by_role("status").filter(has_text="signed first")).to_contain_text(
+        "The promotion is in the forecast"
+    )
     expect(page.get_by_text("Yours would be the second signature")).to_be_visible()
     page.get_by_role("button", name="Sign this quantity").click()
     expect(page.get_by_role("status").first).to_contain_text("Your answer is recorded")

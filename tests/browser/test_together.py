@@ -37,8 +37,8 @@ def changed(served: Served, decision_id: str, **to: object) -> None:
     assert task is not None
     version = int(task.get("version", 1)) + 1
     task.update({**to, "version": version})
-    told = {"state": str(task["state"]), "version": version, "by": str(to.get("answered_by") or "engine")}
-    served.soon(lambda: live.tell(decision_id=decision_id, **told))
+    state, by = str(task["state"]), str(to.get("answered_by") or "engine")
+    served.soon(lambda: live.tell(decision_id=decision_id, state=state, version=version, by=by))
 
 
 def test_two_planners_race_for_one_task(page: Page, served: Served, chromium: Browser) -> None:

@@ -47,7 +47,9 @@ async def fill(console: ConsoleOverFakes) -> dict[str, str]:
     """Things that exist only once somebody did them; the values of the paths that lead to them, by parameter."""
     base = (await console.policies.current()).policy
     document = base.model_dump(mode="json") | {"new_item_asks": False}
-    change = await PolicyDesk(console.policies).propose(document, "new items are asked about too often", Actor(name="Ada"))
+    change = await PolicyDesk(console.policies).propose(
+        document, "new items are asked about too often", Actor(name="Ada")
+    )
     await console.stops.stop(
         StopCommand(scope=StopScope.SUPPLIER, subject="northern-foods", reason="their site is down"), Actor(name="Otto")
     )
