@@ -22,7 +22,7 @@ from workers.commands import (
     tasks,
     what_if,
 )
-from workers.commands.connection import settings
+from workers.commands.connection import State, settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.commands.people import app as people_app
 from workers.demo import Stretch, remember, remembered, run_demo
@@ -174,7 +174,7 @@ def doctor(json: AsJson = False) -> None:
 def sign_in(
     name: Annotated[str, typer.Argument(help="Who signs in; this name is on every verdict.")],
     api: Annotated[bool, typer.Option("--api", help="A bearer token for the REST API instead of a link.")] = False,
-    state: tasks.State = None,
+    state: State = None,
     json: AsJson = False,
 ) -> None:
     """Print a link that signs somebody in to the console of an embedded stack once, or a token for its REST API."""

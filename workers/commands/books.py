@@ -7,9 +7,9 @@ import typer
 from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.pool import Database
 from workers.commands import person
-from workers.commands.connection import addresses, connected
+from workers.commands.connection import State, addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
-from workers.commands.tasks import State, _view, print_decision
+from workers.commands.tasks import _view, print_decision
 from workers.preparing import train
 from workers.wiring import required
 from workflows.domain.errors import NotFound

@@ -3,6 +3,9 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
 
 from connectors.postgres.pool import Database
 from workers.commands.output import say
@@ -11,6 +14,9 @@ from workers.session import opened
 from workers.settings import Settings
 from workers.wiring import Engine, engine, required
 from workflows.domain.people import Permission
+
+State = Annotated[str | None, typer.Option("--state", help="up, demo or a directory. Default: what runs.")]
+"""The option by which a command is told which state it means."""
 
 
 def settings() -> Settings:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run
-from workers.commands.tasks import State
 from workers.wiring import deliveries_of
 from workflows.domain.deliveries import Delivery, SupplierRecord
 

@@ -16,10 +16,9 @@ from connectors.postgres.drivers import load_drivers
 from connectors.postgres.pool import connect
 from connectors.postgres.shelves import PostgresShelves
 from workers.commands import person
-from workers.commands.connection import addresses, connected
+from workers.commands.connection import State, addresses, connected
 from workers.commands.demand_forecast import forecast
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.tasks import State
 from workers.enrolling import let_in
 from workers.wiring import required
 from workflows.domain.demand import Adjustment, DayLayers, DemandDefinition, Layer

@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run
-from workers.commands.tasks import State
 from workflows.domain.errors import NotFound
 
 MILLI = 1_000

@@ -18,9 +18,8 @@ from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import Database, connect
 from connectors.postgres.settling import Settling
 from workers.commands import files, person
-from workers.commands.connection import addresses, connected
+from workers.commands.connection import State, addresses, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
-from workers.commands.tasks import State
 from workers.enrolling import let_in
 from workers.feeding import Journal, WorldDriver
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema

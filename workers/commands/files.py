@@ -10,9 +10,8 @@ from connectors.postgres.files import PostgresFiles
 from connectors.postgres.inbox_desk import PostgresInbox
 from console.files import FileDesk
 from workers.commands import person
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import errors_explained, out, people, print_json, run
-from workers.commands.task_work import State
 from workers.enrolling import let_in
 from workers.wiring import Engine
 from workflows.domain.errors import InvalidInput

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.money import PostgresMoney
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.tasks import State
 from workflows.domain.money import DEFINITIONS, REVIEW_SHARE, TARGET_PER_DECISION, WEEKS, MoneyReport
 
 NO_WAIT = timedelta(0)

@@ -6,9 +6,8 @@ import typer
 
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.orders import PostgresOrders
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
-from workers.commands.tasks import State
 from workers.temporal import Messenger
 from workflows.domain.errors import Conflict
 from workflows.domain.people import Permission

@@ -11,9 +11,8 @@ from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
 from connectors.postgres.tokens import PostgresTokens
 from workers.commands import person
-from workers.commands.connection import addresses
+from workers.commands.connection import State, addresses
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.tasks import State
 from workers.enrolling import let_in
 from workers.wiring import required
 from workflows.domain.errors import InvalidInput, NotFound

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.planning import PostgresPlanning
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.tasks import State
 from workflows.domain.budgets import Ranking
 from workflows.domain.errors import InvalidInput
 from workflows.domain.planning import DEFINITIONS, Stability

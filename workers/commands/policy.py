@@ -8,9 +8,8 @@ import typer
 
 from console.policy_desk import LIMIT, WEEKS
 from workers.commands import person
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.tasks import State
 from workers.enrolling import let_in
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.people import Permission

@@ -7,9 +7,8 @@ from pydantic import ValidationError
 
 from connectors.postgres.stops import PostgresStops
 from workers.commands import person
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
-from workers.commands.tasks import State
 from workflows.domain.errors import InvalidInput
 from workflows.domain.people import Permission
 from workflows.domain.stops import Stop, StopCommand, StopScope

@@ -12,7 +12,7 @@ from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.task_work import PostgresTaskWork
 from workers.commands import person
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.wiring import Engine
 from workflows.domain.approvals import Actor
@@ -20,7 +20,6 @@ from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.inbox import Comment, Count, Filters, InboxRow, Snooze, View
 from workflows.domain.people import Permission, Person
 
-State = Annotated[str | None, typer.Option("--state", help="up, demo or a directory. Default: what runs.")]
 Deed = Callable[[PostgresTaskWork, Actor], Awaitable[object]]
 
 

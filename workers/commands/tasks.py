@@ -8,9 +8,9 @@ import typer
 
 from connectors.postgres.desk import PostgresDesk
 from workers.commands import person
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.commands.task_work import State, register, rows_of
+from workers.commands.task_work import register, rows_of
 from workflows.domain.approvals import (
     Meaning,
     RejectReason,

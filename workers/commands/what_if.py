@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from connectors.postgres.studies import PostgresStudies
-from workers.commands.connection import connected
+from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
-from workers.commands.tasks import State
 from workers.what_if import LiveWhatIf
 from workflows.domain.what_if import DEFINITIONS, WEEKS, Answer, Question
 
