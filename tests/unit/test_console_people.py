@@ -45,7 +45,7 @@ def test_an_admin_adds_and_changes_somebody(console: ConsoleOverFakes, client: T
     answer = client.post("/people", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/people/Nora")
     nora = console.people.known["Nora"]
-    assert (nora.roles, nora.locations) == ({Role.PLANNER, Role.VIEWER}, {"LEEDS", "YORK"})
+    assert (nora.roles, nora.locations) == (frozenset({Role.PLANNER, Role.VIEWER}), frozenset({"LEEDS", "YORK"}))
     assert nora.approval_limit == Decimal("1500.50")
 
     assert client.post("/people", data=form).status_code == 422, "there is Nora already"
@@ -55,7 +55,7 @@ def test_an_admin_adds_and_changes_somebody(console: ConsoleOverFakes, client: T
 
     client.post("/people/Nora", data={"csrf": form["csrf"], "role": "viewer", "where": "all", "disabled": "yes"})
     nora = console.people.known["Nora"]
-    assert (nora.roles, nora.locations, nora.approval_limit) == ({Role.VIEWER}, None, None)
+    assert (nora.roles, nora.locations, nora.approval_limit) == (frozenset({Role.VIEWER}), None, None)
     assert nora.disabled_at is not None
     assert "Disabled" in client.get("/people/Nora").text
     assert [change[2].name for change in console.people.changes] == ["Adam", "Adam"]
