@@ -73,13 +73,19 @@ def _operation(document: dict[str, Any], method: str, path: str, spec: dict[str,
     content = spec.get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema")
     fields = [
-        Field(one["name"], one["in"], _kind(one["schema"]), one.get("required", False), one.get("description", ""))
+        Field(
+            one["name"],
+            one["in"],
+            _kind(document, one["schema"]),
+            one.get("required", False),
+            one.get("description", ""),
+        )
         for one in spec.get("parameters", [])
     ]
     if schema is not None:
         whole = _resolved(document, schema)
         fields += [
-            Field(name, "body", _kind(one), name in whole.get("required", ()), one.get("description", ""))
+            Field(name, "body", _kind(document, one), name in whole.get("required", ()), one.get("description", ""))
             for name, one in whole.get("properties", {}).items()
         ]
     answers = [(status, _told(document, said)) for status, said in sorted(spec["responses"].items())]
@@ -99,13 +105,13 @@ def _curl(method: str, path: str, spec: dict[str, Any], example: Example, body: 
     required = [one["name"] for one in parameters if one["in"] == "query" and one.get("required")]
     query = dict.fromkeys(required, "...") | {n: v for n, v in example.parameters.items() if here.get(n) == "query"}
     asked = f"?{urlencode(query)}" if query else ""
-    words = ["curl"] + ([] if method == "get" else [f"-X {method.upper()}"]) + ['-H "Authorization: Bearer $TOKEN"']
+    words = ["curl" if method == "get" else f"curl -X {method.upper()}", '-H "Authorization: Bearer $TOKEN"']
     if "Idempotency-Key" in here:
         words.append(f"-H 'Idempotency-Key: {example.parameters.get('Idempotency-Key', 'a-key-of-yours')}'")
     if body is not None:
-        words.append(f"-H 'Content-Type: application/json' -d '{body}'")
+        words += ["-H 'Content-Type: application/json'", f"-d '{body}'"]
     elif "text/csv" in spec.get("requestBody", {}).get("content", {}):
-        words.append("-H 'Content-Type: text/csv' --data-binary @file.csv")
+        words += ["-H 'Content-Type: text/csv'", "--data-binary @file.csv"]
     return " \\\n  ".join([*words, f'"$CONSOLE{path}{asked}"'])
 
 
@@ -123,19 +129,19 @@ def _resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _kind(document: dict[str, Any], schema: dict[str, Any]) -> str:
     """The type in a word or two: `integer`, `one of a, b`, `list of BulkRow`."""
     options = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"] or [schema]
     if len(options) > 1:
-        return " or ".join(dict.fromkeys(_kind(one) for one in options))
+        return " or ".join(dict.fromkeys(_kind(document, one) for one in options))
     one = options[0]
-    if "$ref" in one:
-        return str(one["$ref"].rpartition("/")[2])
+    name = one.get("$ref", "").rpartition("/")[2]
+    one = _resolved(document, one)
     if "enum" in one or "const" in one:
         return "one of " + ", ".join(str(value) for value in one.get("enum", [one.get("const")]))
     if one.get("type") == "array":
-        return f"list of {_kind(one.get('items', {}))}"
-    return str(one.get("format") or one.get("type") or "anything")
+        return f"list of {_kind(document, one.get('items', {}))}"
+    return name or str(one.get("format") or one.get("type") or "anything")
 
 
 def _sample(document: dict[str, Any], schema: dict[str, Any], depth: int = 0) -> Any:
