@@ -138,8 +138,11 @@ def _answers(found: Explained, session: Session, row: InboxRow | None) -> dict[s
         "is_open": is_open,
         "may_answer": is_open and session.person.may(Permission.ANSWER, location),
         "may_sign": is_open and session.person.may(Permission.COUNTERSIGN, location),
-        "guards": guards({one.code: one.detail for one in proposal.rules}, proposal.value, session.person,
-                         inputs.currency) if proposal else [],
+        "guards": guards(
+            {one.code: one.detail for one in proposal.rules}, proposal.value, session.person, inputs.currency
+        )
+        if proposal
+        else [],
         "needs_two": signing,
         "wanted": _wanted(found),
     }

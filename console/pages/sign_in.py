@@ -38,9 +38,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
             "problem": problem, "target": own_path(target), "local": gate.sign_in.local,
             "provider": provider.title if provider else None,
         }  # fmt: skip
-        return pages.show(
-            request, "sign_in.html", None, context, HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK
-        )
+        return pages.show(request, "sign_in.html", None, context, HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK)
 
     @router.get("/sign-in")
     async def sign_in(request: Request, token: str | None = None, next: str = "/") -> Response:

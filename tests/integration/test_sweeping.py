@@ -20,8 +20,9 @@ class WeekScoring(HandScoring):
         scores = super()._one(row)
         (day,) = scores.days
         days = (row.last_day + timedelta(days=ahead) for ahead in range(1, 8))
-        spread = {"p10": day.p50 / 2, "p50": day.p50, "p90": day.p50 * 3 / 2}
-        return scores.model_copy(update={"days": tuple(DayForecast(day=one, **spread) for one in days)})
+        low, high = day.p50 / 2, day.p50 * 3 / 2
+        week = tuple(DayForecast(day=one, p10=low, p50=day.p50, p90=high) for one in days)
+        return scores.model_copy(update={"days": week})
 
 
 async def opened(storeroom: Storeroom, items: int = 3, *, daily: float = 10) -> int:

@@ -61,8 +61,10 @@ def test_the_link_opens_a_session_and_the_token_leaves_the_address_bar(client: T
     assert f"Max-Age={8 * 3600}" in cookie
     assert "Ada" in client.get("/").text
 
+
 FILE_PAGES = ("/files", "/notices", *(f"/files/{kind}.csv" for kind in GIVEN))
 FILE_FORMS = tuple(f"/files/{kind}" for kind in NEEDS)
+
 
 def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes, client: TestClient) -> None:
     paths = console.app.openapi()["paths"]
@@ -84,7 +86,8 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
             answer = client.request(method, path.replace("{decision_id}", "LEEDS:OAT-1L:1"), json={})
             assert answer.status_code == 401, path
             assert answer.headers["content-type"] == "application/problem+json"
-    for action in (*FILE_FORMS,
+    for action in (
+        *FILE_FORMS,
         "/tasks/LEEDS:OAT-1L:1/verdict",
         "/models/abc/promote",
         "/models/rollback",
