@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -285,3 +286,16 @@ def test_a_reused_pid_is_left_alone() -> None:
     stranger = Child(pid=me.pid, created=me.created - 60, stop_signal=signal.SIGKILL, patience_s=1)
 
     assert reap(RunRecord(pid=1, created=0, children={"worker": stranger})) == []
+
+
+def test_a_copy_of_a_state_directory_ends_nothing_of_the_one_it_was_copied_from(tmp_path: Path) -> None:
+    original, copy, moved = tmp_path / "original", tmp_path / "copy", tmp_path / "moved"
+    original.mkdir()
+    RunFile(original).open()
+    shutil.copytree(original, copy)
+
+    assert read_run(original) is not None
+    assert read_run(copy) is None
+
+    original.rename(moved)
+    assert read_run(moved) is not None, "what a killed run left is found after a move, too"

@@ -49,6 +49,8 @@ class RunRecord(BaseModel):
     supplier: str | None = None
     clock: str | None = None
     """What moves the business clocks of this run: `live` or `replayed`."""
+    directory: tuple[int, int] | None = None
+    """Device and inode of the state directory: they follow it when it is moved, and a copy of it has others."""
 
     def running(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
@@ -67,7 +69,7 @@ class RunFile:
         """Begin an empty record for this process."""
         me = ProcessIdentity.of(os.getpid())
         with self._lock:
-            self._write(RunRecord(pid=me.pid, created=me.created))
+            self._write(RunRecord(pid=me.pid, created=me.created, directory=_identity(self._path.parent)))
 
     def started(self, spec: ProcessSpec, pid: int) -> None:
         """Note a child. One that has gone already needs no note."""
@@ -128,11 +130,18 @@ class RunFile:
 
 
 def read_run(state_dir: Path) -> RunRecord | None:
-    """The record of the last run on this state, whether it still runs or was killed; None after an orderly stop."""
+    """The record of the last run on this state, whether it still runs or was killed; None after an orderly stop, and in
+    a copy of another state directory: what that record names is the other's, and not ours to end."""
     try:
-        return RunRecord.model_validate_json((state_dir / RUN_FILE).read_text())
+        record = RunRecord.model_validate_json((state_dir / RUN_FILE).read_text())
     except (FileNotFoundError, ValidationError):
         return None
+    return record if record.directory in (None, _identity(state_dir)) else None
+
+
+def _identity(directory: Path) -> tuple[int, int]:
+    found = directory.stat()
+    return found.st_dev, found.st_ino
 
 
 def reap(record: RunRecord) -> list[str]:
