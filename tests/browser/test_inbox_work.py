@@ -106,7 +106,7 @@ def test_a_view_with_filters_is_saved_and_forgotten(any_page: Page, served: Serv
     page = any_page
     page.goto(f"{served.origin}/inbox")
     page.get_by_text("Filters", exact=True).click()
-    page.get_by_label("Location").select_option("YORK")
+    page.get_by_role("search").get_by_role("combobox", name="Location", exact=True).select_option("YORK")
     page.get_by_role("button", name="Show", exact=True).click()
     page.wait_for_url("**location=YORK**")
     assert all(one.startswith("YORK:") for one in row_ids(page))
