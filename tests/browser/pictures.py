@@ -36,10 +36,9 @@ PERSON = "planner"
 WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 MANUAL = (
     ("inbox", "/inbox?view=team", "light"), ("inbox-dark", "/inbox?view=team", "dark"),
-    ("decision", "{task}", "light"), ("home", "/", "light"), ("inventory", "/inventory", "light"),
-    ("demand", "{demand}", "light"), ("deliveries", "/deliveries", "light"), ("sales", "/sales", "light"),
-    ("live", "/live", "dark"), ("models", "{model}", "light"), ("audit", "{chain}", "light"),
-    ("health", "/health", "light"), ("inbox-phone", "/inbox?view=team", "phone"),
+    ("inbox-phone", "/inbox?view=team", "phone"), ("decision", "{task}", "light"), ("home", "/", "light"),
+    ("demand", "{demand}", "light"), ("models", "{model}", "light"), ("audit", "{chain}", "light"),
+    ("health", "/health", "light"),
 )  # fmt: skip
 """Name, address and look of each picture of the manual; names in braces are found in the played world."""
 PLACES = (
