@@ -1,5 +1,6 @@
 """Without a Chromium the browser tests skip and say why; where they must run, they fail."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,4 +35,7 @@ def test_a_named_browser_comes_first(tmp_path: Path) -> None:
 
 def test_the_proof_of_the_project_requires_them() -> None:
     script = Path(__file__).resolve().parents[2] / ".ci" / "run"
-    assert "export BROWSER_TESTS=required" in script.read_text(encoding="utf-8")
+    parts = [line.partition("#")[0].strip() for line in script.read_text(encoding="utf-8").splitlines()]
+    assert "export BROWSER_TESTS=required" in parts
+    assert parts[-1] == "make test"
+    subprocess.run(["bash", "-n", script], check=True)
