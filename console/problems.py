@@ -97,6 +97,12 @@ def problem_response(
     return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
 
 
+def _wanted(request: Request) -> str:
+    """The address that was asked for, filters and all: a shared link leads there after signing in, too."""
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
 def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
     """Make the app tell every error: under /api/ to programs, elsewhere to people."""
 
@@ -107,7 +113,7 @@ def tell_errors(app: FastAPI, pages: Pages, people: People) -> None:
         if problem is None:  # ModelUnusable and its like: an operator's matter, not the caller's
             problem = INTERNAL
         if problem.error is NotSignedIn and not is_api(request):
-            target = link("/sign-in", next=request.url.path) if request.method == "GET" else "/sign-in"
+            target = link("/sign-in", next=_wanted(request)) if request.method == "GET" else "/sign-in"
             return RedirectResponse(target, HTTPStatus.SEE_OTHER)
         answer: Response
         if is_api(request):

@@ -1,13 +1,15 @@
 """The inbox: what needs a person, dearest to leave waiting first; view, filters and page are in the address."""
 
+import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from console.auth import Gate, Session
+from console.formats import moment
 from console.inbox_views import (
     FAILED,
     VIEWS,
@@ -62,7 +64,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         if view not in tuple(View):
             return RedirectResponse("/inbox", 303)
         wanted = asked(request, View(view), after)
-        receipt = _receipt(await ports.desk.decision(answered), heard == "yes") if answered else None
+        receipt = _receipt(await ports.desk.decision(answered), heard == "yes", session.name) if answered else None
         context = {
             **await shows.frame(session, view),
             **await shows.list(session, wanted),
@@ -144,9 +146,15 @@ class InboxShown:
         }
 
 
-def _receipt(view: DecisionView, heard: bool) -> dict[str, object] | None:
-    """What became of the answer that was just given: recorded, and whether the workflow has heard of it."""
+def _receipt(view: DecisionView, heard: bool, name: str) -> dict[str, object] | None:
+    """What became of the answer that was just given: recorded, whether the workflow has heard of it, and for how many
+    seconds whoever gave it may still take it back."""
     standing = [approval for approval in view.approvals if not approval.get("voided_at")]
     if not standing:
         return None
-    return {"id": view.decision.decision_id, "approval": standing[-1], "heard": heard}
+    until = moment(standing[-1].get("undo_until"))
+    left = (until - datetime.now(UTC)).total_seconds() if until and standing[-1]["actor"] == name else 0
+    return {
+        "id": view.decision.decision_id, "approval": standing[-1], "heard": heard, "undo_seconds": max(0, int(left)),
+        "command_id": secrets.token_urlsafe(16),
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 A task page is a decision page with forms on it, so that what was approved can be looked at later just as it was.
 """
 
+import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Literal
@@ -17,17 +18,17 @@ from console.desk import AnswerDesk
 from console.pages.decision_page import DecisionPages
 from console.ports import ConsolePorts
 from console.rendering import Pages, link
-from workflows.domain.approvals import VerdictCommand, VerdictReceipt
+from workflows.domain.approvals import UndoCommand, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import Proposal
-from workflows.domain.errors import AlreadyAnswered, InvalidInput, StaleProposal
-from workflows.domain.people import Permission
+from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotAllowed, StaleProposal
+from workflows.domain.people import MayNot, Permission
 from workflows.domain.ports import DecisionView
 
 Units = Annotated[int | None, Query(gt=0, le=100_000_000)]
 
 
 def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -> APIRouter:
-    """`/tasks/{id}`, `/decisions/{id}` (the same page), its evidence alone, and the form's target."""
+    """`/tasks/{id}`, `/decisions/{id}` (the same page), its evidence alone, and the forms' targets."""
     router = APIRouter(include_in_schema=False)
     shown = DecisionPages(ports)
     may_see = Annotated[Session, Depends(gate.page(Permission.SEE))]
@@ -53,10 +54,14 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
         form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
         try:
             receipt = await answers.answer(command_of(decision_id, form), session.actor)
-        except InvalidInput as error:
+        except (InvalidInput, NotAllowed) as error:
+            if isinstance(error, MayNot):
+                raise  # nothing was said of this answer yet; the refusal goes on record on its way out
             context = await shown.context(session, decision_id, form=form)
             context |= {"problem": str(error), "fragment": False}
-            return pages.show(request, "task.html", session, context, HTTPStatus.UNPROCESSABLE_ENTITY)
+            refused = isinstance(error, NotAllowed)
+            status = HTTPStatus.FORBIDDEN if refused else HTTPStatus.UNPROCESSABLE_ENTITY
+            return pages.show(request, "task.html", session, context, status)
         except (StaleProposal, AlreadyAnswered) as error:
             view = await ports.desk.decision(decision_id)
             stale = isinstance(error, StaleProposal)
@@ -64,6 +69,20 @@ def routes(ports: ConsolePorts, answers: AnswerDesk, gate: Gate, pages: Pages) -
             context = {**changed(view, form), "detail": str(error), "stale": stale, "changes": changes}
             return pages.show(request, "changed.html", session, context, HTTPStatus.CONFLICT)
         return RedirectResponse(_inbox_after(receipt), HTTPStatus.SEE_OTHER)
+
+    @router.post("/tasks/{decision_id}/undo")
+    async def undo(
+        request: Request, decision_id: str, session: Annotated[Session, Depends(gate.form(Permission.ANSWER))]
+    ) -> Response:
+        form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+        fields = {"command_id": form.get("command_id") or secrets.token_urlsafe(16), "decision_id": decision_id,
+                  "approval_id": form.get("approval_id") or None}  # fmt: skip
+        try:
+            command = UndoCommand.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidInput("This is no answer that could be taken back. Reload the page and try again.") from error
+        await answers.undo(command, session.actor)
+        return RedirectResponse(link("/tasks", decision_id), HTTPStatus.SEE_OTHER)
 
     return router
 

@@ -89,6 +89,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
     for action in (
         *FILE_FORMS,
         "/tasks/LEEDS:OAT-1L:1/verdict",
+        "/tasks/LEEDS:OAT-1L:1/undo",
         "/models/abc/promote",
         "/models/rollback",
         "/sign-out",
@@ -128,7 +129,8 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
     known = {
         "/", "/inbox", "/tasks/{decision_id}", "/decisions/{decision_id}", "/decisions", "/orders", "/dead-letters",
         "/models", "/docs/api", "/deliveries", "/tasks/{decision_id}/evidence",
-        "/tasks/{decision_id}/verdict", "/models/{digest}", "/models/{digest}/promote", "/models/rollback", "/sign-out",
+        "/tasks/{decision_id}/verdict", "/tasks/{decision_id}/undo", "/models/{digest}", "/models/{digest}/promote",
+        "/models/rollback", "/sign-out",
         "/policies", "/policies/new", "/policies/changes/{change_id}", "/policies/changes/{change_id}/verdict",
         "/money", "/what-if", "/live/events", *FILE_PAGES, *FILE_FORMS,
         "/people", "/people/{name}", "/people/{name}/sign-out", "/people/{name}/tokens/{token_id}/revoke",
