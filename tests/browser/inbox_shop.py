@@ -42,13 +42,15 @@ def focused(page: Page) -> str:
 
 
 def go_to(page: Page, decision_id: str) -> None:
-    """Walk down to a row with the keyboard."""
+    """Walk down to a row with the keyboard, and wait for its evidence where there is a pane for it."""
     steps = row_ids(page).index(decision_id)
     for _ in range(steps + 1):
         if focused(page) == decision_id:
-            return
+            break
         page.keyboard.press("j")
     assert focused(page) == decision_id
+    if page.locator("#pane").is_visible():
+        expect(page.locator("#pane")).to_have_attribute("data-task", decision_id)
 
 
 def toast(page: Page, words: str) -> Locator:
