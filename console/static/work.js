@@ -18,14 +18,18 @@ async function post(task, act, fields) {
   } catch {
     return "The server does not answer. What you typed is kept; try again.";
   }
-  await refresh(task, false).catch(() => null);
   return "";
 }
 
+/** @param {string} task show what became of it */
+const anew = (task) => refresh(task, false).catch(() => null);
+
 /** @param {Row} row @param {string} act something that needs no words */
 async function now(row, act) {
-  const why = await post(row.dataset.task ?? "", act, new FormData());
-  if (why) toast(why, { tone: "bad" });
+  const task = row.dataset.task ?? "";
+  const why = await post(task, act, new FormData());
+  if (why) return void toast(why, { tone: "bad" });
+  await anew(task);
 }
 
 /** @returns {Row | null} */
@@ -77,6 +81,7 @@ for (const form of /** @type {NodeListOf<HTMLFormElement>} */ (document.querySel
     problem.textContent = why;
     if (why) return;
     forget(task, form.dataset.act);
-    dialog.close();
+    dialog.close(); // first: the focus goes back to the row, and stays in it when the row is replaced
+    await anew(task);
   });
 }
