@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from console.auth import Gate
 from console.ports import ConsolePorts
+from workflows.domain.desk import BlockedRow
 from workflows.domain.people import Permission
-from workflows.domain.ports import BlockedRow
 
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
 

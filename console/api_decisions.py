@@ -12,13 +12,13 @@ from console.decision_desk import DecisionDesk, Recomputation
 from console.ports import ConsolePorts
 from workflows.domain.alternatives import Alternative
 from workflows.domain.decisions import DecisionInputs
+from workflows.domain.desk import DecisionView
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import Code, Digest, Payload
 from workflows.domain.past_decisions import DecisionFilters, DecisionKind, DecisionRow, SimilarDecision
 from workflows.domain.people import Permission
 from workflows.domain.pictures import Picture, picture_of
 from workflows.domain.policies import RiskTier
-from workflows.domain.ports import DecisionView
 from workflows.domain.rerun import Deviation
 
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 from typing import Any
 
 from workflows.domain.decisions import DecisionInputs, Proposal
+from workflows.domain.desk import DecisionView, Desk
 from workflows.domain.differences import ProposalDifference, proposal_differences
-from workflows.domain.ports import DecisionView, Desk
 
 
 async def changed_since(desk: Desk, view: DecisionView, seen_hash: str) -> tuple[ProposalDifference, ...]:

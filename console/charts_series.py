@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from console.charts_frame import nice_step
 from console.formats import day, number
 
 WIDTH, HEIGHT = 860, 250
@@ -90,7 +91,7 @@ def bars(values: Sequence[tuple[date, int]], *, title: str, name: str = "sales",
 class _Scale:
     def __init__(self, first: date, days: int, highest: float) -> None:
         self.first, self.days = first, days
-        self.step = _nice_step(highest or 1.0)
+        self.step = nice_step(highest or 1.0)
         self.top = self.step * max(1, -(-int(highest * 1000) // int(self.step * 1000)))
 
     def x(self, at: date) -> float:
@@ -98,16 +99,6 @@ class _Scale:
 
     def y(self, value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * max(0.0, value) / self.top, 1)
-
-
-def _nice_step(highest: float) -> float:
-    """A round distance between grid lines that gives three to six of them."""
-    size = 0.1
-    while True:
-        for factor in (1, 2, 5):
-            if highest / (size * factor) <= 5:
-                return size * factor
-        size *= 10
 
 
 def _runs(observed: Sequence[Observed]) -> list[list[tuple[date, float]]]:

@@ -10,13 +10,13 @@ from console.ports import ConsolePorts
 from workflows.domain import authority
 from workflows.domain.alternatives import Alternative, alternatives, recompute
 from workflows.domain.decisions import DecisionInputs, Proposal
+from workflows.domain.desk import DecisionView
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.identity import Payload
 from workflows.domain.past_decisions import SimilarDecision
 from workflows.domain.people import Permission, Person
 from workflows.domain.pictures import Picture, picture_of
 from workflows.domain.policies import Policy, RiskTier, RuleFired
-from workflows.domain.ports import DecisionView
 from workflows.domain.rerun import Rerun, rerun
 
 

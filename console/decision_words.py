@@ -7,10 +7,10 @@ from console import words
 from console.decision_desk import Explained
 from console.formats import moment, money, number, percent
 from workflows.domain.decisions import DecisionInputs, Hold, SupplyOption
+from workflows.domain.desk import DecisionView
 from workflows.domain.ledger import EntryType
 from workflows.domain.orders import OrderState, order_cycle
 from workflows.domain.policies import RiskTier
-from workflows.domain.ports import DecisionView
 
 
 def option_of(found: Explained) -> SupplyOption | None:

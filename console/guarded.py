@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console.problems import BAD_REQUEST, NO_LENGTH, TOO_LARGE, Problem, is_api, problem_response
+from console.origin import is_api
+from console.problems import BAD_REQUEST, NO_LENGTH, TOO_LARGE, Problem, problem_response
 from workflows.domain.files import MAX_FILE_BYTES
 
 MAX_BODY_BYTES = 65_536

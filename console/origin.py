@@ -40,3 +40,8 @@ def own_path(target: str) -> str:
     """Only paths of our own: a sign-in must not lead elsewhere (`//host` and `/\\host` are other hosts)."""
     safe = target.startswith("/") and not target.startswith(("//", "/\\")) and target.isprintable()
     return target if safe else "/"
+
+
+def is_api(request: Request) -> bool:
+    """Whether a program asks."""
+    return request.url.path.startswith("/api/")

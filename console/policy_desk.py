@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import Conflict, InvalidInput, NotFound
+from workflows.domain.errors import Conflict, InvalidInput, NotFound, explained
 from workflows.domain.policies import Policy
 from workflows.domain.policy_changes import (
     ChangeKind,
@@ -17,7 +17,6 @@ from workflows.domain.policy_changes import (
     PolicyChange,
     ServiceRecord,
     differences,
-    explained,
     next_policy,
 )
 from workflows.domain.policy_trials import Trial, Trying
@@ -133,7 +132,7 @@ class PolicyDesk:
                 kind=kind, base_digest=base.digest, policy=policy, reason=reason, trial=trial, evidence=evidence
             )
         except ValidationError as error:
-            raise InvalidInput(explained(error)) from None
+            raise InvalidInput(explained(error, "policy")) from None
         return await self.policies.propose(new, actor)
 
     async def _try(self, base: Policy, policy: Policy, weeks: int, limit: int) -> Trial:

@@ -9,6 +9,7 @@ from console.told import Zones, no_zones
 from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
+from workflows.domain.desk import Desk
 from workflows.domain.figures import Figures
 from workflows.domain.files import Files
 from workflows.domain.forecasts import Forecasts
@@ -25,7 +26,7 @@ from workflows.domain.past_decisions import PastDecisions
 from workflows.domain.people import People
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
-from workflows.domain.ports import Approvals, Desk, Models, VerdictChannel
+from workflows.domain.ports import Approvals, Models, VerdictChannel
 from workflows.domain.sales_views import Sales
 from workflows.domain.sessions import IdentityProvider, Lasts, Sessions, Tokens
 from workflows.domain.stock_views import Demand, Stock

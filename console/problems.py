@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from console.auth import NotSignedIn
-from console.origin import Forged
+from console.origin import Forged, is_api
 from console.rate_limits import TooMany
 from console.rendering import Pages, link
 from workflows.domain.approvals import Actor
@@ -179,8 +179,3 @@ def _methods_at(app: FastAPI, request: Request) -> list[str]:
     tried = (dict(request.scope) | {"method": method} for method in METHODS)
     fitting = (scope["method"] for scope in tried if any(r.matches(scope)[0] is Match.FULL for r in app.routes))
     return sorted(fitting)
-
-
-def is_api(request: Request) -> bool:
-    """Whether a program asks."""
-    return request.url.path.startswith("/api/")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from console.origin import is_api
 from workflows.domain.errors import QuartermasterError
 
 TOLD_FOR_S = 10.0
@@ -41,7 +42,7 @@ class Installation:
 
     async def __call__(self, request: Request) -> None:
         """Note it for `told_of`. A database that is away is the page's own matter: the last that was known is told."""
-        if request.url.path.startswith("/api/"):
+        if is_api(request):
             return
         if time.monotonic() - self._asked_at > TOLD_FOR_S:
             try:

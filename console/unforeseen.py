@@ -1,6 +1,5 @@
 """What nobody raised on purpose is told like the rest: without details, and with every security header."""
 
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
@@ -8,10 +7,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.guarded import HTTPS_ONLY, SECURITY_HEADERS
-from console.problems import Problem, problem_response
+from console.origin import is_api
+from console.problems import INTERNAL, problem_response
 from console.rendering import Pages
 
-BROKEN = Problem(Exception, "internal", HTTPStatus.INTERNAL_SERVER_ERROR, "Something is broken here")
 SAID = "Nothing more is told here; the console's log says what happened."
 STATIC = "/static/"
 
@@ -23,10 +22,10 @@ def tell_unforeseen(app: FastAPI, pages: Pages, public_url: str | None) -> None:
         headers["Strict-Transport-Security"] = HTTPS_ONLY
 
     async def broken(request: Request, _: Exception) -> Response:
-        if request.url.path.startswith("/api/"):
-            answer: Response = problem_response(BROKEN, request, SAID)
+        if is_api(request):
+            answer: Response = problem_response(INTERNAL, request, SAID)
         else:
-            answer = pages.error(request, BROKEN.status, BROKEN.title, SAID)
+            answer = pages.error(request, INTERNAL.status, INTERNAL.title, SAID)
         answer.headers.update(headers)
         return answer
 

@@ -8,10 +8,10 @@ from datetime import date
 from connectors.postgres.desk import PostgresDesk
 from console.desk import AnswerDesk
 from workflows.domain.approvals import Actor, Meaning, RejectReason, VerdictCommand
+from workflows.domain.desk import TaskRow
 from workflows.domain.errors import Conflict
 from workflows.domain.identity import digest
 from workflows.domain.people import People, Person, Role
-from workflows.domain.ports import TaskRow
 
 CHANNEL = "script"
 PLANNER = Actor(name="demo planner", channel=CHANNEL)

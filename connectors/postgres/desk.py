@@ -12,9 +12,9 @@ from connectors.postgres.pool import Database
 from connectors.postgres.task_views import COLUMNS, ORDER, as_row
 from workflows.domain.approvals import TaskState
 from workflows.domain.decisions import Decided, Decision
+from workflows.domain.desk import BlockedRow, DecisionView, TaskRow
 from workflows.domain.errors import NotFound
 from workflows.domain.identity import plain
-from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 Cursor = psycopg.AsyncCursor[DictRow]
 

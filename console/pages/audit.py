@@ -12,7 +12,7 @@ from console.auth import Gate, Session
 from console.rendering import Pages, link
 from console.words import ENTRIES, text
 from workflows.domain.audit import Question
-from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.errors import InvalidInput, NotFound, explained
 from workflows.domain.identity import plain
 from workflows.domain.ledger import EntryType
 from workflows.domain.people import Permission
@@ -40,17 +40,13 @@ def question_of(request: Request) -> Question:
     try:
         return Question.model_validate(given)
     except ValidationError as error:
-        told = (
-            f"{'.'.join(str(part) for part in item['loc']) or 'the dates'}: {item['msg']}" for item in error.errors()
-        )
-        raise InvalidInput("; ".join(told)) from error
+        raise InvalidInput(explained(error, "the dates")) from error
 
 
 def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     """`/audit`, `/audit/chain`, `/audit/verify`, `/audit/export.json` and `.csv`."""
     router = APIRouter(include_in_schema=False, prefix="/audit")
-    auditor = Depends(gate.page(Permission.AUDIT))
-    AuditSession = Annotated[Session, auditor]
+    AuditSession = Annotated[Session, Depends(gate.page(Permission.AUDIT))]
 
     def asked() -> AuditDesk:
         if desk is None:
@@ -58,13 +54,11 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
         return desk
 
     def context_of(question: Question) -> dict[str, object]:
-        fields = {name: value for name, value in plain(question).items() if value}
         return {
             "question": question,
-            "fields": fields,
             "types": [(kind, text(ENTRIES, kind)) for kind in EntryType],
-            "presets": [(name, f"/audit?{request_address(Question(types=kinds))}") for name, kinds in PRESETS],
-            "address": request_address(question),
+            "presets": [(name, f"/audit?{address_of(Question(types=kinds))}") for name, kinds in PRESETS],
+            "address": address_of(question),
             "public_key": asked().signer.public_key,
         }  # fmt: skip
 
@@ -109,7 +103,7 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     return router
 
 
-def request_address(question: Question) -> str:
+def address_of(question: Question) -> str:
     """The question as the query of an address, without its `?`."""
     fields = {name: value for name, value in plain(question).items() if value and name != "types"}
     query = link("", **fields).lstrip("?")

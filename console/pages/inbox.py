@@ -28,10 +28,10 @@ from console.pages import inbox_bulk, inbox_work
 from console.ports import ConsolePorts
 from console.rendering import Pages
 from workflows.domain.approvals import RejectReason, TaskState
+from workflows.domain.desk import DecisionView
 from workflows.domain.errors import NotFound
 from workflows.domain.inbox import View
 from workflows.domain.people import Permission
-from workflows.domain.ports import DecisionView
 
 BLOCKED = 50
 """Blocked proposals on one page."""

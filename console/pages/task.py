@@ -20,9 +20,9 @@ from console.ports import ConsolePorts
 from console.rendering import Pages, link
 from workflows.domain.approvals import UndoCommand, VerdictCommand, VerdictReceipt
 from workflows.domain.decisions import Proposal
-from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotAllowed, StaleProposal
+from workflows.domain.desk import DecisionView
+from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotAllowed, StaleProposal, explained
 from workflows.domain.people import MayNot, Permission
-from workflows.domain.ports import DecisionView
 
 Units = Annotated[int | None, Query(gt=0, le=100_000_000)]
 
@@ -103,11 +103,7 @@ def command_of(decision_id: str, form: Mapping[str, str]) -> VerdictCommand:
     try:
         return VerdictCommand.model_validate({**fields, "decision_id": decision_id})
     except ValidationError as error:
-        messages = (item["msg"].removeprefix("Value error, ") for item in error.errors())
-        names = (".".join(str(part) for part in item["loc"]) for item in error.errors())
-        raise InvalidInput(
-            "; ".join(f"{name}: {text}" if name else text for name, text in zip(names, messages, strict=True))
-        ) from error
+        raise InvalidInput(explained(error)) from error
 
 
 def changed(view: DecisionView, form: Mapping[str, str]) -> dict[str, object]:

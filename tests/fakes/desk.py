@@ -29,6 +29,7 @@ from workflows.domain.authority import (
     of_value,
 )
 from workflows.domain.decisions import Decided, Proposal
+from workflows.domain.desk import BlockedRow, DecisionView, TaskRow
 from workflows.domain.errors import (
     AlreadyAnswered,
     Conflict,
@@ -52,7 +53,6 @@ from workflows.domain.models import (
 )
 from workflows.domain.people import Person
 from workflows.domain.policies import Policy, RiskTier
-from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 from workflows.domain.urgency import cost_of_waiting
 
 _STATES = {

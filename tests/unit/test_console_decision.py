@@ -16,8 +16,8 @@ from tests.fakes.desk import Case
 from tests.fakes.shop import CLOCK, POLICY, decided, open_task
 from workflows.domain.deciding import decide
 from workflows.domain.decisions import Decided, Proposal
+from workflows.domain.desk import DecisionView
 from workflows.domain.identity import digest
-from workflows.domain.ports import DecisionView
 
 OAT = "LEEDS:OAT-1L:1"
 HOLD = "LEEDS:OIL-R:1"

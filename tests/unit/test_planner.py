@@ -11,8 +11,8 @@ from tests.fakes.people import MemoryPeople
 from tests.fakes.shop import CLOCK, decided, open_task
 from workers.planner import APPROVES, EDITS, HEAD_PLANNER, PLANNER, REJECTS, ScriptedPlanner, answer_to
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
+from workflows.domain.desk import TaskRow
 from workflows.domain.policies import Policy
-from workflows.domain.ports import TaskRow
 
 DAY = date(2025, 11, 24)
 

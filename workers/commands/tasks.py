@@ -20,10 +20,10 @@ from workflows.domain.approvals import (
     VerdictCommand,
     VerdictReceipt,
 )
+from workflows.domain.desk import BlockedRow, DecisionView, TaskRow
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.inbox import Filters, View
 from workflows.domain.people import Permission
-from workflows.domain.ports import BlockedRow, DecisionView, TaskRow
 
 app = typer.Typer(no_args_is_help=True, help="Restock tasks that wait for a person.")
 

@@ -17,6 +17,8 @@ QuartermasterError
 from enum import StrEnum
 from typing import ClassVar
 
+from pydantic import ValidationError
+
 
 class Audience(StrEnum):
     """Who must act on an error."""
@@ -94,3 +96,9 @@ class OutcomeUnknown(QuartermasterError):
 
 class ModelUnusable(QuartermasterError):
     """The model's bytes are missing, do not match their digest, or were written by a newer library."""
+
+
+def explained(error: ValidationError, whole: str = "") -> str:
+    """Where and what is wrong, for the person who wrote it; `whole` is the place of what has no field of its own."""
+    found = ((".".join(map(str, item["loc"])) or whole, item["msg"]) for item in error.errors())
+    return "; ".join((f"{where}: " if where else "") + words.removeprefix("Value error, ") for where, words in found)

@@ -9,11 +9,11 @@ from typing import Annotated, Protocol
 from pydantic import Field, StringConstraints, model_validator
 
 from workflows.domain.approvals import STORABLE, Actor, TaskState, Text
+from workflows.domain.desk import TaskRow
 from workflows.domain.errors import Conflict
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.orders import OrderState
 from workflows.domain.people import Person
-from workflows.domain.ports import TaskRow
 from workflows.domain.wishes import Rescoring
 
 COUNT_CAP = 5_000

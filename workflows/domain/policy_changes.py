@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol
 from pydantic import StringConstraints, ValidationError
 
 from workflows.domain.approvals import STORABLE, Actor
-from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, StaleProposal
+from workflows.domain.errors import AlreadyAnswered, Conflict, InvalidInput, NotAllowed, StaleProposal, explained
 from workflows.domain.identity import Digest, Instant, Payload, plain
 from workflows.domain.names import name_key
 from workflows.domain.people import Permission, Person
@@ -209,18 +209,10 @@ def next_policy(document: Mapping[str, Any], base: Policy) -> Policy:
     try:
         policy = Policy.model_validate({**document, "version": base.version + 1})
     except ValidationError as error:
-        raise InvalidInput(f"this is not a policy: {explained(error)}") from None
+        raise InvalidInput(f"this is not a policy: {explained(error, 'policy')}") from None
     if not differences(base, policy):
         raise InvalidInput(f"this document changes nothing about version {base.version}")
     return policy
-
-
-def explained(error: ValidationError) -> str:
-    """Where and what is wrong, for the person who wrote it."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'policy'}: {item['msg'].removeprefix('Value error, ')}"
-        for item in error.errors()
-    )
 
 
 def differences(before: Policy, after: Policy) -> list[Difference]:
