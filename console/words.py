@@ -186,6 +186,16 @@ ENTRIES: dict[str, str] = {
     EntryType.ORDER_AWAITS_OPERATOR: "The purchase order could not be placed and waits for an operator",
     EntryType.ORDER_RETRIED: "Somebody had the purchase order tried again",
     EntryType.ORDER_ATTENDED: "Somebody looked at the failed purchase order",
+    EntryType.ORDER_RECEIVED: "Goods of the purchase order came in",
+    EntryType.KEY_INSTALLED: "The notary's key was installed",
+    EntryType.KEY_ROTATED: "The notary's key was replaced",
+    EntryType.HISTORIES_EXPORTED: "Histories of closed workflows were kept",
+    EntryType.WORKFLOW_OVERRIDDEN: "Somebody ended or reset a workflow past the engine",
+    EntryType.SETTING_CHANGED: "A setting was changed",
+    EntryType.SCHEMA_CHANGED: "The database's schema was changed",
+    EntryType.PERSON_ERASED: "A person's data were erased",
+    EntryType.DECISIONS_REPLAYED: "Decisions were re-run",
+    EntryType.COUNTERFACTUAL_ASKED: "Somebody asked what would have been decided",
 }
 
 

@@ -89,6 +89,8 @@ class DecisionInputs(Grown):
     """A person asked for a proposal from this supplier: `options` has no other. None: nobody did."""
     rule: int = Field(default=FIRST_RULE, ge=FIRST_RULE)
     """Which rule decides on them, so that the same one does when the decision is made again."""
+    snapshot: Digest | None = None
+    """What was scored (`domain.evidence`); None: not recorded, as before there were snapshots."""
 
 
 class NeedFacts(Payload):

@@ -76,6 +76,18 @@ class EntryType(StrEnum):
     ACCESS_REFUSED = "access.refused"
     SESSION_OPENED = "session.opened"
     SESSION_ENDED = "session.ended"
+    ORDER_RECEIVED = "order.received"
+    """Goods of the order came in."""
+    KEY_INSTALLED = "notary.key_installed"
+    KEY_ROTATED = "notary.key_rotated"
+    HISTORIES_EXPORTED = "history.exported"
+    WORKFLOW_OVERRIDDEN = "workflow.overridden"
+    """Somebody ended or reset a workflow past the engine."""
+    SETTING_CHANGED = "setting.changed"
+    SCHEMA_CHANGED = "schema.changed"
+    PERSON_ERASED = "person.erased"
+    DECISIONS_REPLAYED = "decision.replayed"
+    COUNTERFACTUAL_ASKED = "decision.counterfactual"
 
 
 class NewEntry(Payload):
