@@ -1,4 +1,4 @@
-"""Evidence is all that a decision rests on, kept under its own SHA-256: with it a decision is re-made from nothing else.
+"""Evidence is all that a decision rests on, kept under its own SHA-256: with it alone a decision is re-made.
 
 A decision names its inputs, its model and its policy by digest; the inputs name the snapshot that was scored. A
 snapshot is stored folded: what many decisions share (a supplier's deliveries, a season's numbers) stands once, as a
