@@ -22,6 +22,7 @@ from workflows.domain.needs import Need
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
 from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
+from workflows.domain.supplying import cover_days
 from workflows.domain.wishes import within_wish
 
 HISTORY_DAYS = 420
@@ -113,7 +114,7 @@ async def gather(
             )
             if first
             else LeadTimes(promised_days=0),
-            review_days=supply.cover_days(first, offered) if first else 1,
+            review_days=cover_days(first, offered) if first else 1,
             shortage_per_unit=max(Decimal("0.01"), item.price - cost) + item.goodwill_per_unit,
             holding_per_unit_day=(cost * holding_rate / DAYS_PER_YEAR).quantize(Decimal("0.000001")),
         )

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from workflows.domain.decisions import SupplyOption
 from workflows.domain.scores import LeadTimes, ScoringRow
-from workflows.domain.supplying import LONGEST_COVER_DAYS, bridging_days, orderable
+from workflows.domain.supplying import cover_days, orderable
 
 Cursor = psycopg.AsyncCursor[DictRow]
 Key = tuple[str, str]
@@ -104,9 +104,3 @@ def alternatives(
         for option in orderable(offered)
         if option.sourcing.supplier != row.supplier
     )  # fmt: skip
-
-
-def cover_days(option: SupplyOption, offered: Sequence[SupplyOption]) -> int:
-    """Days beyond its lead time that an order from this option must last; as the catalog says where nothing bridges."""
-    own = option.sourcing.review_days
-    return max(own, min(bridging_days(option, offered), LONGEST_COVER_DAYS))

@@ -133,6 +133,12 @@ def bridging_days(option: SupplyOption, options: Sequence[SupplyOption]) -> int:
     return max(own.review_days, min(gap, LONGEST_COVER_DAYS))
 
 
+def cover_days(option: SupplyOption, offered: Sequence[SupplyOption]) -> int:
+    """Days beyond its lead time that an order from this option must last; as the catalog says where nothing bridges."""
+    own = option.sourcing.review_days
+    return max(own, min(bridging_days(option, offered), LONGEST_COVER_DAYS))
+
+
 def expected_share(option: SupplyOption) -> Decimal:
     """The fixed cost that one line may expect to bear: nothing when an order goes there anyway."""
     if option.company_lines:
