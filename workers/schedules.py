@@ -1,4 +1,4 @@
-"""Keeps the schedules: outcomes are measured and models retrained without anybody asking."""
+"""Keeps the schedules: outcomes are measured, models retrained and histories kept without anybody asking."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -19,6 +19,7 @@ from temporalio.client import (
 from workers.temporal import RPC_TIMEOUT, translated
 from workflows import naming
 from workflows.domain.models import TrainingRequest
+from workflows.exporting import HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.retraining import RetrainingWorkflow
@@ -29,6 +30,9 @@ MONITORING_EVERY = timedelta(hours=1)
 MONITORING_PER_OUTCOMES = 6
 """Where outcomes are closed at an interval of one's own (a demo), drift is looked for every so many of them."""
 RETRAINING_EVERY = timedelta(days=7)
+HISTORIES_EVERY = timedelta(hours=1)
+"""Often enough for the shortest retention that a shared Temporal allows, a day."""
+HISTORIES_PER_OUTCOMES = 60
 
 
 async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
@@ -42,11 +46,17 @@ async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -
     monitoring = ScheduleActionStartWorkflow(
         MonitoringWorkflow.run, id=naming.MONITORING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
+    histories = ScheduleActionStartWorkflow(
+        HistoriesWorkflow.run, id=naming.HISTORIES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    await _ensure(client, naming.HISTORIES_SCHEDULE, histories, HISTORIES_EVERY)
     await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
     await _ensure(client, naming.MONITORING_SCHEDULE, monitoring, MONITORING_EVERY)
     if outcome_interval is not None:
         await _respaced(client, naming.OUTCOMES_SCHEDULE, outcome_interval)
         await _respaced(client, naming.MONITORING_SCHEDULE, MONITORING_PER_OUTCOMES * outcome_interval)
+        histories_interval = min(HISTORIES_EVERY, HISTORIES_PER_OUTCOMES * outcome_interval)
+        await _respaced(client, naming.HISTORIES_SCHEDULE, histories_interval)
     await _ensure(client, naming.RETRAINING_SCHEDULE, retraining, RETRAINING_EVERY)
 
 

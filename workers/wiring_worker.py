@@ -6,7 +6,9 @@ from datetime import timedelta
 from temporalio.worker import Worker
 
 from activities.approvals import ApprovalActivities
+from activities.histories import HistoryActivities
 from activities.learning.learner import XgboostLearner
+from activities.learning.outside import LibraryCalendars
 from activities.learning.scoring import XgboostScoring
 from activities.learning.watching import DriftWatching
 from activities.models import ModelActivities
@@ -17,6 +19,7 @@ from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.deliveries import PostgresDeliveries
+from connectors.postgres.histories_kept import PostgresHistories
 from connectors.postgres.money import ComparedOutcomes, PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.orders import PostgresOrders
@@ -25,27 +28,16 @@ from connectors.postgres.policies import read_policy
 from connectors.postgres.relay import Launched
 from connectors.postgres.shelves import PostgresShelves
 from workers import temporal
+from workers.histories import TemporalRuns
 from workers.measuring import MeasuredScoring
+from workers.registered import WORKFLOWS
 from workers.settings import Settings
+from workers.source import running_source
 from workers.telemetry import Instruments, traceparent_of_current
 from workers.wiring import Engine, required
-from workflows.assessment import AssessmentWorkflow
-from workflows.monitoring import MonitoringWorkflow
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
 from workflows.options import SUPPLIER_LEASE_SECONDS
-from workflows.outcomes import OutcomesWorkflow
-from workflows.purchasing import PurchasingWorkflow
-from workflows.replenishment import ReplenishmentWorkflow
-from workflows.retraining import RetrainingWorkflow
 
-WORKFLOWS = (
-    AssessmentWorkflow,
-    ReplenishmentWorkflow,
-    PurchasingWorkflow,
-    OutcomesWorkflow,
-    RetrainingWorkflow,
-    MonitoringWorkflow,
-)
 HTTP_TIMEOUT_SECONDS = 10.0
 SETTLE_SECONDS = 12.0
 """The HTTP timeout and two seconds for the supplier's own transaction: how long a lost request may still land."""
@@ -63,6 +55,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         parts.store,
         MeasuredScoring(XgboostScoring(nthread=threads), instruments),
         launches,
+        running_source(),
+        LibraryCalendars(),
     )
     orders = OrderActivities(
         PostgresOrders(database), suppliers, passive=settings.mode == "passive", settle_seconds=SETTLE_SECONDS,
@@ -79,6 +73,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         ComparedOutcomes(PostgresOutcomes(database), PostgresMoney(database, threads=threads))
     )  # fmt: skip
     monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching(), PostgresShelves(database))
+    histories = HistoryActivities(TemporalRuns(parts.client), PostgresHistories(database))
     engine_worker = Worker(
         parts.client,
         task_queue=ENGINE_QUEUE,
@@ -86,7 +81,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
             orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
-            models.promote, monitoring.retraining_started,
+            models.promote, monitoring.retraining_started, histories.sweep,
         ],
         max_cached_workflows=500,
         max_concurrent_activities=16,

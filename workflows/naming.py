@@ -20,6 +20,9 @@ SEARCH_ATTRIBUTES: Final = (DECISION_STATE, RISK_TIER, LOCATION, SUPPLIER)
 OUTCOMES_SCHEDULE: Final = "outcomes"
 RETRAINING_SCHEDULE: Final = "retraining"
 MONITORING_SCHEDULE: Final = "monitoring"
+HISTORIES_SCHEDULE: Final = "histories"
+HISTORIES_WORKFLOW: Final = "histories"
+"""The type: the one workflow that continues as new."""
 RETRAINING_WORKFLOW: Final = "retraining"
 """The type, for whoever starts it as a child: a module that held two workflows would load both for every run."""
 

@@ -13,9 +13,10 @@ from workers.servers.temporal import SEARCH_ATTRIBUTES
 from workflows import naming
 
 ROOT = Path(__file__).parents[2]
-WORKFLOWS = ("assessment", "monitoring", "outcomes", "purchasing", "replenishment", "retraining")
+WORKFLOWS = ("assessment", "exporting", "monitoring", "outcomes", "purchasing", "replenishment", "retraining")
 RELOADED = {
     "assessment": {"options", "naming"},
+    "exporting": {"options", "naming"},
     "outcomes": {"options", "naming"},
     "purchasing": {"options", "naming", "waiting"},
     "replenishment": {"options", "naming", "waiting"},

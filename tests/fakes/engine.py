@@ -17,6 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.approvals import ApprovalActivities
+from activities.histories import HistoryActivities
 from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
@@ -24,6 +25,7 @@ from activities.outcomes import OutcomeActivities
 from activities.scores import AssessmentActivities
 from tests.fakes.careless import CarelessSupplier
 from tests.fakes.faults import Faulty
+from tests.fakes.histories import NOW, MemoryHistories, ToldRuns
 from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
 from tests.fakes.monitoring import MemoryMonitoring, MemoryShelves, ToldWatching
 from tests.fakes.records import (
@@ -35,32 +37,22 @@ from tests.fakes.records import (
     Records,
     ref_of,
 )
+from tests.fakes.running import RUNNING, NoCalendars
 from tests.fakes.shop import CLOCK, decided
 from workers.plugin import engine_plugin
+from workers.registered import WORKFLOWS
 from workers.temporal import Messenger, Starter, TemporalVerdicts
 from workflows import naming
-from workflows.assessment import AssessmentWorkflow
 from workflows.domain.identity import order_id
 from workflows.domain.needs import ClockMode
 from workflows.domain.orders import OrderRef, order_cycle
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
-from workflows.monitoring import MonitoringWorkflow
 from workflows.options import SUPPLIER_LEASE_SECONDS
-from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import PurchasingWorkflow
 from workflows.replenishment import ReplenishmentWorkflow
-from workflows.retraining import RetrainingWorkflow
 
 TEST_SERVER = Path(sys.executable).with_name("temporal-test-server")
-WORKFLOWS = (
-    AssessmentWorkflow,
-    ReplenishmentWorkflow,
-    PurchasingWorkflow,
-    OutcomesWorkflow,
-    RetrainingWorkflow,
-    MonitoringWorkflow,
-)
 SETTLE_SECONDS = 12.0
 PATIENCE_SECONDS = 10.0
 IDENTITY = "test"
@@ -109,6 +101,8 @@ class Engine:
         self.monitoring = Faulty(MemoryMonitoring())
         self.watching = ToldWatching()
         self.shelves = MemoryShelves()
+        self.closed_runs = Faulty(ToldRuns())
+        self.histories = Faulty(MemoryHistories())
         self.launches = Faulty(_Launches(self.records, self.starter(ClockMode.REPLAYED)))
 
     @property
@@ -185,8 +179,9 @@ class Engine:
     async def start_workers(self) -> None:
         """One worker per queue, with the activities that the queue is for."""
         assessments = AssessmentActivities(
-            self.assessments.port, self.models, self.store, self.scoring, self.launches.port
-        )
+            self.assessments.port, self.models, self.store, self.scoring, self.launches.port, RUNNING,
+            NoCalendars(),
+        )  # fmt: skip
         approvals = ApprovalActivities(self.approvals.port)
         orders = OrderActivities(
             self.orders.port, self.supplier, passive=self.passive, settle_seconds=self.settle_seconds,
@@ -195,11 +190,12 @@ class Engine:
         models = ModelActivities(self.models, self.store, self.learner, self._needs_approval)
         outcomes = OutcomeActivities(self.outcomes.port)
         monitoring = MonitoringActivities(self.monitoring.port, self.watching, self.shelves)
+        histories = HistoryActivities(self.closed_runs.port, self.histories.port, lambda: NOW)
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
                 orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
-                models.promote, monitoring.retraining_started,
+                models.promote, monitoring.retraining_started, histories.sweep,
             ],
             naming.LEARNING_QUEUE: [
                 assessments.assess, assessments.rescore, models.plan, models.train, models.judge,

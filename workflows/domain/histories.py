@@ -1,0 +1,253 @@
+"""A closed workflow's history is kept before Temporal removes it, and nothing that ended past the engine goes unseen.
+
+A history is stored as RFC 8785 JSON of Temporal's own protobuf JSON. That has 64-bit integers as strings already, and
+its few numbers (32-bit integers, back-off coefficients) are spelled by the RFC's own rule for numbers: the ledger's
+rule against floats holds for what the engine says itself, not for what it quotes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+import rfc8785
+
+from workflows.domain.identity import Digest, Instant, Payload
+
+STREAM = "histories"
+"""The ledger's chain of what was exported and overridden."""
+ALARM_BEFORE = timedelta(days=7)
+ALARM_SHARE = 4
+"""Short retentions: the alarm is a quarter of it before their end."""
+OVERLAP = timedelta(hours=1)
+"""What visibility may tell late, looked at again in each sweep."""
+RELIST_EVERY = timedelta(days=1)
+"""How often everything that Temporal still has is looked at again."""
+MARGIN = timedelta(days=1)
+"""Temporal removes late rather than early: so much further back is looked."""
+SLICE = timedelta(hours=6)
+FAILS_BY_ITSELF = frozenset({"retraining"})
+"""Types for which failing is one of their ways to end."""
+
+
+class RunStatus(StrEnum):
+    """How an execution was closed, in Temporal's words."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+    CONTINUED_AS_NEW = "continued_as_new"
+    TIMED_OUT = "timed_out"
+
+
+class ClosedRun(Payload):
+    """One closed execution, as visibility lists it."""
+
+    workflow_id: str
+    run_id: str
+    type: str
+    status: RunStatus
+    started_at: Instant
+    closed_at: Instant
+    events: int = 0
+
+
+class Override(Payload):
+    """Something that happened to an execution and that our code did not do."""
+
+    workflow_id: str
+    run_id: str
+    type: str
+    what: str
+    """`terminated`, `canceled`, `failed`, `timed_out` or `reset`."""
+    at: Instant
+    by: str = ""
+    """Whom Temporal names: an authenticated principal, else what the client said of itself; empty when nobody."""
+    base_run_id: str = ""
+    """Of a reset: the run that it goes on from."""
+
+
+class Fetched(Payload):
+    """A run with its history; None: Temporal has it no more."""
+
+    run: ClosedRun
+    body: bytes | None
+    """Canonical JSON."""
+
+
+class SweepPoint(Payload):
+    """How far the sweeper is."""
+
+    swept_through: Instant
+    relisted_at: Instant
+    retention_seconds: int
+
+
+class Swept(Payload):
+    """What one bounded round of the sweeper came to."""
+
+    exported: int = 0
+    lost: int = 0
+    overridden: int = 0
+    done: bool = True
+    """False: there is more, and the next round goes on."""
+
+    def and_then(self, later: "Swept") -> "Swept":
+        """Both rounds together."""
+        return Swept(
+            exported=self.exported + later.exported, lost=self.lost + later.lost,
+            overridden=self.overridden + later.overridden, done=later.done,
+        )  # fmt: skip
+
+
+class Room(Payload):
+    """How long it is until retention removes the oldest history that is not known to be kept."""
+
+    seconds: int
+    alarm: bool
+
+
+class KeptHistory(Payload):
+    """A kept history, as replay and packs read it. `body` is None where it was lost."""
+
+    run: ClosedRun
+    sha256: Digest | None
+    body: bytes | None
+    damage: str = ""
+    """Why the bytes cannot be read, if they cannot."""
+
+
+class HistoryOutcome(StrEnum):
+    """What replaying a kept history came to."""
+
+    REPLAYED = "replayed"
+    """Today's code gives the commands that it gave."""
+    FAILED = "failed"
+    """It does not: nondeterminism, or a type that is no longer there."""
+    DAMAGED = "damaged"
+    """The bytes are not those that the ledger names."""
+    MISSING = "missing"
+    """The ledger names it, and it is not kept."""
+    LOST = "lost"
+    """It was gone before it could be read, and the ledger said so at the time."""
+
+
+class HistoryReplay(Payload):
+    """One history and what came of it."""
+
+    workflow_id: str
+    run_id: str
+    type: str
+    outcome: HistoryOutcome
+    why: str = ""
+
+
+class ClosedRuns(Protocol):
+    """Where executions are listed and read: Temporal."""
+
+    async def retention(self) -> timedelta:
+        """How long the namespace keeps what is closed."""
+        ...
+
+    async def closed(self, after: datetime, through: datetime, page: str) -> tuple[Sequence[ClosedRun], str]:
+        """A page of our executions closed in (after, through], newest first; and the next page's name, empty at the
+        end. The first page's is empty."""
+        ...
+
+    async def history(self, run: ClosedRun) -> bytes | None:
+        """Its canonical history; None when it is gone."""
+        ...
+
+    async def started_again(self, after: datetime, known: "Histories") -> Sequence[Override]:
+        """Executions started since, still open, that are resets of earlier ones."""
+        ...
+
+
+class Histories(Protocol):
+    """Where histories are kept: Postgres."""
+
+    async def point(self) -> SweepPoint | None:
+        """How far the sweeper is; None before its first round."""
+        ...
+
+    async def move(self, point: SweepPoint) -> None:
+        """Note how far it is."""
+        ...
+
+    async def unknown(self, runs: Sequence[ClosedRun]) -> list[ClosedRun]:
+        """Those that are neither kept nor known to be lost, oldest first."""
+        ...
+
+    async def seen_before(self, workflow_ids: Sequence[str]) -> frozenset[str]:
+        """Those of which an earlier execution is kept."""
+        ...
+
+    async def keep(self, batch: Sequence[Fetched], overrides: Sequence[Override]) -> Swept:
+        """Keep them and say so in the ledger, in one transaction; what is there already changes nothing."""
+        ...
+
+
+def canonical_history(document: Mapping[str, Any]) -> bytes:
+    """RFC 8785 bytes of a history's protobuf JSON."""
+    return rfc8785.dumps(dict(document))
+
+
+def first_instant(point: SweepPoint | None, now: datetime, retention: timedelta) -> SweepPoint:
+    """Where this sweep begins: at the last one's end, less what may come late; or, daily, at the beginning."""
+    horizon = now - retention - MARGIN
+    seconds = int(retention.total_seconds())
+    if point is None or now - point.relisted_at >= RELIST_EVERY:
+        return SweepPoint(swept_through=horizon, relisted_at=now, retention_seconds=seconds)
+    return SweepPoint(
+        swept_through=max(horizon, point.swept_through), relisted_at=point.relisted_at, retention_seconds=seconds
+    )
+
+
+def room(swept_through: datetime, retention: timedelta, now: datetime) -> Room:
+    """How long the sweeper may still be late. It alarms seven days before the end, or a quarter of a retention that is
+    shorter than 28 days."""
+    left = retention - (now - swept_through)
+    return Room(seconds=int(left.total_seconds()), alarm=left < min(ALARM_BEFORE, retention / ALARM_SHARE))
+
+
+def overrides_of(fetched: Fetched) -> list[Override]:
+    """What was done to a closed execution past the engine: how it was closed, and each reset that made it.
+
+    Our code ends executions by completing them, continues one as new, and lets some types fail; nothing of ours
+    terminates, cancels, resets or times an execution out.
+    """
+    run = fetched.run
+    events: Sequence[Mapping[str, Any]] = json.loads(fetched.body)["events"] if fetched.body else ()
+    known = {"workflow_id": run.workflow_id, "run_id": run.run_id, "type": run.type}
+    found = []
+    for event in events:
+        told = event.get("workflowTaskFailedEventAttributes", {})
+        if told.get("cause", "").endswith("RESET_WORKFLOW") and told.get("newRunId", run.run_id) == run.run_id:
+            at, by, base = event["eventTime"], _principal(event), told.get("baseRunId", "")
+            found.append(Override(**known, what="reset", at=_instant(at), by=by, base_run_id=base))
+    ours = {RunStatus.COMPLETED, RunStatus.CONTINUED_AS_NEW}
+    if run.status not in ours and not (run.status is RunStatus.FAILED and run.type in FAILS_BY_ITSELF):
+        found.append(Override(**known, what=run.status, at=run.closed_at, by=_who_closed(events)))
+    return found
+
+
+def _who_closed(events: Sequence[Mapping[str, Any]]) -> str:
+    for event in reversed(events):
+        for name in ("workflowExecutionTerminatedEventAttributes", "workflowExecutionCancelRequestedEventAttributes"):
+            if name in event:
+                return _principal(event) or str(event[name].get("identity", ""))[:200]
+    return ""
+
+
+def _principal(event: Mapping[str, Any]) -> str:
+    """Whom the server authenticated, where it was told to say so."""
+    principal = event.get("principal") or {}
+    return ":".join(str(principal[key]) for key in ("type", "name") if principal.get(key))[:200]
+
+
+def _instant(text: str) -> datetime:
+    """Temporal tells nanoseconds; an instant here has microseconds."""
+    whole, _, rest = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{(rest + '000000')[:6]}+00:00")
