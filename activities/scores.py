@@ -1,4 +1,4 @@
-"""Does an assessment: loads a batch's facts, scores them in one pass, decides each and records all."""
+"""Does an assessment: loads a batch's facts, scores them in one pass, decides each and records all they rest on."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,25 +7,30 @@ from temporalio import activity
 
 from activities.heartbeats import heartbeats
 from workflows.domain.assessing import decide_all, decided_on, needs_a_person, rows_of, spoken
-from workflows.domain.decisions import Decided
+from workflows.domain.decisions import Decided, NeedFacts
 from workflows.domain.errors import Unavailable
+from workflows.domain.evidence import EvidenceKind, Folder, Kept, Snapshot, Source
+from workflows.domain.identity import Digest, canonical, digest
 from workflows.domain.models import ModelVersion
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
-from workflows.domain.scores import Scores, Scoring, ScoringRow
+from workflows.domain.scores import Calendars, Scores, Scoring, ScoringRow
 
 
 class AssessmentActivities:
-    """Decides needs with the champion model."""
+    """Decides needs with the champion model. `source` is the code that runs."""
 
     def __init__(
-        self, assessments: Assessments, models: Models, store: ModelStore, scoring: Scoring, launches: Launches
-    ) -> None:
+        self, assessments: Assessments, models: Models, store: ModelStore, scoring: Scoring, launches: Launches,
+        source: Source, calendars: Calendars,
+    ) -> None:  # fmt: skip
         self._assessments = assessments
         self._models = models
         self._store = store
         self._scoring = scoring
         self._launches = launches
+        self._source = source
+        self._calendars = calendars
 
     @activity.defn
     async def assess(self, batch: NeedBatch) -> AssessmentSummary:
@@ -61,16 +66,53 @@ class AssessmentActivities:
         """All needs, each with every supplier that may be asked, in one vectorised pass; those that a person will look
         at are explained in a second, small one."""
         model = await asyncio.to_thread(self._store.get, champion.digest)
+        found = await asyncio.to_thread(self._complete, found)
         rows = [row for facts in found.facts for row in rows_of(facts)]
         scored = await self._score(rows, model, explain=False)
         # In a thread: hashing hundreds of inputs would keep the event loop from everybody else's heartbeats.
-        decided = await asyncio.to_thread(decide_all, found, scored, champion.digest)
+        folded, shared = await asyncio.to_thread(self._folded, found, champion.digest, model)
+        snapshots = [sha256 for sha256, _ in folded]
+        decided = await asyncio.to_thread(decide_all, found, scored, champion.digest, snapshots)
         gated = [n for n, one in enumerate(decided) if needs_a_person(one)]
         speaking = [spoken(found.facts[n], decided[n]) for n in gated]
         for n, scores in zip(gated, await self._score(speaking, model, explain=True), strict=True):
             inputs = decided[n].inputs.model_copy(update={"scores": scores})
             decided[n] = decided_on(inputs, found, champion.digest)
-        return decided
+        return [
+            one.model_copy(update={"evidence": shared | objects})
+            for one, (_, objects) in zip(decided, folded, strict=True)
+        ]
+
+    def _complete(self, found: BatchFacts) -> BatchFacts:
+        """With the public holidays in the rows: a later version of the calendar may tell others."""
+
+        def told(row: ScoringRow) -> ScoringRow:
+            return row.model_copy(update={"holidays": self._calendars.holidays(row)}) if row.country else row
+
+        def complete(facts: NeedFacts) -> NeedFacts:
+            alternatives = tuple(told(row) for row in facts.alternatives)
+            return facts.model_copy(update={"row": told(facts.row), "alternatives": alternatives})
+
+        return found.model_copy(update={"facts": tuple(complete(facts) for facts in found.facts)})
+
+    def _folded(
+        self, found: BatchFacts, model_digest: Digest, model: bytes
+    ) -> tuple[list[tuple[Digest, dict[Digest, Kept]]], dict[Digest, Kept]]:
+        """Each need's snapshot with its objects, and what all decisions of the batch rest on."""
+        source, policy = canonical(self._source), canonical(found.policy)
+        shared = {
+            digest(source): Kept(EvidenceKind.SOURCE, source),
+            found.policy.digest: Kept(EvidenceKind.POLICY, policy),
+            model_digest: Kept(EvidenceKind.MODEL, model),
+        }
+        folder, folded = Folder(), []
+        for facts in found.facts:
+            row, *alternatives = rows_of(facts)
+            snapshot = Snapshot(row=row, alternatives=tuple(alternatives), source=digest(source))
+            sha256, objects = folder.fold(snapshot)
+            kinds = {name: EvidenceKind.SNAPSHOT if name == sha256 else EvidenceKind.PART for name in objects}
+            folded.append((sha256, {name: Kept(kinds[name], body) for name, body in objects.items()}))
+        return folded, shared
 
     async def _score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool) -> list[Scores]:
         return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain) if rows else []

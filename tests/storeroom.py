@@ -21,6 +21,7 @@ from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.pool import Connection, Database
 from connectors.postgres.relay import RelayStore
+from tests.fakes.running import RUNNING, NoCalendars
 from tests.fakes.staff import STAFF
 from workflows.domain.approvals import Actor, Approval, Meaning, RejectReason, VerdictCommand
 from workflows.domain.catalog import Catalog, Item, Location, Sourcing, Supplier
@@ -208,7 +209,7 @@ class Storeroom:
 
     async def assess(self) -> AssessmentSummary | None:
         """Decide every open need with the champion; the last batch's summary."""
-        work = AssessmentActivities(self.assessments, self.models, KeptModel(), self.scoring, NoLaunches())
+        work = self._work()
         summary = None
         while batches := [b for b in self.relay.batches(0) if not self._decided(b.batch_id)]:
             for batch in batches:
@@ -220,8 +221,12 @@ class Storeroom:
 
     async def rescore(self, decision_id: str) -> Any:
         """Score a waiting proposal again."""
-        work = AssessmentActivities(self.assessments, self.models, KeptModel(), self.scoring, NoLaunches())
-        return await work.rescore(decision_id)
+        return await self._work().rescore(decision_id)
+
+    def _work(self) -> AssessmentActivities:
+        return AssessmentActivities(
+            self.assessments, self.models, KeptModel(), self.scoring, NoLaunches(), RUNNING, NoCalendars()
+        )
 
     def hash_of(self, decision_id: str) -> str:
         """The current proposal's hash."""

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from holidays import country_holidays, list_supported_countries
 
-from activities.learning.cadence import Cadence
+from activities.learning.cadence import DAY, Cadence
 from workflows.domain.drivers import PRICE, DriverSeries
 from workflows.domain.errors import InvalidInput
+from workflows.domain.scores import ScoringRow
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -45,6 +46,8 @@ class Calendar:
 
     country: str
     subdivision: str | None = None
+    recorded: frozenset[int] | None = None
+    """Ordinals of the holidays of all days that are asked for, when they are known from elsewhere."""
 
     def flags(self, first: int, days: int) -> Ints:
         """1 for each day from the ordinal `first` on that is a public holiday, else 0.
@@ -53,7 +56,9 @@ class Calendar:
             InvalidInput: the library does not know the country or its subdivision.
         """
         begin, end = date.fromordinal(first), date.fromordinal(first + max(0, days - 1))
-        ordinals = _holidays(self.country, self.subdivision, begin.year, end.year)
+        ordinals = self.recorded
+        if ordinals is None:
+            ordinals = _holidays(self.country, self.subdivision, begin.year, end.year)
         return np.fromiter((first + n in ordinals for n in range(days)), dtype=np.int64, count=days)
 
     def columns(self, first: int, days: int) -> Floats:
@@ -78,6 +83,20 @@ class Calendar:
         running = np.concatenate([[0], np.cumsum(self.flags(begin, int(starts[-1])))])
         counted: Ints = (running[starts[1:]] - running[starts[:-1]]).astype(np.int64)
         return counted
+
+
+class LibraryCalendars:
+    """Implements `domain.scores.Calendars` for rows of days, with the `holidays` library."""
+
+    def holidays(self, row: ScoringRow) -> tuple[date, ...] | None:
+        """See the port."""
+        if row.country is None:
+            return None
+        first = row.last_day.toordinal() - DAY.lookback + 1 - DISTANCE_CAP_DAYS
+        last = row.last_day.toordinal() + DAY.ahead + DISTANCE_CAP_DAYS
+        begin, end = date.fromordinal(first), date.fromordinal(last)
+        found = _holidays(row.country, row.subdivision, begin.year, end.year)
+        return tuple(date.fromordinal(day) for day in sorted(found) if first <= day <= last)
 
 
 @lru_cache(maxsize=256)

@@ -104,7 +104,11 @@ def windows_of(rows: Sequence[ScoringRow]) -> Windows:
 
 
 def _calendar(row: ScoringRow | TrainingSeries) -> Calendar | None:
-    return Calendar(row.country, row.subdivision) if row.country else None
+    if not row.country:
+        return None
+    told = row.holidays if isinstance(row, ScoringRow) else None
+    recorded = None if told is None else frozenset(day.toordinal() for day in told)
+    return Calendar(row.country, row.subdivision, recorded)
 
 
 @dataclass(frozen=True)

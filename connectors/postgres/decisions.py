@@ -1,20 +1,23 @@
 """Stores decisions with all they rest on, tasks, watch levels and ledger entries included, in one transaction."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import facts, ledger, tasks, wishes
+from connectors.postgres import evidence, facts, ledger, tasks, wishes
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
 from connectors.postgres.task_waking import wake_on_forecast
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
-from workflows.domain.identity import canonical
+from workflows.domain.evidence import EvidenceKind, Kept
+from workflows.domain.identity import Digest, canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
@@ -72,7 +75,8 @@ class PostgresAssessments:
             still_open = {row["need_id"] for row in await cursor.fetchall()}
             fresh = [d for d in decided if d.decision.decision_id in still_open]
             holds = [d for d in fresh if isinstance(d.decision.result, Hold)]
-            await _store(cursor, fresh)
+            items = canonical(_items(holds))
+            await _store(cursor, fresh, {digest(items): Kept(EvidenceKind.ITEMS, items)} if holds else {})
             entries = [
                 entry
                 for one in fresh
@@ -80,7 +84,7 @@ class PostgresAssessments:
                 for entry in await _propose(cursor, one, policy)
             ]
             if holds:
-                entries.append(_holds_entry(batch_id, model_digest, holds))
+                entries.append(_holds_entry(batch_id, model_digest, holds, digest(items)))
             await ledger.append(cursor, entries)
             await cursor.execute(
                 "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)", [[d.decision.decision_id for d in holds]]
@@ -175,8 +179,11 @@ async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]
     )
 
 
-async def _store(cursor: Cursor, decided: Sequence[Decided]) -> None:
+async def _store(
+    cursor: Cursor, decided: Sequence[Decided], more: Mapping[Digest, Kept] = MappingProxyType({})
+) -> None:
     """The decisions' bytes, their evidence, and the watch levels that the forecasts give the positions."""
+    await evidence.keep(cursor, {**more, **await asyncio.to_thread(_evidence, decided)})
     await cursor.executemany(
         "INSERT INTO evidence (sha256, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         [(one.decision.inputs_digest, canonical(one.inputs)) for one in decided],
@@ -196,6 +203,15 @@ async def _store(cursor: Cursor, decided: Sequence[Decided]) -> None:
             for location, item, inputs in sorted(places, key=lambda place: place[:2])
         ],
     )
+
+
+def _evidence(decided: Sequence[Decided]) -> dict[Digest, Kept]:
+    """What the decisions rest on, and the bytes of holds: those of a proposal are in its ledger entry."""
+    objects = {sha256: kept for one in decided for sha256, kept in one.evidence.items()}
+    for one in decided:
+        if isinstance(one.decision.result, Hold):
+            objects[one.decision.proposal_hash] = Kept(EvidenceKind.DECISION, canonical(one.decision))
+    return objects
 
 
 def _decision_row(decided: Decided) -> tuple[object, ...]:
@@ -242,10 +258,18 @@ def _proposed_entry(decided: Decided, kind: EntryType) -> NewEntry:
     )
 
 
-def _holds_entry(batch_id: str, model_digest: str, holds: Sequence[Decided]) -> NewEntry:
+def _items(holds: Sequence[Decided]) -> list[tuple[str, int, str]]:
+    """What one entry says of each of a batch's holds, in the order of its leaves."""
+    return sorted((d.decision.decision_id, d.decision.revision, d.decision.proposal_hash) for d in holds)
+
+
+def _holds_entry(batch_id: str, model_digest: str, holds: Sequence[Decided], items: Digest) -> NewEntry:
     """One entry per batch: how many, under which model, and the root that proves each one's inclusion."""
-    leaves = [d.decision.proposal_hash.encode() for d in sorted(holds, key=lambda d: d.decision.decision_id)]
-    body = {"batch": batch_id, "holds": len(holds), "model": model_digest, "merkle_root": merkle_root(leaves)}
+    leaves = [proposal_hash.encode() for _, _, proposal_hash in _items(holds)]
+    body = {
+        "batch": batch_id, "holds": len(holds), "model": model_digest, "merkle_root": merkle_root(leaves),
+        "items": items,
+    }  # fmt: skip
     at = max(d.decision.decided_at for d in holds)
     return NewEntry(stream=f"batch:{batch_id}", type=EntryType.HOLDS_RECORDED, actor=ENGINE, occurred_at=at, body=body)
 

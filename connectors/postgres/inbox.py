@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger, needs, positions, shipments
+from connectors.postgres import evidence, ledger, needs, positions, shipments
 from connectors.postgres.needs import OpenedNeed
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.errors import Conflict
 from workflows.domain.events import ClockAdvanced, Event, content_digest
+from workflows.domain.evidence import EvidenceKind, Kept
+from workflows.domain.identity import canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import NeedCause
 from workflows.domain.positions import movement_of
@@ -199,7 +201,10 @@ class Inbox:
         for message in batch:
             span = ranges.setdefault(f"{message.topic}/{message.partition}", [message.offset, message.offset])
             span[0], span[1] = min(span[0], message.offset), max(span[1], message.offset)
-        leaves = [content_digest(message.raw).encode() for message in fresh]
+        items = [[m.event.source, m.event.id, content_digest(m.raw)] for m in fresh if m.event]
+        leaves = [sha256.encode() for _, _, sha256 in items]
+        listed = canonical(items)
+        evidence.keep_now(cursor, {digest(listed): Kept(EvidenceKind.ITEMS, listed)})
         body = {
             "log": self._log_id,
             "ranges": ranges,
@@ -208,6 +213,7 @@ class Inbox:
             "dead_lettered": len(result.dead),
             "needs": result.needs,
             "merkle_root": merkle_root(leaves),
+            "items": digest(listed),
         }
         occurred = max((m.event.time for m in fresh if m.event), default=datetime.now(UTC))
         entry = NewEntry(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from activities.learning.learner import XgboostLearner
+from activities.learning.outside import LibraryCalendars
 from activities.learning.scoring import XgboostScoring
 from activities.models import FIRST_MODEL
 from activities.scores import AssessmentActivities
@@ -27,6 +28,7 @@ from connectors.postgres.models import PostgresModels
 from connectors.postgres.needs import make_batches, open_needs
 from connectors.postgres.pool import Connection, Database, connect, transaction
 from tests.bench.measuring import machine, options, progress, publish, rounds, spread, temporary_database
+from workers.source import running_source
 from workflows.domain.decisions import Decided
 from workflows.domain.events import ClockAdvanced, Event, Topic
 from workflows.domain.identity import digest
@@ -105,8 +107,9 @@ class Scene:
         self._models, self._store = PostgresModels(database), DirectoryModelStore(state / "models")
         self.watch = Stopwatch()
         self._work = AssessmentActivities(
-            TimedAssessments(database, self.watch), self._models, self._store, TimedScoring(self.watch), NoLaunches()
-        )
+            TimedAssessments(database, self.watch), self._models, self._store, TimedScoring(self.watch), NoLaunches(),
+            running_source(), LibraryCalendars(),
+        )  # fmt: skip
         world = DemoWorld(items=items, days=1)
         self._last_day = world.first_day - timedelta(days=1)
         self._keys = sorted({(one.location, one.item) for one in world.catalog.sourcing})

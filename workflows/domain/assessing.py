@@ -30,16 +30,19 @@ def spoken(facts: NeedFacts, decided: Decided) -> ScoringRow:
     return next((row for row in facts.alternatives if row.supplier == supplier), facts.row)
 
 
-def decide_all(found: BatchFacts, scored: Sequence[Scores], model_digest: Digest) -> list[Decided]:
+def decide_all(
+    found: BatchFacts, scored: Sequence[Scores], model_digest: Digest, snapshots: Sequence[Digest] = ()
+) -> list[Decided]:
     """Each need with the supplier that is best for it, then the orders that they share, then the decisions.
 
-    `scored` are the scores of every need's `rows_of`, one after the other.
+    `scored` are the scores of every need's `rows_of`, one after the other; `snapshots` are the digests of
+    what was scored, one per need (none: not recorded).
     """
     told, policy = iter(scored), found.policy
     inputs = []
-    for facts in found.facts:
+    for n, facts in enumerate(found.facts):
         by_supplier = {row.supplier: scores for row, scores in zip(rows_of(facts), told, strict=False)}
-        inputs.append((_inputs(facts, by_supplier, found), by_supplier))
+        inputs.append((_inputs(facts, by_supplier, found, snapshots[n] if snapshots else None), by_supplier))
     joined = join([one for one, _ in inputs], policy, proposed=found.revision > 0)
     return [
         decided_on(spoken_for(one, by_supplier, policy), found, model_digest)
@@ -47,7 +50,9 @@ def decide_all(found: BatchFacts, scored: Sequence[Scores], model_digest: Digest
     ]
 
 
-def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -> DecisionInputs:
+def _inputs(
+    facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts, snapshot: Digest | None
+) -> DecisionInputs:
     own = facts.row.supplier
     options = tuple(
         option.model_copy(update={"outlook": outlook_of(scores[option.sourcing.supplier])})
@@ -72,6 +77,7 @@ def _inputs(facts: NeedFacts, scores: Mapping[str, Scores], found: BatchFacts) -
         rule=RULE,
         wanted_supplier=facts.wanted_supplier,
         drift_alarms=found.drift_alarms.get(scores[own].segment, ()),
+        snapshot=snapshot,
     )
 
 

@@ -3,6 +3,7 @@
 How it is reached is in `deciding`; here is what is recorded, and the hash that approvals are bound to.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from workflows.domain.catalog import Item, Money, Sourcing, Supplier
+from workflows.domain.evidence import Kept
 from workflows.domain.identity import Digest, Grown, Instant, Payload, digest
 from workflows.domain.needs import Need
 from workflows.domain.offers import JointOrder, Outlook, Stakes, SupplierChoice
@@ -176,3 +178,5 @@ class Decided(Payload):
 
     decision: Decision
     inputs: DecisionInputs
+    evidence: Mapping[Digest, Kept] = Field(default_factory=dict, exclude=True, repr=False)
+    """What it rests on beside the inputs, to be kept with it: snapshot, code, model and policy."""

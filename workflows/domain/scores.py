@@ -122,6 +122,8 @@ class ScoringRow(Payload):
     country: str | None = None
     subdivision: str | None = None
     """Whose public holidays its location keeps; None: they are not looked at."""
+    holidays: tuple[date, ...] | None = None
+    """Those of the days that scoring looks at; None: whatever the calendar that is installed says today."""
     demand_definition: Digest | None = None
     """Which definition of demand the history follows (`domain.demand`); None: not recorded."""
     on_hand_units: int
@@ -234,6 +236,18 @@ class Scores(Grown):
     stock_p90: tuple[int, ...] = ()
     """Net stock at the end of each of `days` if nothing is ordered: on hand less reserved, with what is on order and
     without the demand so far; below zero it is what was asked for in vain. Order statistics of the futures."""
+
+
+class Calendars(Protocol):
+    """Knows public holidays. What it says may change with its version, so it is asked once and the answer recorded."""
+
+    def holidays(self, row: ScoringRow) -> tuple[date, ...] | None:
+        """Those of the row's location in all days that scoring looks at, ascending; None: it keeps none.
+
+        Raises:
+            InvalidInput: the country or its subdivision is unknown.
+        """
+        ...
 
 
 class Scoring(Protocol):
