@@ -21,7 +21,9 @@ from connectors.postgres import ledger
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import connect
+from connectors.postgres.roles import DatabaseRole
 from connectors.postgres.settling import Settling
+from workers.databases import in_role
 from workers.enrolling import enrol
 from workers.feeding import Journal, WorldDriver
 from workers.planner import ScriptedPlanner
@@ -112,8 +114,8 @@ async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say:
         await asyncio.to_thread(prepare_schema, stack.settings, say)
         await asyncio.to_thread(enrol, stack.settings)
         await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
-        await asyncio.to_thread(load_world, stack.settings, source, say)
-        running = await to_its_end(stack.start_supplier, source.behaviours)
+        await asyncio.to_thread(load_world, in_role(stack.settings, DatabaseRole.OPERATOR), source, say)
+        running = in_role(await to_its_end(stack.start_supplier, source.behaviours), DatabaseRole.OPERATOR)
         for name in ("intake", "worker"):
             await to_its_end(stack.start_process, name)
         playing = asyncio.ensure_future(_play(running, state_dir, source, say))

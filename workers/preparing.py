@@ -9,6 +9,10 @@ from connectors.feeds.world import DemoWorld
 from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
 from connectors.postgres.policies import note_invented
 from connectors.postgres.pool import connect, migrate
+from connectors.postgres.sealing_step import count_clear, seal_what_is_clear, vacuum
+from connectors.postgres.settings_kept import note_schema, watch_schema
+from workers.databases import owner_of
+from workers.personal_key import database_of
 from workers.progress import Say
 from workers.settings import Settings
 from workers.wiring import Engine, required
@@ -38,13 +42,30 @@ def feed_source(feed: str, file: Path | None, days: int | None, seed: int) -> Fe
 
 
 def prepare_schema(settings: Settings, say: Say) -> None:
-    """Bring the schema up to date and adopt the first policy."""
-    dsn = required(settings, "postgres_dsn")
+    """Bring the schema up to date and adopt the first policy, as the owner of the tables.
+
+    Nothing, on a server of the user's own, for a process whose role owns none: `quartermaster migrate` is a step there.
+    """
+    dsn = owner_of(settings)
+    if dsn is None:
+        return
     applied = migrate(dsn)
     if applied:
         say(f"Applied {len(applied)} migrations")
     with connect(dsn, name="quartermaster-prepare") as connection:
+        note_schema(connection)
+        if not watch_schema(connection):
+            say("Changes of the schema past `quartermaster migrate` are not noted: only a superuser can have that done")
         adopt_policy(connection, Policy(), actor="installation")
+        if clear := count_clear(connection):
+            say(f"Sealing what is personal in {clear:,} rows of an earlier release")
+            asyncio.run(_seal(settings, dsn))
+            vacuum(connection)
+
+
+async def _seal(settings: Settings, dsn: str) -> None:
+    async with database_of(settings, dsn, name="quartermaster-prepare", size=1) as database:
+        await seal_what_is_clear(database)
 
 
 def load_world(settings: Settings, source: FeedSource, say: Say) -> None:

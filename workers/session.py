@@ -7,6 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from connectors.postgres.roles import DatabaseRole
+from workers.databases import in_role
 from workers.embedded import LOCK_FILE, StackRunning
 from workers.progress import Say
 from workers.servers.runfile import RunRecord, read_run, reap
@@ -93,7 +95,7 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
     if record is not None and record.addresses is not None:
         found = settings_on(state_dir, settings, record.addresses)
         told = {"supplier_url": found.supplier_url or record.supplier, "clock": record.clock or found.clock}
-        yield found.model_copy(update=told)
+        yield in_role(found.model_copy(update=told), DatabaseRole.OPERATOR)
         return
     free = {"temporal_port": 0, "temporal_ui_port": 0, "kafka_port": 0, "supplier_port": 0}
     with EngineStack(state_dir, settings.model_copy(update=free), Silence()) as stack:
@@ -102,7 +104,7 @@ async def opened(settings: Settings, state: str | None, say: Say, *, worker: boo
         if worker:
             await to_its_end(stack.start_supplier, ())
             await to_its_end(stack.start_process, "worker")
-        yield stack.settings
+        yield in_role(stack.settings, DatabaseRole.OPERATOR)
 
 
 def settings_beside(settings: Settings) -> Settings:

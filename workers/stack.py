@@ -10,15 +10,25 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from connectors.postgres.roles import DatabaseRole, let_in
+from workers.databases import in_role
 from workers.embedded import EmbeddedStack
 from workers.progress import Say
 from workers.servers.ports import claim
+from workers.servers.postgres import is_own_server
 from workers.servers.runfile import Addresses
 from workers.settings import Settings
 from workflows.domain.feeds import SupplierBehaviour
 
 T = TypeVar("T")
 READY_WITHIN_S = 60.0
+ROLES = {
+    "intake": DatabaseRole.INTAKE,
+    "worker": DatabaseRole.WORKER,
+    "console": DatabaseRole.CONSOLE,
+    "notary": DatabaseRole.NOTARY,
+}
+"""As whom a process of this name connects."""
 
 
 class EngineStack:
@@ -39,6 +49,12 @@ class EngineStack:
             StackRunning, PortInUse, ServerUnusable, ProcessFailed: as the embedded stack does.
         """
         addresses = self._embedded.start(self._say)
+        try:
+            if is_own_server(addresses.postgres_dsn):
+                let_in(addresses.postgres_dsn)
+        except BaseException:
+            self._embedded.stop()
+            raise
         self._embedded.run_file.announce(clock=self._given.clock)
         self.settings = settings_on(self.state_dir, self._given, addresses)
         return self.settings
@@ -66,7 +82,10 @@ class EngineStack:
         return self.settings
 
     def start_process(self, name: str, *arguments: str, ends: bool = False) -> None:
-        """Start one of our own: intake, worker, feed... It is started again should it die."""
+        """Start one of our own: intake, worker, feed... It is started again should it die.
+
+        On our own PostgreSQL it connects as the role that `ROLES` has for it, else as the operator.
+        """
         self._run(name, [sys.executable, "-m", "workers.cli", name, *arguments], None, ends=ends)
 
     def start_console(self) -> str:
@@ -102,7 +121,7 @@ class EngineStack:
 
     def _run(self, name: str, arguments: list[str], address: str | None, *, ends: bool = False) -> None:
         ready = None if address is None else lambda: _answers(address)
-        environment = self.settings.environment()
+        environment = in_role(self.settings, ROLES.get(name, DatabaseRole.OPERATOR)).environment()
         self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
         self._say(f"{name} runs")
 

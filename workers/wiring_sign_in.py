@@ -10,6 +10,7 @@ from connectors.oidc import LOOPBACK, OidcProvider, Registration
 from connectors.oidc_claims import Claims, role_mapping
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
+from connectors.postgres.roles import as_role
 from connectors.postgres.sessions import PostgresSessions
 from connectors.postgres.tokens import PostgresTokens
 from console.ports import SignIn
@@ -124,7 +125,8 @@ def _runs_on(state_dir: Path, dsn: str) -> bool:
         and record.running()
         and "postgres" in record.children
         and record.addresses is not None
-        and record.addresses.postgres_dsn == dsn
+        # Whoever we connect as: the record has the superuser.
+        and as_role(record.addresses.postgres_dsn, "") == as_role(dsn, "")
     )
 
 

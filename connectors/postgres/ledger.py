@@ -11,7 +11,8 @@ from connectors.postgres.pool import Connection, Database
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Break, Entry, NewEntry, Verification, verify_stream
 
-_APPEND = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+APPEND_MANY = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+"""Appends many entries by one Postgres function: streams, types, actors, instants, bodies, each as an array."""
 _COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 
 
@@ -28,13 +29,13 @@ def _arguments(entries: Sequence[NewEntry]) -> tuple[list[Any], ...]:
 async def append(cursor: psycopg.AsyncCursor[DictRow], entries: Sequence[NewEntry]) -> None:
     """Append in the caller's transaction: the record and what it records are committed together."""
     if entries:
-        await cursor.execute(_APPEND, _arguments(entries))
+        await cursor.execute(APPEND_MANY, _arguments(entries))
 
 
 def append_now(cursor: psycopg.Cursor[DictRow], entries: Sequence[NewEntry]) -> None:
     """`append` for synchronous callers."""
     if entries:
-        cursor.execute(_APPEND, _arguments(entries))
+        cursor.execute(APPEND_MANY, _arguments(entries))
 
 
 def read_entries(connection: Connection, stream: str | None = None) -> Iterator[Entry]:

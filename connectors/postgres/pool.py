@@ -1,6 +1,6 @@
 """Opens connections and transactions, and turns the driver's errors into ours in one place."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,23 @@ from yoyo import get_backend, read_migrations
 from yoyo.connections import DatabaseURI
 
 import connectors
+from connectors.postgres.personal import Vault
 from workflows.domain.errors import InvalidInput, QuartermasterError, Unavailable
 
 Connection = psycopg.Connection[DictRow]
 AsyncConnection = psycopg.AsyncConnection[DictRow]
 
-_UNSAFE = {"fsync": {"off"}, "full_page_writes": {"off"}, "synchronous_commit": {"off", "local"}}
+_UNSAFE = {"fsync": {"off"}, "full_page_writes": {"off"}, "synchronous_commit": {"off", "local", "remote_write"}}
+_DURABILITY = "SELECT name, setting, source, current_user AS role FROM pg_settings WHERE name = ANY(%s)"
+_WHERE = {
+    "user": "ALTER ROLE {role} RESET {name}",
+    "database": "ALTER DATABASE ... RESET {name}",
+    "database user": "ALTER ROLE {role} IN DATABASE ... RESET {name}",
+    "client": "take {name} out of the connection's options",
+    "environment variable": "take {name} out of PGOPTIONS",
+    "command line": "take {name} off the server's command line",
+}
+"""What to do about a setting, by where it was made; otherwise it is in the server's configuration."""
 _SESSION = "-c timezone=UTC"
 _ANOTHER_SCHEMA = psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction
 
@@ -39,6 +50,11 @@ def _translated() -> Iterator[None]:
             "the schema of the database is not this version's: `quartermaster migrate` brings it up to date, and so "
             f"does a start of `quartermaster up` ({str(error).splitlines()[0][:200]})"
         ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Unavailable(
+            "the database role of this process may not do that. What a role may comes with the schema: `quartermaster "
+            f"migrate` brings it up to date ({str(error).splitlines()[0][:200]})"
+        ) from error
     except psycopg.DataError as error:
         raise InvalidInput(f"PostgreSQL cannot hold this value: {str(error).strip()[:300]}") from error
 
@@ -48,9 +64,18 @@ def connect(dsn: str, *, name: str) -> Connection:
 
     Raises:
         Unavailable: the server cannot be reached.
+        UnsafeDatabase: see `refuse_unsafe`.
     """
     with _translated():
-        return psycopg.connect(dsn, row_factory=dict_row, application_name=name, options=_SESSION, autocommit=True)
+        connection = psycopg.connect(
+            dsn, row_factory=dict_row, application_name=name, options=_SESSION, autocommit=True
+        )
+        try:
+            refuse_unsafe(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 @contextmanager
@@ -65,10 +90,11 @@ def transaction(connection: Connection) -> Iterator[psycopg.Cursor[DictRow]]:
 
 
 class Database:
-    """A pool of connections for asynchronous processes."""
+    """A pool of connections for asynchronous processes. `personal`: the key file of personal data."""
 
-    def __init__(self, dsn: str, *, name: str, size: int = 8) -> None:
+    def __init__(self, dsn: str, *, name: str, size: int = 8, personal: Path | None = None) -> None:
         self._dsn, self._name = dsn, name
+        self.vault = Vault(personal)
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -79,8 +105,21 @@ class Database:
         )
 
     async def __aenter__(self) -> "Database":
+        """Open the pool.
+
+        Raises:
+            Unavailable: the server cannot be reached.
+            UnsafeDatabase: see `refuse_unsafe`.
+        """
         with _translated():
             await self._pool.open(wait=True, timeout=30)
+            try:
+                async with self._pool.connection() as connection:
+                    found = await (await connection.execute(_DURABILITY, [list(_UNSAFE)])).fetchall()
+                _refuse(unsafe_of(found))
+            except BaseException:
+                await self._pool.close()
+                raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,8 +173,7 @@ def migrate(dsn: str) -> list[str]:
         Unavailable: the server cannot be reached.
         UnsafeDatabase: see `refuse_unsafe`.
     """
-    with connect(dsn, name="quartermaster-migrate") as connection:
-        refuse_unsafe(connection)
+    connect(dsn, name="quartermaster-migrate").close()
     migrations = read_migrations(str(migrations_folder()))
     with _translated():
         backend = get_backend(_yoyo_uri(dsn), migration_table="applied_migration")
@@ -149,17 +187,40 @@ def migrate(dsn: str) -> list[str]:
 
 
 def refuse_unsafe(connection: Connection) -> None:
-    """Refuse a server that acknowledges what it may lose.
+    """Refuse a session in which what is acknowledged may be lost. A role or a database can have settings of its own, so
+    this is asked on each process's own connection.
 
     Raises:
-        UnsafeDatabase: naming each setting and what it must be.
+        UnsafeDatabase: naming each setting, and what to do about it.
     """
-    names = list(_UNSAFE)
-    rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [names]).fetchall()
-    bad = [f"{row['name']}={row['setting']}" for row in rows if row["setting"] in _UNSAFE[row["name"]]]
-    if bad:
+    _refuse(unsafe_of(connection.execute(_DURABILITY, [list(_UNSAFE)]).fetchall()))
+
+
+def unsafe_settings(dsn: str) -> list[str]:
+    """What `refuse_unsafe` would refuse in a session of this DSN, in words; for a report.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    with _translated(), psycopg.connect(dsn, row_factory=dict_row, application_name="quartermaster-doctor") as asked:
+        return unsafe_of(asked.execute(_DURABILITY, [list(_UNSAFE)]).fetchall())
+
+
+def unsafe_of(rows: Sequence[DictRow]) -> list[str]:
+    """Each unsafe setting among these rows of pg_settings: what it is, and what to do."""
+    words = "{name}={setting} for {role} ({do})"
+    otherwise = "ALTER SYSTEM SET {name} = 'on', and reload the configuration"
+    return [
+        words.format(**row, do=_WHERE.get(row["source"], otherwise).format(**row))
+        for row in rows
+        if row["setting"] in _UNSAFE[row["name"]]
+    ]
+
+
+def _refuse(unsafe: Sequence[str]) -> None:
+    if unsafe:
         raise UnsafeDatabase(
-            f"PostgreSQL runs with {', '.join(bad)}; set them to 'on': acknowledged orders could be lost"
+            f"PostgreSQL may lose what it has acknowledged, and nothing is started on it: {'; '.join(unsafe)}"
         )
 
 

@@ -89,3 +89,126 @@ BEGIN
     RETURN v_count;
 END
 $$;
+
+-- What each process may do. Nobody but the owner of the tables may anything by default, functions included; later
+-- migrations grant what they add. qm_operator is for commands of the command line: it may what the three processes of
+-- the engine may, and load catalogs and histories.
+DO $$
+BEGIN
+    CREATE ROLE qm_operator NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    NULL;
+END
+$$;
+GRANT qm_intake, qm_worker, qm_console TO qm_operator;
+DO $$
+BEGIN
+    -- The health page tells which processes are connected, of all roles.
+    GRANT pg_read_all_stats TO qm_console;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'the health page shows the connections of all processes after: GRANT pg_read_all_stats TO qm_console';
+END
+$$;
+
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION
+    ledger_append(text[], text[], text[], text[], bytea[]), ledger_part(bytea), ledger_is_append_only(),
+    outstanding_units(text, text), refresh_on_order(text, text), line_refusal(text), settle_order(text),
+    policy_version_needs_a_change(), policy_change_is_decided_once(), demand_word_is_kept(), standing_signatures(text),
+    task_facts(text, integer), task_shows_its_decision(), task_counts(), tell_of_task(), tell_of_order(),
+    stop_of_order(text), outlook_of_positions(), outlook_of_decisions()
+FROM PUBLIC;
+GRANT USAGE ON SCHEMA public
+    TO qm_intake, qm_worker, qm_console, qm_notary, qm_auditor, qm_retention, qm_operator;
+
+-- The one way into the ledger.
+GRANT EXECUTE ON FUNCTION ledger_append(text[], text[], text[], text[], bytea[])
+    TO qm_intake, qm_worker, qm_console, qm_notary, qm_auditor, qm_retention;
+GRANT SELECT ON ledger_entry TO qm_intake, qm_worker, qm_console, qm_notary, qm_auditor;
+
+-- Intake takes events in, moves clocks, opens needs, and tells workflows what is owed to them. It decides nothing,
+-- approves nothing and adds no line to an order.
+GRANT SELECT ON
+    approval, business_clock, clock_wait, daily_demand, day_exposure, day_rhythm, dead_letter, decision, evidence,
+    inbox, intake_lag, item, kafka_position, live_event, live_floor, location, model_version, movement, need,
+    need_batch, notice, notice_preference, notice_told, observed_lead_time, order_line, order_shortage, person,
+    position, purchase_order, replenishment, send_stop, setting, sourcing, stockout_day, substitute, supplier, task
+TO qm_intake;
+GRANT INSERT ON
+    business_clock, daily_demand, day_exposure, day_rhythm, dead_letter, inbox, intake_lag, kafka_position, live_event,
+    live_floor, movement, need, need_batch, notice, notice_told, observed_lead_time, order_shortage, position,
+    stockout_day
+TO qm_intake;
+GRANT UPDATE ON
+    business_clock, clock_wait, daily_demand, day_exposure, day_rhythm, dead_letter, intake_lag, kafka_position,
+    live_floor, need, need_batch, notice, notice_told, position, purchase_order, task
+TO qm_intake;
+GRANT UPDATE (heard_at) ON approval TO qm_intake;
+GRANT UPDATE (workflow_started_at) ON replenishment TO qm_intake;
+GRANT UPDATE (received_units, short_units) ON order_line TO qm_intake;
+GRANT UPDATE (blocked, blocked_at) ON supplier TO qm_intake;
+GRANT UPDATE ON sourcing TO qm_intake;
+GRANT DELETE ON live_event, notice, notice_told TO qm_intake;
+GRANT EXECUTE ON FUNCTION outstanding_units(text, text), refresh_on_order(text, text), settle_order(text) TO qm_intake;
+
+-- The worker decides, records what comes of it, and sends orders. It changes no event, no person and no policy.
+GRANT SELECT ON
+    approval, business_clock, clock_wait, compared_week, daily_demand, day_exposure, day_rhythm, decision,
+    demand_adjustment, demand_definition, demand_withdrawal, drift_alarm, drift_day, drift_report, external_driver,
+    item, live_event, location, model_version, movement, need, need_batch, notice, observed_lead_time, order_line,
+    order_shortage, outcome, person, policy_change, policy_version, position, position_outlook, purchase_order,
+    recorded_demand, replenishment, send_stop, setting, shelf_finding, shelf_watch, sourcing, stockout_day, substitute,
+    supplier, task
+TO qm_worker;
+GRANT INSERT ON
+    approval, clock_wait, compared_week, decision, demand_adjustment, drift_alarm, drift_day, drift_report, live_event,
+    model_version, order_line, outcome, purchase_order, replenishment, shelf_finding, shelf_watch, task
+TO qm_worker;
+GRANT UPDATE ON
+    approval, clock_wait, drift_alarm, model_version, need, need_batch, order_line, outcome, position, purchase_order,
+    replenishment, shelf_finding, shelf_watch, task
+TO qm_worker;
+GRANT DELETE ON compared_week TO qm_worker;
+GRANT EXECUTE ON FUNCTION
+    outstanding_units(text, text), refresh_on_order(text, text), line_refusal(text), settle_order(text),
+    standing_signatures(text), task_facts(text, integer), stop_of_order(text)
+TO qm_worker;
+
+-- The console shows everything, and writes what people do: answers, words, views, switches, policies, sessions.
+GRANT SELECT ON
+    api_token, approval, business_clock, clock_wait, compared_week, console_session, daily_demand, day_exposure,
+    day_rhythm, dead_letter, decision, demand_adjustment, demand_definition, demand_withdrawal, drift_alarm, drift_day,
+    drift_report, external_driver, figure_snapshot, forecast_answer, inbox, intake_lag, item, kafka_position,
+    live_event, live_floor, location, model_version, movement, need, need_batch, notice, notice_preference,
+    notice_told, observed_lead_time, operator_command, order_line, order_shortage, outcome, person, policy_change,
+    policy_version, position, position_outlook, purchase_order, recorded_demand, replenishment, sales_day,
+    sales_leader, saved_view, send_stop, setting, shelf_finding, shelf_watch, sourcing, spent_ticket, stockout_day,
+    substitute, supplier, task, task_comment
+TO qm_console;
+GRANT INSERT ON
+    api_token, approval, console_session, figure_snapshot, forecast_answer, live_event, live_floor, notice_preference,
+    operator_command, person, policy_change, policy_version, sales_day, sales_leader, saved_view, send_stop,
+    spent_ticket, substitute, task_comment
+TO qm_console;
+GRANT UPDATE ON
+    api_token, approval, console_session, dead_letter, figure_snapshot, live_floor, model_version, need, notice,
+    notice_preference, notice_told, order_line, person, policy_change, position, purchase_order, replenishment,
+    saved_view, send_stop, substitute, task
+TO qm_console;
+GRANT DELETE ON
+    api_token, console_session, forecast_answer, live_event, notice, notice_told, sales_day, sales_leader, saved_view,
+    spent_ticket, substitute
+TO qm_console;
+GRANT EXECUTE ON FUNCTION
+    outstanding_units(text, text), refresh_on_order(text, text), standing_signatures(text), task_facts(text, integer),
+    stop_of_order(text)
+TO qm_console;
+
+GRANT INSERT, UPDATE ON
+    compared_week, external_driver, item, location, observed_lead_time, recorded_demand, setting, sourcing, supplier
+TO qm_operator;
+GRANT INSERT ON demand_adjustment, demand_definition, demand_withdrawal, shelf_finding TO qm_operator;
+
+-- An auditor trusts what the ledger proves and reads nothing else; the notary's tables and evidence follow.
+GRANT SELECT ON evidence TO qm_auditor, qm_worker, qm_console;
+GRANT INSERT ON evidence TO qm_worker;

