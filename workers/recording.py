@@ -1,0 +1,65 @@
+"""What decides how a process behaves is on the record: each process says so at its start, and only a change is news."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+from urllib.parse import urlsplit
+
+from connectors.postgres.pool import connect
+from connectors.postgres.settings_kept import note_settings
+from workers.wiring import Engine, required
+
+Process = Literal["intake", "worker", "console"]
+_ALL = ("mode", "clock", "currency", "allowed_lateness_minutes", "kafka_log_id", "temporal_namespace")
+RECORDED: dict[Process, tuple[str, ...]] = {
+    "intake": (*_ALL, "notice_period_minutes", "webhook_allow_private"),
+    "worker": (*_ALL, "training_threads", "outcome_interval_s"),
+    "console": (
+        *_ALL, "session_idle_minutes", "session_hours", "oidc_client_id", "oidc_scope", "oidc_roles_claim",
+        "oidc_roles", "oidc_locations_claim", "oidc_limit_claim",
+    ),
+}  # fmt: skip
+"""Settings by their values."""
+HOSTS: dict[Process, tuple[str, ...]] = {
+    "intake": ("webhook_url",),
+    "worker": ("supplier_url",),
+    "console": ("oidc_issuer", "console_url"),
+}
+"""Addresses by scheme, host and port: a path or a user may hold a secret."""
+
+
+def deciding(process: Process, parts: Engine) -> dict[str, str]:
+    """What decides about this process, by name: the settings as they count, and the release."""
+    settings = parts.settings
+    told = {name: _said(getattr(settings, name)) for name in RECORDED[process]}
+    told |= {name: origin(getattr(settings, name)) for name in HOSTS[process]}
+    return {**told, "undo_seconds": str(parts.undo_seconds), "release": release()}
+
+
+def record_settings(process: Process, parts: Engine) -> bool:
+    """Put what decides about this process on the record if it is not what it was at its last start; whether it was.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
+    with connect(required(parts.settings, "postgres_dsn"), name=f"quartermaster-{process}") as connection:
+        return note_settings(connection, process, deciding(process, parts))
+
+
+def release() -> str:
+    """The version of this project."""
+    try:
+        return version("quartermaster")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def origin(url: str | None) -> str:
+    """Scheme, host and port of an address, and nothing else of it."""
+    if url is None:
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+
+
+def _said(value: object) -> str:
+    return "" if value is None else str(value)
