@@ -9,6 +9,7 @@ from console.auth import api_token, sign_in_token
 from workers.commands import (
     bench,
     books,
+    counterfactual,
     deliveries,
     demand,
     feeds,
@@ -61,6 +62,8 @@ app.command("bench", context_settings=bench.PASSES_ON)(bench.bench)
 app.command("simulate")(studies.simulate)
 app.command("what-if")(what_if.what_if)
 app.command("money")(money.money)
+books.audit.command("replay")(replay.replay)
+books.audit.command("what-if")(counterfactual.what_if)
 app.command("evaluate")(studies.evaluate)
 
 Feed = Annotated[str, typer.Option(help=f"Which world: {', '.join(FEEDS)}.")]
