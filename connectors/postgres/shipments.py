@@ -1,5 +1,6 @@
 """Applies what suppliers and warehouses say of orders, in intake's transaction: late, twice or out of order."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import psycopg
@@ -9,6 +10,9 @@ from connectors.postgres import ledger
 from workflows.domain.events import Event, ShipmentStatus, ShipmentUpdated, StockReceived, SupplierUpdated
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.positions import Movement, MovementKind
+
+RECEIPTS_PER_ENTRY = 20
+"""An entry has at most 64 KiB; a source and an event's id may be long."""
 
 
 def lock(cursor: psycopg.Cursor[DictRow], events: Sequence[Event]) -> list[tuple[str, str]]:
@@ -40,11 +44,44 @@ def apply(cursor: psycopg.Cursor[DictRow], events: Sequence[Event], movements: S
     for receipt in receipts:
         _lead_time(cursor, receipt)
         orders.add(receipt.order_id or "")
+    entries = _received(cursor, receipts)
     for order_id in sorted(orders):
         cursor.execute("SELECT settle_order(%s) AS state", [order_id])
         row = cursor.fetchone()
         if row and row["state"]:
-            ledger.append_now(cursor, [_closed(order_id, row["state"], events)])
+            entries.append(_closed(order_id, row["state"], events))
+    ledger.append_now(cursor, entries)
+
+
+def _received(cursor: psycopg.Cursor[DictRow], receipts: Sequence[Movement]) -> list[NewEntry]:
+    """What came in of each order of ours: of a batch one entry an order, or more where it would grow too long."""
+    by_order: dict[str, list[Movement]] = defaultdict(list)
+    for receipt in receipts:
+        by_order[receipt.order_id or ""].append(receipt)
+    if not by_order:
+        return []
+    cursor.execute("SELECT order_id FROM purchase_order WHERE order_id = ANY(%s) ORDER BY 1", [sorted(by_order)])
+    ours = [row["order_id"] for row in cursor.fetchall()]
+    return [
+        _came_in(order_id, by_order[order_id][start : start + RECEIPTS_PER_ENTRY])
+        for order_id in ours
+        for start in range(0, len(by_order[order_id]), RECEIPTS_PER_ENTRY)
+    ]
+
+
+def _came_in(order_id: str, receipts: Sequence[Movement]) -> NewEntry:
+    lines = [
+        {
+            "source": m.source, "event_id": m.event_id, "item": m.item, "location": m.location,
+            "units": m.on_hand_delta, "received_at": m.occurred_at,
+        }
+        for m in receipts
+    ]  # fmt: skip
+    at = max(m.occurred_at for m in receipts)
+    return NewEntry(
+        stream=f"order:{order_id}", type=EntryType.ORDER_RECEIVED, actor="intake", occurred_at=at,
+        body={"receipts": lines},
+    )  # fmt: skip
 
 
 def _closed(order_id: str, state: str, events: Sequence[Event]) -> NewEntry:
