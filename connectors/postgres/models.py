@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import evidence, ledger
 from connectors.postgres.drivers import calendars_of, drivers_of
 from connectors.postgres.histories import histories_at
 from connectors.postgres.pool import Database
@@ -24,6 +24,7 @@ from workflows.domain.models import (
     TrainingSeries,
     TrainingSet,
 )
+from workflows.domain.recordable import by_reference
 
 Cursor = psycopg.AsyncCursor[DictRow]
 DRIVER_DAYS = 1_500
@@ -92,7 +93,9 @@ class PostgresModels:
             if cursor.rowcount == 1:
                 body = {"model": trained.digest, "trained": trained.model_dump(mode="json"),
                         "training_set": training_set.model_dump(mode="json")}  # fmt: skip
-                await _record(cursor, EntryType.MODEL_TRAINED, trained.digest, "engine", body)
+                short, kept = by_reference(body, "trained")
+                await evidence.keep(cursor, kept)
+                await _record(cursor, EntryType.MODEL_TRAINED, trained.digest, "engine", short)
             return await _get(cursor, trained.digest)
 
     async def judge(

@@ -6,12 +6,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ceilings, cycles, ledger, releasing, stops
+from connectors.postgres import ceilings, cycles, evidence, ledger, releasing, stops
 from connectors.postgres.pool import Database
 from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.orders import OrderLine, OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.ports import ReleaseResult
+from workflows.domain.recordable import by_reference
 from workflows.domain.stops import Held
 
 Cursor = psycopg.AsyncCursor[DictRow]
@@ -179,7 +180,9 @@ async def _authorised(cursor: Cursor, order: DictRow) -> PurchaseOrder | None:
                WHERE order_id = %s""",
             [body, payload.lines_digest, order["order_id"]],
         )
-        entry = {"key": payload.key, "lines_digest": payload.lines_digest, "order": payload.model_dump(mode="json")}
+        whole = {"key": payload.key, "lines_digest": payload.lines_digest, "order": payload.model_dump(mode="json")}
+        entry, kept = by_reference(whole, "order")
+        await evidence.keep(cursor, kept)
         await ledger.append(cursor, [_order_entry(order, EntryType.ORDER_PREPARED, entry)])
     return payload
 

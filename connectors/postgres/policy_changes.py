@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import facts, ledger
+from connectors.postgres import evidence, facts, ledger
 from connectors.postgres.catalog import INSTALLATION
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
@@ -32,6 +32,7 @@ from workflows.domain.policy_changes import (
     refusal,
 )
 from workflows.domain.policy_trials import Recorded, Trial
+from workflows.domain.recordable import by_reference
 
 Cursor = psycopg.AsyncCursor[DictRow]
 STREAM = "policy"
@@ -133,7 +134,9 @@ class PostgresPolicies:
             )  # fmt: skip
             change = _change(await cursor.fetchone() or {})
             body = {"kind": str(new.kind), "policy": new.policy.model_dump(mode="json"), **_evidence(new)}
-            await ledger.append(cursor, [_entry(change, EntryType.POLICY_PROPOSED, actor, body)])
+            short, kept = by_reference(body, "policy", "evidence")
+            await evidence.keep(cursor, kept)
+            await ledger.append(cursor, [_entry(change, EntryType.POLICY_PROPOSED, actor, short)])
             return change
 
     async def decide(self, change_id: str, actor: Actor, *, approve: bool, reason: str = "") -> PolicyChange:
@@ -194,7 +197,9 @@ async def _settle(cursor: Cursor, change: PolicyChange, actor: Actor, approve: b
         [settled.digest, settled.policy.version, canonical(settled.policy)],
     )
     body = {"digest": settled.digest, "policy": settled.policy.model_dump(mode="json"), "change": settled.change_id}
-    adopted = _entry(settled, EntryType.POLICY_ADOPTED, actor, body).model_copy(update={"stream": INSTALLATION})
+    short, kept = by_reference(body, "policy")
+    await evidence.keep(cursor, kept)
+    adopted = _entry(settled, EntryType.POLICY_ADOPTED, actor, short).model_copy(update={"stream": INSTALLATION})
     await ledger.append(cursor, [_entry(settled, EntryType.POLICY_APPROVED, actor, said), adopted])
     return settled
 

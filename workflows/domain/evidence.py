@@ -37,6 +37,8 @@ class EvidenceKind(StrEnum):
     MODEL = "model"
     POLICY = "policy"
     SOURCE = "source"
+    RECORD = "record"
+    """A long part of a ledger entry's body."""
     HISTORY = "history"
     """A closed workflow's history."""
     DICTIONARY = "dictionary"

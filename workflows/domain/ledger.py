@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
-from workflows.domain.identity import Digest, Instant, Payload, canonical
+from pydantic import PrivateAttr
+
+from workflows.domain.identity import Digest, Instant, Payload
+from workflows.domain.recordable import NotRecordable, entry_bytes
 
 CHAIN_VERSION = b"qm.ledger.v1"
 GENESIS = "0" * 64
@@ -91,17 +94,30 @@ class EntryType(StrEnum):
 
 
 class NewEntry(Payload):
-    """An entry to append. `body` holds no floats; numbers are integers or decimal strings."""
+    """An entry to append. Its body is held to the rules of `entry_bytes` when it is made.
+
+    Raises:
+        NotRecordable: the body keeps one of them not; the message names the entry and the place.
+    """
 
     stream: str
     type: EntryType
     actor: str
     occurred_at: Instant
     body: dict[str, Any]
+    _formed: tuple[dict[str, Any], bytes] = PrivateAttr()
+
+    def model_post_init(self, _: Any) -> None:
+        """Hold the body to the rules."""
+        try:
+            self._formed = self.body, entry_bytes(self.body)
+        except NotRecordable as error:
+            raise NotRecordable(f"the ledger cannot take {self.type} of {self.stream[:200]}: {error}") from None
 
     def body_bytes(self) -> bytes:
         """The canonical bytes that are stored and hashed."""
-        return canonical(self.body)
+        body, formed = self._formed
+        return formed if body is self.body else entry_bytes(self.body)  # a changed copy has the bytes of its original
 
 
 class Entry(Payload):
