@@ -122,16 +122,20 @@ class HandScoring:
         )  # fmt: skip
 
 
-class KeptModel:
-    """`ModelStore` with one model."""
+class KeptModels:
+    """`ModelStore` in memory."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[str, bytes] = {}
 
     def put(self, body: bytes) -> str:
         """Its digest."""
+        self._bodies[digest(body)] = body
         return digest(body)
 
     def get(self, sha256: str) -> bytes:
-        """The one model."""
-        return MODEL
+        """What was put."""
+        return self._bodies[sha256]
 
 
 class NoLaunches:
@@ -156,6 +160,7 @@ class Storeroom:
         self.models = PostgresModels(database)
         self.desk = PostgresDesk(database)
         self.scoring = HandScoring()
+        self.store = KeptModels()
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
 
     async def stock(self, document: Catalog | None = None, policy: Policy | None = None) -> None:
@@ -180,7 +185,7 @@ class Storeroom:
 
     async def champion(self, body: bytes) -> str:
         """Register and promote this model."""
-        key, day = digest(body), date(2025, 3, 1)
+        key, day = self.store.put(body), date(2025, 3, 1)
         facts = TrainedModel(digest=key, trained_through=day, rows=1, rounds=1, seconds=Decimal(1))
         await self.models.register(facts, TrainingSet(sha256=key, series=1, last_day=day, known_at=MORNING))
         await self.models.judge(key, ModelStatus.CANDIDATE, None, FIRST_MODEL)
@@ -225,7 +230,7 @@ class Storeroom:
 
     def _work(self) -> AssessmentActivities:
         return AssessmentActivities(
-            self.assessments, self.models, KeptModel(), self.scoring, NoLaunches(), RUNNING, NoCalendars()
+            self.assessments, self.models, self.store, self.scoring, NoLaunches(), RUNNING, NoCalendars()
         )
 
     def hash_of(self, decision_id: str) -> str:
