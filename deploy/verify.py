@@ -716,8 +716,9 @@ def check_tree(
 ) -> dict[int, Leaf]:
     """Roots, consistency, forks and rollbacks; the anchored leaves that this pack must have."""
     anchored = [one for one in anchors.checkpoints if one.signer(keys) is not None]
-    newer = [one for one in anchored if one.at > made_at]
-    anchored = [one for one in anchored if one.at <= made_at]
+    # Both by the database's clock.
+    newer = [one for one in anchored if one.ledger_at > made_at]
+    anchored = [one for one in anchored if one.ledger_at <= made_at]
     sealed.grow([one.size for one in [*sealed.checkpoints, *anchored]])
     wrong = [one for one in sealed.checkpoints if sealed.roots.get(one.size) != one.root]
     if wrong:
@@ -1102,6 +1103,8 @@ class Naming:
 
 # 9. Facts of decisions and orders ------------------------------------------------------------------------------------
 
+LONG_PART = "evidence_sha256"
+"""`{"evidence_sha256": DIGEST}` stands in an entry for a long part of it, which is kept as evidence."""
 REMEMBERED = ("decision.", "verdict.", "approval.", "order.", "task.opened")
 
 
@@ -1130,14 +1133,16 @@ class Proposal(NamedTuple):
 class Facts:
     """What chains tell, kept small, and the arithmetic that one entry allows to check by itself."""
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
+    def __init__(self, pack: Pack, findings: Findings) -> None:
+        self._pack, self._findings = pack, findings
         self.steps: dict[str, list[Step]] = defaultdict(list)
         self.proposals: dict[str, list[Proposal]] = defaultdict(list)
         self.rests_on: list[tuple[str, int, dict[str, str]]] = []
         """Decision, sequence number of its entry, digests of inputs, model and policy."""
         self.batches: list[tuple[Entry, dict[str, Any]]] = []
         """Entries that stand for many items, with what they say."""
+        self.long_parts: list[tuple[Entry, str]] = []
+        """Parts of entries that are kept as evidence because they are long."""
         self.policies: set[str] = set()
         self._offsets: dict[tuple[str, str], int] = {}
 
@@ -1150,6 +1155,14 @@ class Facts:
                                f"{type(error).__name__} {error}"[:200], stream=entry.stream, seq=entry.seq)  # fmt: skip
 
     def _take(self, entry: Entry, said: Any) -> None:
+        for name, part in said.items():
+            if isinstance(part, dict) and LONG_PART in part:
+                sha256 = str(part[LONG_PART])
+                self.long_parts.append((entry, sha256))
+                if entry.type in ("order.prepared", "policy.adopted"):
+                    if sha256 not in self._pack.evidence:
+                        return
+                    said = said | {name: json.loads(self._pack.object(sha256))}
         if entry.type == "decision.proposed":
             self._proposed(entry, said)
         elif entry.type == "events.accepted":
@@ -1324,6 +1337,10 @@ class Evidence:
         digests = {name: str(found[f"{name}_digest"]) for name in ("inputs", "model", "policy")}
         self.decision(decision, entry.seq, entry.stream, digests, known)
 
+    def long_part(self, entry: Entry, sha256: str) -> None:
+        """A part of an entry that is kept apart."""
+        self._whole(sha256, f"{entry.stream} entry {entry.seq}", "part of an entry")
+
     def finish(self) -> None:
         """Objects that no decision led to, and a finding for each that is missing or changed."""
         for sha256 in self._pack.evidence - self._standing.keys():
@@ -1333,7 +1350,7 @@ class Evidence:
             code = "evidence_missing" if sha256 in self._missing else "evidence_changed"
             what = next(iter(users.values()))
             words = "is not in the pack" if code == "evidence_missing" else "is not the one that was recorded"
-            rest = f" ({len(named)} decisions rest on it: {', '.join(named[:5])})" if named else ""
+            rest = f" ({len(named)} rest on it: {', '.join(named[:5])})" if named else ""
             self._findings.add(code, f"{what} {sha256} {words}{rest}"[:600], object=sha256,
                                decision=named[0] if named else None)  # fmt: skip
 
@@ -1712,7 +1729,7 @@ def verify(asked: Asked) -> dict[str, Any]:
         known = anchors.leaves
 
     naming = Naming(known, sealed, findings, range(scope.first, scope.end) if with_tree else range(0))
-    facts = Facts(findings)
+    facts = Facts(pack, findings)
     check = ChainCheck(sealed, with_tree, asked.longest_transaction, facts, findings)
     if not with_tree:
         check.proofs = read_proofs(pack, sealed.checkpoints[-1] if sealed.checkpoints else None, findings)
@@ -1738,6 +1755,8 @@ def verify(asked: Asked) -> dict[str, Any]:
     for entry, said in facts.batches:
         if with_tree or entry.type == "holds.recorded":
             evidence.batch(entry, said, facts.policies)
+    for entry, sha256 in facts.long_parts:
+        evidence.long_part(entry, sha256)
     evidence.finish()
     if scope.decision is not None and not evidence.decisions:
         findings.add("decision_missing", "the pack has no such decision", decision=scope.decision)
