@@ -14,10 +14,13 @@ from workers.commands import (
     demand,
     feeds,
     files,
+    histories,
     money,
     orders,
+    packs,
     planning,
     policy,
+    replay,
     stops,
     studies,
     tasks,
@@ -62,7 +65,10 @@ app.command("bench", context_settings=bench.PASSES_ON)(bench.bench)
 app.command("simulate")(studies.simulate)
 app.command("what-if")(what_if.what_if)
 app.command("money")(money.money)
+books.audit.command("histories")(histories.histories)
+books.audit.command("pack")(packs.pack)
 books.audit.command("replay")(replay.replay)
+books.audit.command("workflows")(histories.workflows)
 books.audit.command("what-if")(counterfactual.what_if)
 app.command("evaluate")(studies.evaluate)
 

@@ -5,6 +5,7 @@ from workflows.exporting import HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import PurchasingWorkflow
+from workflows.replaying import ReplayingWorkflow
 from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
 
@@ -16,4 +17,5 @@ WORKFLOWS = (
     RetrainingWorkflow,
     MonitoringWorkflow,
     HistoriesWorkflow,
+    ReplayingWorkflow,
 )

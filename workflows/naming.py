@@ -50,3 +50,8 @@ def retraining_id(last_day: str, seed: int) -> str:
 def alarm_retraining_id(alarm_id: str) -> str:
     """The workflow that a drift alarm starts, once."""
     return f"retraining/alarm/{alarm_id}"
+
+
+def replaying_id(request: str) -> str:
+    """The workflow that makes the decisions again that this request (its digest) names: the same one runs once."""
+    return f"replaying/{request}"

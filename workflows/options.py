@@ -40,6 +40,14 @@ MEASURING: Final = ActivityConfig(
 )
 """Many transactions in bounded rounds, each one kept; a repeated attempt goes on where the last one stopped."""
 
+REPLAYING: Final = ActivityConfig(
+    task_queue=LEARNING_QUEUE,
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+"""A stretch of recorded decisions, made again: it changes nothing, and a dead worker's stretch is done by another."""
+
 SUPPLIER_LEASE_SECONDS: Final = 60
 """Longer than an attempt may take, so that two attempts never overlap unnoticed."""
 

@@ -206,10 +206,12 @@ async def _store(
 
 
 def _evidence(decided: Sequence[Decided]) -> dict[Digest, Kept]:
-    """What the decisions rest on, and the bytes of holds: those of a proposal are in its ledger entry."""
+    """What the decisions rest on, and the bytes of those that no `decision.proposed` entry holds."""
     objects = {sha256: kept for one in decided for sha256, kept in one.evidence.items()}
     for one in decided:
-        if isinstance(one.decision.result, Hold):
+        result = one.decision.result
+        # A proposal that is blocked when it is scored again closes its task and is proposed to nobody.
+        if isinstance(result, Hold) or (one.decision.revision > 1 and result.tier is RiskTier.BLOCKED):
             objects[one.decision.proposal_hash] = Kept(EvidenceKind.DECISION, canonical(one.decision))
     return objects
 
