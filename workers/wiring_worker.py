@@ -15,6 +15,7 @@ from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
+from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.decisions import PostgresAssessments
@@ -31,6 +32,7 @@ from workers import temporal
 from workers.histories import TemporalRuns
 from workers.measuring import MeasuredScoring
 from workers.registered import WORKFLOWS
+from workers.remaking import ReplayOpener
 from workers.settings import Settings
 from workers.source import running_source
 from workers.telemetry import Instruments, traceparent_of_current
@@ -74,6 +76,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     )  # fmt: skip
     monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching(), PostgresShelves(database))
     histories = HistoryActivities(TemporalRuns(parts.client), PostgresHistories(database))
+    replays = ReplayActivities(ReplayOpener(settings))
     engine_worker = Worker(
         parts.client,
         task_queue=ENGINE_QUEUE,
@@ -90,10 +93,13 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     learning_worker = Worker(
         parts.client,
         task_queue=LEARNING_QUEUE,
-        activities=[assessments.assess, assessments.rescore, models.plan, models.train, models.judge, monitoring.watch],
+        activities=[
+            assessments.assess, assessments.rescore, models.plan, models.train, models.judge, monitoring.watch,
+            replays.plan_replay, replays.replay_some, replays.note_replay,
+        ],
         max_concurrent_activities=2,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
-    )
+    )  # fmt: skip
     supplier_worker = Worker(
         parts.client,
         task_queue=SUPPLIER_QUEUE,
