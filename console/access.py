@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from console.words import Word
+from workflows.domain.erasure import ErasureReason
 from workflows.domain.people import LOCATED, Permission
 
-__all__ = ["DISABLED", "LOCATED", "PERMISSIONS", "granted"]
+__all__ = ["DISABLED", "ERASURE", "LOCATED", "PERMISSIONS", "granted"]
 
 DISABLED = Word("Disabled", "dash", "warn")
 PERMISSIONS: dict[Permission, str] = {
@@ -20,6 +21,12 @@ PERMISSIONS: dict[Permission, str] = {
     Permission.OPERATE: "Stop and resume sending, drive dead letters again",
     Permission.AUDIT: "Search, verify and export the record",
     Permission.MANAGE_PEOPLE: "Manage people and their rights",
+}
+ERASURE: dict[ErasureReason, str] = {
+    ErasureReason.REQUEST: "The person asked for it",
+    ErasureReason.NOT_NEEDED: "They left, and nothing needs the name any more",
+    ErasureReason.UNLAWFUL: "They should never have been here",
+    ErasureReason.OBLIGATION: "A law or an authority wants it",
 }
 
 

@@ -15,6 +15,7 @@ from console import (
     api_inbox,
     api_ledger,
     api_models,
+    api_people,
     api_policies,
     api_tasks,
     live,
@@ -28,6 +29,7 @@ from console.desk import AnswerDesk
 from console.figure_pages import figure_pages
 from console.files import FileDesk
 from console.guarded import Guarded
+from console.names import KnownNames
 from console.operation_pages import operation_pages
 from console.pages import (
     account,
@@ -69,7 +71,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
     file_desk = FileDesk(ports.files, ports.inbox, policy_desk, answers, ports.currency) if ports.files else None
     hub = app.state.live = live.LiveHub(ports.live) if ports.live else None
     audit_desk = AuditDesk(ports.audit, ports.signer) if ports.audit and ports.signer else None
-    installation = Installation(ports.invented, ports.zones)
+    names = KnownNames(ports.sign_in.people.names)
+    installation = Installation(ports.invented, ports.zones, names)
     for router in (
         sign_in.routes(gate, pages),
         people.routes(gate, pages),
@@ -88,7 +91,8 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         what_if.rest(ports, gate),
         audit.routes(audit_desk, gate, pages),
         api_ledger.routes(audit_desk, gate),
-        live.routes(hub, gate),
+        live.routes(hub, gate, names),
+        api_people.routes(gate),
         files.routes(file_desk, gate, pages),
         files.notice_routes(ports.notices, gate, pages),
         api_files.routes(file_desk, gate),

@@ -58,7 +58,7 @@ class Session:
 
     @property
     def name(self) -> str:
-        """The person's name."""
+        """The person's reference."""
         return self.person.name
 
     @property
@@ -127,15 +127,16 @@ class Gate:
         Raises:
             NotSignedIn: nobody of this name may be here.
         """
-        person, actor = await self.sign_in.people.find(name), Actor(name=name, channel=how)
+        person = await self.sign_in.people.named(name)
         if person is None:
             raise NotSignedIn(f"Nobody is known here as {name}: `quartermaster people add` adds people.")
+        actor = Actor(name=person.name, channel=how)
         if not person.permissions:
             await self.sign_in.people.refused(actor, "sign in", "disabled" if person.disabled_at else "no role")
             raise NotSignedIn(f"{name} may do nothing here (any more).")
         if earlier := request.cookies.get(self.cookie(request)):
             await self.sign_in.sessions.end(earlier, actor)
-        secret = await self.sign_in.sessions.open(name, self.sign_in.lasts, actor)
+        secret = await self.sign_in.sessions.open(person.name, self.sign_in.lasts, actor)
         longest = int(self.sign_in.lasts.longest.total_seconds())
         self.set_cookie(request, response, self.cookie(request), secret, longest)
 
@@ -213,7 +214,7 @@ class Gate:
         try:
             if person is None and self.sign_in.local:
                 name = self._read("api", token, API_TOKEN_LASTS)["name"]
-                person = await self.sign_in.people.find(name)
+                person = await self.sign_in.people.named(name)
             if person is None:
                 raise NotSignedIn("The token is not valid (any more).")
         except NotSignedIn:

@@ -29,6 +29,9 @@ Tasks, decisions, orders and models of a replenishment engine. Programs act as a
 is null on the last page. Pages neither skip nor repeat rows that do not move. Lists without `after` say how many
 entries they have at most.
 
+**People.** Answers name people by references, `p-` and 12 hexadecimal digits; `GET /api/v1/names` says what each is
+called now. Where a person is given, a reference and a name both do.
+
 **Repeating.** Every POST takes `Idempotency-Key`, 8 to 100 characters of yours, so that a request may be sent again
 when its answer was lost. Each operation says whether the key is kept.
 
@@ -38,7 +41,7 @@ Amounts of money are decimal strings beside their currency, instants are UTC.
 """
 TAGS = {
     "tasks": "What waits for a person, and answering it",
-    "views": "Saved views of the inbox, and who stands in for whom",
+    "views": "Saved views of the inbox, who stands in for whom, and what people are called",
     "decisions": "What was decided, why, and what else could have been",
     "orders": "Purchase orders from the line to the receipt",
     "stock": "Positions, demand, sales and forecasts",
@@ -50,7 +53,8 @@ TAGS = {
     "files": "Exchange with spreadsheets as text/csv",
 }
 _TAG_OF = {
-    "substitutes": "views", "positions": "stock", "demand": "stock", "sales": "stock", "forecasts": "stock",
+    "substitutes": "views", "names": "views", "positions": "stock", "demand": "stock", "sales": "stock",
+    "forecasts": "stock",
     "kpis": "figures", "money": "figures", "what-if": "figures", "budget": "figures", "counts": "figures",
     "drift": "models", "deliveries": "orders", "blocked": "decisions", "stops": "operations",
     "dead-letters": "operations", "events": "operations", "health": "operations",

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from console.auth import Gate, Session
+from console.names import KnownNames, named_json
 from workflows.domain.errors import NotFound, QuartermasterError, Unavailable
 from workflows.domain.live import Heard, Live, LiveBatch, LiveEvent, place_of
 from workflows.domain.people import Permission
@@ -193,7 +194,7 @@ class LiveHub:
                 await asyncio.sleep(GATHER_SECONDS)  # a burst is one reading
 
 
-def routes(hub: LiveHub | None, gate: Gate) -> APIRouter:
+def routes(hub: LiveHub | None, gate: Gate, names: KnownNames) -> APIRouter:
     """`/live/events`: server-sent events for whoever is signed in."""
     router = APIRouter(include_in_schema=False)
 
@@ -220,10 +221,17 @@ def routes(hub: LiveHub | None, gate: Gate) -> APIRouter:
         if begin is None:
             begin = await hub.newest()
         place_of(begin)
-        stream = hub.stream(session.name, begin, still_in)
+        stream = _named(hub.stream(session.name, begin, still_in), names)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     return router
+
+
+async def _named(frames: AsyncGenerator[bytes, None], names: KnownNames) -> AsyncGenerator[bytes, None]:
+    """The same frames; who did something is said by name."""
+    async with contextlib.aclosing(frames):
+        async for frame in frames:
+            yield named_json(frame, await names.now())
 
 
 def _give(seat: Seat, event: LiveEvent) -> None:

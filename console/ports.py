@@ -10,6 +10,7 @@ from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.desk import Desk
+from workflows.domain.erasure import Erasing
 from workflows.domain.figures import Figures
 from workflows.domain.files import Files
 from workflows.domain.forecasts import Forecasts
@@ -71,6 +72,8 @@ class SignIn:
     local: bool = False
     """Whoever holds the key can make links and tokens for any known name: right only where they hold everything."""
     provider: IdentityProvider | None = None
+    erasing: Erasing | None = None
+    """Destroys what is personal of somebody; None: it is done elsewhere."""
     public_url: str | None = None
     """The console's address as browsers see it; None: whatever they ask for."""
 

@@ -16,6 +16,7 @@ from console.auth import NotSignedIn
 from console.origin import Forged, is_api
 from console.rate_limits import TooMany
 from console.rendering import Pages, link
+from console.told import told_of
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import (
     AlreadyAnswered,
@@ -27,6 +28,7 @@ from workflows.domain.errors import (
     StaleProposal,
     Unavailable,
 )
+from workflows.domain.names import with_names
 from workflows.domain.people import MayNot, People, Person
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -85,7 +87,7 @@ def problem_response(
         "type": f"/docs/api#{problem.name}",
         "title": problem.title,
         "status": problem.status.value,
-        "detail": detail,
+        "detail": with_names(detail, told_of(request).names),
         "instance": request.url.path,
         **(extra or {}),
     }

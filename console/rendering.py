@@ -14,9 +14,14 @@ from markupsafe import Markup
 
 from console import formats, limit_words, navigation, words
 from console.auth import Session
+from console.names import named_page
 from console.told import told_of
 
 HERE = Path(__file__).parent
+SEALED_HINT = "Colleagues and auditors read it. No personal data, please."
+"""Beside every field whose words are kept with the decision."""
+STAYS_HINT = "It stays in the record for good. No personal data, please."
+"""Beside every field whose words are a record of the control: nobody can remove them."""
 
 
 def link(path: str, *parts: str, **query: object) -> str:
@@ -33,6 +38,13 @@ def _instant(context: Context, value: datetime | str | None, location: str | Non
     return formats.instant(value, zones.get(location) if location else None)
 
 
+@pass_context
+def _initials(context: Context, name: str) -> str:
+    """One or two letters of what somebody is called."""
+    names: Mapping[str, str] = context.get("names") or {}
+    return formats.initials(names.get(name, name))
+
+
 class Pages:
     """Renders the templates with what every page knows."""
 
@@ -47,11 +59,12 @@ class Pages:
             signed_money=formats.signed_money,
             percent=formats.percent,
             instant=_instant, day=formats.day, short=formats.short,
-            initials=formats.initials,
+            initials=_initials,
         )  # fmt: skip
         self._environment.globals.update(
             currency=currency, temporal_ui=temporal_ui, passive=passive, link=link, waiting=formats.waiting,
             moment=formats.moment, words=words, limits_in_words=limit_words,
+            sealed_hint=SEALED_HINT, stays_hint=STAYS_HINT,
             places_for=navigation.places_for, menus_for=navigation.menus_for, is_here=navigation.is_here,
         )  # fmt: skip
 
@@ -66,8 +79,8 @@ class Pages:
         """A page. It is about one moment and one person, so nobody keeps a copy."""
         told = told_of(request)
         given = {**context, "path": request.url.path, "session": session}
-        given |= {"invented": told.invented, "zones": told.zones}
-        html = self._environment.get_template(template).render(given)
+        given |= {"invented": told.invented, "zones": told.zones, "names": told.names}
+        html = named_page(self._environment.get_template(template).render(given), told.names)
         return HTMLResponse(html, status, {"Cache-Control": "no-store"})
 
     def error(self, request: Request, status: HTTPStatus, title: str, detail: str) -> HTMLResponse:

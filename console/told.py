@@ -1,11 +1,12 @@
-"""What every page says of the installation, decided in one place: what is invented, and what time it is where."""
+"""What every page is told of the installation: what is invented, what time it is where, what people are called."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fastapi import Request
 
+from console.names import KnownNames
 from console.origin import is_api
 from workflows.domain.errors import QuartermasterError
 
@@ -28,6 +29,8 @@ class Told:
     invented: str = ""
     """What of the data on show is invented, in words; empty when nothing is."""
     zones: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What people are called, by their references."""
 
 
 NOTHING = Told()
@@ -36,13 +39,15 @@ NOTHING = Told()
 class Installation:
     """A dependency of every page: asks at most once in `TOLD_FOR_S` seconds, whoever looks."""
 
-    def __init__(self, invented: Callable[[], Awaitable[str]], zones: Zones) -> None:
-        self._invented, self._zones = invented, zones
+    def __init__(self, invented: Callable[[], Awaitable[str]], zones: Zones, names: KnownNames) -> None:
+        self._invented, self._zones, self._names = invented, zones, names
         self._told, self._asked_at = NOTHING, float("-inf")
 
     async def __call__(self, request: Request) -> None:
         """Note it for `told_of`. A database that is away is the page's own matter: the last that was known is told."""
+        names = await self._names.now()
         if is_api(request):
+            request.state.told = Told(names=names)  # for what goes wrong: that is told in words
             return
         if time.monotonic() - self._asked_at > TOLD_FOR_S:
             try:
@@ -50,7 +55,7 @@ class Installation:
                 self._asked_at = time.monotonic()
             except QuartermasterError:
                 pass
-        request.state.told = self._told
+        request.state.told = replace(self._told, names=names)
 
 
 def told_of(request: Request) -> Told:

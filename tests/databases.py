@@ -84,9 +84,15 @@ def dsn(server: DatabaseServer) -> Iterator[str]:
 
 
 @pytest.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
+def key_file(tmp_path: Path) -> Path:
+    """Where the key of personal data is."""
+    return tmp_path / "personal.key"
+
+
+@pytest.fixture
+async def database(dsn: str, key_file: Path) -> AsyncIterator[Database]:
     """A pool on it."""
-    async with Database(dsn, name="test", size=8) as opened:
+    async with Database(dsn, name="test", size=8, personal=key_file) as opened:
         yield opened
 
 

@@ -81,6 +81,8 @@ class Settings(BaseModel):
     console_port: Port = 8642
     console_key_file: AbsolutePath | None = None
     """Signs the console's sessions. Unset: a key kept with the state."""
+    personal_key_file: AbsolutePath | None = None
+    """Seals names, addresses and comments. Unset: `personal.key`, made beside the console's key."""
     supplier_url: HttpUrl | None = None
     """Unset: the simulated supplier."""
     supplier_port: Port = 8643

@@ -49,6 +49,7 @@ from workers.deliveries import LiveDeliveries
 from workers.forecasts import LiveForecasts
 from workers.kept import KeptDeliveries, KeptMoney
 from workers.operations import LiveOperations
+from workers.personal_key import database_of
 from workers.relay import Relay
 from workers.settings import Settings
 from workers.what_if import LiveWhatIf
@@ -141,7 +142,7 @@ async def engine(settings: Settings, *, name: str, pool_size: int = 8) -> AsyncI
     """
     client = await temporal.connect(required(settings, "temporal_address"), settings.temporal_namespace)
     store = DirectoryModelStore(required_path(settings, "model_store"))
-    async with Database(required(settings, "postgres_dsn"), name=name, size=pool_size) as database:
+    async with database_of(settings, required(settings, "postgres_dsn"), name=name, size=pool_size) as database:
         yield Engine(settings=settings, database=database, client=client, store=store)
 
 

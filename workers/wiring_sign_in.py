@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from connectors.oidc import LOOPBACK, OidcProvider, Registration
 from connectors.oidc_claims import Claims, role_mapping
+from connectors.postgres.erasing import PostgresErasing
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
 from connectors.postgres.roles import as_role
@@ -46,6 +47,7 @@ def sign_in_of(settings: Settings, database: Database, key: bytes) -> SignIn:
         lasts=Lasts(idle=timedelta(minutes=idle), longest=timedelta(hours=hours)),
         local=local,
         provider=provider,
+        erasing=PostgresErasing(database),
         public_url=settings.console_url,
     )
 

@@ -8,8 +8,10 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
+from connectors.postgres.answer_words import words_id
 from connectors.postgres.authority import Approving, approving
 from connectors.postgres.people import person_of
+from connectors.postgres.personal import SEALED, Words
 from connectors.postgres.pool import Database
 from connectors.postgres.signatures import first_signature, show_first, void
 from connectors.postgres.tasks import rest
@@ -51,7 +53,9 @@ class PostgresApprovals:
             task = await _lock_task(cursor, command.decision_id)
             known = await _approval(cursor, command.command_id)
             if known is not None:
-                if known["command_digest"] != _asked(command, actor):
+                kept = await self._database.vault.read(cursor, [words_id(command.command_id)])
+                said = kept[words_id(command.command_id)].text if kept else ""
+                if known["command_digest"] != _asked(command, actor) or said != command.comment:
                     raise InvalidInput(_USED)
                 return _as_approval(known)
             first = await first_signature(cursor, command.decision_id)
@@ -60,7 +64,7 @@ class PostgresApprovals:
                 return await self._store(cursor, task, command, actor, judged, first)
             # Not the refusal's words: they name whoever answered first.
             refused = {"refused": type(judged.refusal.error).__name__, "code": str(judged.refusal.code)}
-            body = {**_command_body(command), **refused, "state": str(task["state"])}
+            body = {**_command_body(command, None), **refused, "state": str(task["state"])}
             await ledger.append(cursor, [_entry(command.decision_id, EntryType.VERDICT_REFUSED, actor.name, body)])
         raise judged.refusal.error
 
@@ -85,7 +89,8 @@ class PostgresApprovals:
                ON CONFLICT (approval_id) DO NOTHING RETURNING *""",
             [
                 command.command_id, command.decision_id, task["revision"], command.proposal_hash, command.meaning,
-                command.units, command.reason, command.comment, actor.name, actor.channel, _asked(command, actor),
+                command.units, command.reason, SEALED if command.comment else "", actor.name,
+                actor.channel, _asked(command, actor),
                 judged.completes, judged.needed, window,
             ],
         )  # fmt: skip
@@ -93,6 +98,9 @@ class PostgresApprovals:
         if row is None:
             # Commands for one task wait for each other; this one was used for another task in the same moment.
             raise InvalidInput(_USED)
+        words = None
+        if command.comment:
+            words = await self._database.vault.words(cursor, actor.name, words_id(command.command_id), command.comment)
         if judged.completes:
             await _answer(cursor, command.decision_id, _STATE_OF[command.meaning], actor.name)
             if first is not None and (rejected or judged.outdated):
@@ -100,7 +108,7 @@ class PostgresApprovals:
         else:
             await show_first(cursor, command.decision_id, actor.name, judged.needed)
         kind = EntryType.VERDICT_RECORDED if judged.completes else EntryType.VERDICT_SIGNED
-        body = {**_command_body(command), "revision": task["revision"], "channel": actor.channel}
+        body = {**_command_body(command, words), "revision": task["revision"], "channel": actor.channel}
         if judged.needed > 1:
             body["signatures_needed"] = judged.needed
         await ledger.append(cursor, [_entry(command.decision_id, kind, actor.name, body)])
@@ -234,19 +242,21 @@ async def _answer(cursor: Cursor, decision_id: str, state: TaskState, actor: str
 
 
 def _asked(command: VerdictCommand, actor: Actor) -> str:
-    """What was asked, and by whom: the same command id for anything else is a mistake."""
-    return digest([command, actor.name])
+    """What was asked, and by whom: the same command id for anything else is a mistake. Without the comment: a digest
+    tells whoever guesses it what it was."""
+    return digest([command.model_copy(update={"comment": ""}), actor.name])
 
 
-def _command_body(command: VerdictCommand) -> dict[str, Any]:
-    """What the ledger keeps of a verdict; of the comment only its digest, because people write names into comments."""
+def _command_body(command: VerdictCommand, words: Words | None) -> dict[str, Any]:
+    """What the ledger keeps of a verdict; of the comment what fits any other once its salt is gone, because people
+    write names into comments. Of a refused answer nothing of the comment is kept."""
     return {
         "command": command.command_id,
         "meaning": str(command.meaning),
         "proposal_hash": command.proposal_hash,
         "units": command.units,
         "reason": str(command.reason) if command.reason else None,
-        "comment_sha256": digest(command.comment.encode()) if command.comment else None,
+        "comment_hmac": words.mac if words else None,
     }
 
 

@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger, revisions
+from connectors.postgres.answer_words import with_comments
 from connectors.postgres.histories import definition_named
 from connectors.postgres.pool import Database
 from connectors.postgres.task_views import COLUMNS, ORDER, as_row
@@ -106,7 +107,8 @@ class PostgresDesk:
                    FROM approval WHERE decision_id = %s ORDER BY recorded_at""",
                 [decision_id],
             )
-            approvals = tuple(plain(approval) for approval in await cursor.fetchall())
+            given = await with_comments(cursor, self._database.vault, await cursor.fetchall())
+            approvals = tuple(plain(approval) for approval in given)
             inputs = json.loads(row["inputs"])
             definition = await definition_named(cursor, inputs.get("demand_definition") or "")
         entries = await ledger.timeline(self._database, decision_id)

@@ -1,8 +1,13 @@
 """The outbox of notices: the intent is stored before anything is sent, and one process at a time tries it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+from psycopg.rows import DictRow
+
+from connectors.postgres.people import known_person
 from connectors.postgres.pool import Database
 from workflows.domain.identity import canonical
 from workflows.domain.notices import Channel, Notice, NoticeMode, Outgoing, notice_id_of
@@ -26,8 +31,9 @@ WHERE notice_id IN (
     WHERE state = 'waiting' AND next_at <= %(now)s AND (lease_until IS NULL OR lease_until < %(now)s)
     ORDER BY next_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-RETURNING notice_id, channel, address, message, created_at, attempts
+RETURNING notice_id, channel, person, address, message, created_at, attempts
 """
+_ADDRESS = re.compile(r"\S+@\S+")
 
 
 class PostgresNotices:
@@ -64,6 +70,8 @@ class PostgresNotices:
                 return False
             stored = 0
             for channel, address in sorted(to.items()):
+                # A person's address is looked up when it is needed: it may be erased until then, or be another.
+                address = "" if channel is Channel.MAIL else address
                 known = [notice_id_of(key, channel), key, channel, notice.person, address, canonical(notice), now, now]
                 await cursor.execute(_STORE, known)
                 stored += cursor.rowcount
@@ -75,7 +83,11 @@ class PostgresNotices:
         async with self._database.transaction() as cursor:
             await cursor.execute(_TAKE, {"now": now, "until": now + lease, "limit": limit})
             rows = await cursor.fetchall()
-        return [Outgoing(notice=Notice.model_validate_json(row["message"]), **row) for row in rows]
+            for row in rows:
+                if row["channel"] == Channel.MAIL:
+                    person = await known_person(cursor, self._database.vault, row["person"])
+                    row["address"] = person.email if person else ""
+        return [Outgoing(notice=Notice.model_validate_json(row["message"]), **_fields(row)) for row in rows]
 
     async def sent(self, notice_id: str, now: datetime) -> None:
         async with self._database.transaction() as cursor:
@@ -85,7 +97,7 @@ class PostgresNotices:
             )
 
     async def failed(self, notice_id: str, problem: str, next_at: datetime | None) -> None:
-        said = problem.replace("\x00", " ")[:300]
+        said = _ADDRESS.sub("(address)", problem.replace("\x00", " "))[:300]
         async with self._database.transaction() as cursor:
             await cursor.execute(
                 """UPDATE notice SET problem = %s, lease_until = NULL, next_at = coalesce(%s, next_at),
@@ -98,3 +110,7 @@ class PostgresNotices:
         async with self._database.transaction() as cursor:
             await cursor.execute("DELETE FROM notice WHERE state <> 'waiting' AND created_at < %s", [before])
             return cursor.rowcount
+
+
+def _fields(row: DictRow) -> dict[str, Any]:
+    return {name: row[name] for name in ("notice_id", "channel", "address", "created_at", "attempts")}

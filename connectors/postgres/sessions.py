@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.people import as_person
+from connectors.postgres.people import COLUMNS, as_person
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.ledger import EntryType, NewEntry
@@ -21,13 +21,13 @@ SEEN_EVERY = 10
 """A request is noted when a tenth of the idle time has passed since the last note: reading pages writes little."""
 
 # One statement by primary key: the session's limits, and the person's rights as they are now.
-_WHO = """
-SELECT s.seen_at < clock_timestamp() - make_interval(secs => s.idle_s / %(every)s) AS stale,
-       p.name, p.email, p.roles, p.locations, p.approval_limit, p.subject, p.disabled_at
-FROM console_session s JOIN person p ON p.name = s.person
-WHERE s.sid_sha256 = %(sid)s AND s.ends_at > clock_timestamp() AND p.disabled_at IS NULL
-  AND s.seen_at > clock_timestamp() - make_interval(secs => s.idle_s)
-"""
+_WHO = f"""
+SELECT c.seen_at < clock_timestamp() - make_interval(secs => c.idle_s / %(every)s) AS stale,
+       {COLUMNS}
+FROM console_session c JOIN person p ON p.name = c.person LEFT JOIN person_sealed s ON s.person = p.name
+WHERE c.sid_sha256 = %(sid)s AND c.ends_at > clock_timestamp() AND p.disabled_at IS NULL
+  AND c.seen_at > clock_timestamp() - make_interval(secs => c.idle_s)
+"""  # noqa: S608 - our own names
 
 
 def sha256(secret: str) -> str:
@@ -70,7 +70,7 @@ class PostgresSessions:
                 await cursor.execute(
                     "UPDATE console_session SET seen_at = clock_timestamp() WHERE sid_sha256 = %s", [sid]
                 )
-            return as_person(row)
+            return as_person(row, await self._database.vault.profile(cursor, row))
 
     async def end(self, secret: str, actor: Actor) -> None:
         async with self._database.transaction() as cursor:

@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 
 from connectors.postgres import ledger, saved_views, substitutes, task_comments, wishes
 from connectors.postgres.inbox_desk import row_of
-from connectors.postgres.people import person_of
+from connectors.postgres.people import meant, person_of
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor, Text
 from workflows.domain.errors import AlreadyAnswered, InvalidInput, NotFound
@@ -35,7 +35,7 @@ class PostgresTaskWork:
     """The `TaskWork` port. Saved views are a person's preferences: they leave no ledger entry."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database, self._vault = database, database.vault
 
     async def claim(self, decision_id: str, actor: Actor, *, minutes: int = 15) -> InboxRow:
         async with self._database.transaction() as cursor:
@@ -94,43 +94,45 @@ class PostgresTaskWork:
     ) -> Comment:
         async with self._database.transaction() as cursor:
             await locked(cursor, decision_id, open_only=False)
+            to = await meant(cursor, self._vault, to) or to if to else None
             said = Comment(
                 comment_id=command_id, decision_id=decision_id, author=actor.name, text=text, to=to,
                 kind="question" if to else "comment", at=datetime.now(UTC),
             )  # fmt: skip
-            if known := await task_comments.known(cursor, said):
+            if known := await task_comments.known(cursor, self._vault, said):
                 return known
             await locked(cursor, decision_id)
             if to is not None:
                 await _somebody(cursor, to)
-            kept = await task_comments.keep(cursor, said)
-            await _note(cursor, decision_id, EntryType.TASK_COMMENTED, actor, **task_comments.told(kept))
+            kept, words = await task_comments.keep(cursor, self._vault, said)
+            await _note(cursor, decision_id, EntryType.TASK_COMMENTED, actor, **task_comments.told(kept, words))
             return kept
 
     async def comments(self, decision_id: str) -> list[Comment]:
         async with self._database.transaction() as cursor:
             await row_of(cursor, decision_id)
-            return await task_comments.of_task(cursor, decision_id)
+            return await task_comments.of_task(cursor, self._vault, decision_id)
 
     async def forward(self, decision_id: str, to: str, note: Text, actor: Actor, *, command_id: str) -> InboxRow:
         async with self._database.transaction() as cursor:
             task = await locked(cursor, decision_id, open_only=False)
+            to = await meant(cursor, self._vault, to) or to
             said = Comment(
                 comment_id=command_id, decision_id=decision_id, author=actor.name, text=note, to=to, kind="forward",
                 at=datetime.now(UTC),
             )  # fmt: skip
-            if await task_comments.known(cursor, said) is None:
+            if await task_comments.known(cursor, self._vault, said) is None:
                 await locked(cursor, decision_id)
                 person = await _somebody(cursor, to)
                 if not person.may(Permission.ANSWER, task["location"]):
                     raise InvalidInput(f"{to} may not answer tasks of {task['location']}: forward it to who may")
-                kept = await task_comments.keep(cursor, said)
+                kept, words = await task_comments.keep(cursor, self._vault, said)
                 await cursor.execute(
                     """UPDATE task SET forwarded_to = %s, claimed_by = NULL, claim_ends_at = NULL
                        WHERE decision_id = %s""",
                     [to, decision_id],
                 )
-                await _note(cursor, decision_id, EntryType.TASK_FORWARDED, actor, **task_comments.told(kept))
+                await _note(cursor, decision_id, EntryType.TASK_FORWARDED, actor, **task_comments.told(kept, words))
             return await row_of(cursor, decision_id)
 
     async def rescore(self, decision_id: str, actor: Actor, *, supplier: str | None = None) -> None:
@@ -173,7 +175,8 @@ class PostgresTaskWork:
 
     async def substitute(self, substitute: Substitute, actor: Actor) -> Substitute:
         async with self._database.transaction() as cursor:
-            return await substitutes.name(cursor, substitute, actor)
+            who = await meant(cursor, self._vault, substitute.substitute) or substitute.substitute
+            return await substitutes.name(cursor, substitute.model_copy(update={"substitute": who}), actor)
 
     async def drop_substitute(self, person: str, first_day: date, actor: Actor) -> None:
         async with self._database.transaction() as cursor:

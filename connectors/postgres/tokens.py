@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.people import as_person, person_of
+from connectors.postgres.people import COLUMNS, as_person, known_person, person_of
 from connectors.postgres.pool import Database
 from connectors.postgres.sessions import sha256
 from workflows.domain.approvals import Actor
@@ -33,7 +33,8 @@ class PostgresTokens:
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
         secret, token_id = PREFIX + secrets.token_urlsafe(32), secrets.token_hex(6)
         async with self._database.transaction() as cursor:
-            may_make(name, await person_of(cursor, name), await person_of(cursor, actor.name), actor, days)
+            target = await known_person(cursor, self._database.vault, name)
+            may_make(name, target, await person_of(cursor, actor.name), actor, days)
             # The lock holds two makers back from passing the count together.
             await cursor.execute("SELECT disabled_at FROM person WHERE name = %s FOR UPDATE", [name])
             row = await cursor.fetchone()
@@ -58,10 +59,10 @@ class PostgresTokens:
             return None
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """SELECT t.token_id, coalesce(t.used_at < clock_timestamp() - interval '1 hour', true) AS stale,
-                          p.name, p.email, p.roles, p.locations, p.approval_limit, p.subject, p.disabled_at
-                   FROM api_token t JOIN person p ON p.name = t.person
-                   WHERE t.token_sha256 = %s AND t.ends_at > clock_timestamp() AND p.disabled_at IS NULL""",
+                f"""SELECT t.token_id, coalesce(t.used_at < clock_timestamp() - interval '1 hour', true) AS stale,
+                          {COLUMNS}
+                   FROM api_token t JOIN person p ON p.name = t.person LEFT JOIN person_sealed s ON s.person = p.name
+                   WHERE t.token_sha256 = %s AND t.ends_at > clock_timestamp() AND p.disabled_at IS NULL""",  # noqa: S608 - our own names
                 [sha256(secret)],
             )
             row = await cursor.fetchone()
@@ -71,7 +72,7 @@ class PostgresTokens:
                 await cursor.execute(
                     "UPDATE api_token SET used_at = clock_timestamp() WHERE token_id = %s", [row["token_id"]]
                 )
-            return as_person(row)
+            return as_person(row, await self._database.vault.profile(cursor, row))
 
     async def of(self, name: str) -> list[ApiToken]:
         async with self._database.transaction() as cursor:

@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from console import access
 from console.auth import Gate, Session
 from console.rendering import Pages, link
+from workflows.domain.erasure import ErasureReason
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
-from workflows.domain.people import GRANTS, LOCATED, Permission, Person, Role
+from workflows.domain.people import GRANTS, LOCATED, Permission, Person, PersonName, Role, newcomer
+
+_NAME: TypeAdapter[str] = TypeAdapter(PersonName)
 
 
 def routes(gate: Gate, pages: Pages) -> APIRouter:
@@ -45,8 +48,8 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
         form = await request.form()
         try:
             person = person_of_form(None, str(form.get("name") or ""), form)
-            if await people.find(person.name):
-                raise InvalidInput(f"There is {person.name} already.")
+            if await people.named(person.called):
+                raise InvalidInput(f"There is {person.called} already.")
             await people.save(person, session.actor)
         except (InvalidInput, Conflict) as error:
             return await listed(request, session, form, str(error), status_of(error))
@@ -64,7 +67,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
     ) -> Response:
         form = await request.form()
         try:
-            await people.save(person_of_form(await found(name), name, form), session.actor)
+            await people.save(person_of_form(await found(name), "", form), session.actor)
         except (InvalidInput, Conflict) as error:
             return await shown(request, session, name, str(error), status_of(error))
         return RedirectResponse(link("/people", name), HTTPStatus.SEE_OTHER)
@@ -83,6 +86,22 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
         await tokens.revoke(token_id, session.actor)
         return RedirectResponse(link("/people", name), HTTPStatus.SEE_OTHER)
 
+    @router.post("/people/{name}/erase")
+    async def erase(
+        request: Request, name: str, session: Annotated[Session, Depends(gate.form(Permission.MANAGE_PEOPLE))]
+    ) -> Response:
+        person, form = await found(name), await request.form()
+        if gate.sign_in.erasing is None:
+            raise NotFound("Nobody is erased here.")
+        try:
+            if str(form.get("sure") or "").strip() != person.called:
+                raise InvalidInput(f"Nothing was erased: write {person.called} to say whom you mean.")
+            reason = reason_of(form)
+            erased = await gate.sign_in.erasing.erase(person.name, reason, session.actor)
+        except (InvalidInput, Conflict) as error:
+            return await shown(request, session, name, str(error), status_of(error))
+        return await listed(request, session, {}, done=erased.words)
+
     async def found(name: str) -> Person:
         person = await people.find(name) if name.isprintable() else None
         if person is None:
@@ -91,12 +110,12 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
 
     async def listed(
         request: Request, session: Session, form: Mapping[str, Any], problem: str = "",
-        status: HTTPStatus = HTTPStatus.OK,
+        status: HTTPStatus = HTTPStatus.OK, *, done: str = "",
     ) -> Response:  # fmt: skip
         known = await people.everyone()
         context = {
             "access": access, "people": known, "abilities": abilities(known), "roles": list(Role), "grants": GRANTS,
-            "form": form, "problem": problem, "chosen": checked(form),
+            "form": form, "problem": problem, "chosen": checked(form), "done": done,
         }  # fmt: skip
         return pages.show(request, "people.html", session, context, status)
 
@@ -108,6 +127,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
             "access": access, "person": person, "own": person.name == session.name, "roles": list(Role),
             "grants": GRANTS, "tokens": await tokens.of(person.name), "problem": problem,
             "permissions": [one for one in Permission if one in person.permissions], "located": LOCATED,
+            "erasure": access.ERASURE if gate.sign_in.erasing is not None else {},
         }  # fmt: skip
         return pages.show(request, "person.html", session, context, status)
 
@@ -134,9 +154,13 @@ def person_of_form(before: Person | None, name: str, form: Mapping[str, Any]) ->
     places = [place for place in str(form.get("locations") or "").replace(",", " ").split() if place]
     limit = str(form.get("approval_limit") or "").strip()
     off = form.get("disabled") == "yes"
-    known = before or Person(name="new")
+    try:
+        known = before or newcomer(_NAME.validate_python(name))
+    except ValidationError as error:
+        raise InvalidInput(f"name: {error.errors()[0]['msg']}") from error
     given: dict[str, Any] = {
-        "name": name,
+        "name": known.name,
+        "display": known.display,
         "email": str(form.get("email") or "").strip(),
         "roles": checked(form),
         "locations": places if form.get("where") == "some" else None,
@@ -150,6 +174,18 @@ def person_of_form(before: Person | None, name: str, form: Mapping[str, Any]) ->
         raise InvalidInput(
             "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
         ) from error
+
+
+def reason_of(form: Mapping[str, Any]) -> ErasureReason:
+    """Why somebody is erased.
+
+    Raises:
+        InvalidInput: the form does not say.
+    """
+    try:
+        return ErasureReason(str(form.get("why") or ""))
+    except ValueError:
+        raise InvalidInput("Nothing was erased: choose why.") from None
 
 
 def amount(text: str) -> Decimal:

@@ -63,7 +63,7 @@ class ConsoleOverFakes:
         self.work = MemoryTaskWork(self.shop, self.inbox, self.people.find)
         self.sessions = MemorySessions(self.people)
         self.tokens = MemoryTokens(self.people, self.sessions.clock)
-        self.sign_in = SignIn(self.people, self.sessions, self.tokens, LASTS, local=True)
+        self.sign_in = SignIn(self.people, self.sessions, self.tokens, LASTS, local=True, erasing=self.people)
         ports = ConsolePorts(
             desk=MemoryDesk(self.shop), approvals=self.approvals, verdicts=self.channel, models=self.models,
             policies=self.policies, sign_in=self.sign_in, key=KEY, rates=UNLIMITED,

@@ -1,11 +1,13 @@
 """People in memory: one of each role, one who is held to a place and an amount, and the rules of the real store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from workflows.domain.approvals import Actor
+from workflows.domain.erasure import Erased, ErasureReason, Removed, may_erase
 from workflows.domain.errors import InvalidInput, NotAllowed
-from workflows.domain.names import name_key, name_problem
+from workflows.domain.names import erased_name, is_reference, name_key, name_problem
 from workflows.domain.people import NOTHING_HERE, Identity, Permission, Person, Role, may_change
 
 ADA = Person(name="Ada", roles=frozenset({Role.PLANNER, Role.APPROVER}), email="ada@shop.example")
@@ -33,12 +35,21 @@ class MemoryPeople:
         """Who, what, why."""
         self.changes: list[tuple[Person | None, Person, Actor]] = []
         """Before, after, by whom."""
+        self.erased: set[str] = set()
 
     async def find(self, name: str) -> Person | None:
         return self.known.get(name)
 
+    async def named(self, typed: str) -> Person | None:
+        return self.known.get(typed) or self.known.get(self._namesake(typed) or "")
+
+    async def names(self) -> Mapping[str, str]:
+        living = {name: person.called for name, person in self.known.items() if is_reference(name)}
+        return living | {name: erased_name(name) for name in self.erased}
+
     async def everyone(self) -> list[Person]:
-        return sorted(self.known.values(), key=lambda person: person.name.lower())
+        living = [person for name, person in self.known.items() if name not in self.erased]
+        return sorted(living, key=lambda person: person.called.lower())
 
     async def save(self, person: Person, actor: Actor) -> Person:
         before = self.known.get(person.name)
@@ -47,7 +58,7 @@ class MemoryPeople:
         return self._store(before, person, actor)
 
     async def register(self, person: Person, actor: Actor) -> Person:
-        return self.known.get(person.name) or self._store(None, person, actor)
+        return await self.named(person.called) or self._store(None, person, actor)
 
     async def arrived(self, identity: Identity) -> Person:
         provider = Actor(name="identity provider", channel="oidc")
@@ -66,13 +77,21 @@ class MemoryPeople:
     def _store(self, before: Person | None, person: Person, actor: Actor) -> Person:
         if before == person:
             return person
-        if before is None and (problem := name_problem(person.name)):
+        if before is None and (problem := name_problem(person.called)):
             raise InvalidInput(problem)
-        if before is None and self._namesake(person.name):
+        if before is None and self._namesake(person.called):
             raise InvalidInput("Names that look the same are one person's.")
         self.known[person.name] = person
         self.changes.append((before, person, actor))
         return person
 
     def _namesake(self, name: str) -> str | None:
-        return next((known for known in self.known if name_key(known) == name_key(name)), None)
+        wanted = name_key(name)
+        return next((key for key, known in self.known.items() if name_key(known.called) == wanted), None)
+
+    async def erase(self, named: str, reason: ErasureReason, actor: Actor) -> Erased:
+        person = may_erase(await self.named(named), self.known.get(actor.name), actor, named)
+        already = person.name in self.erased
+        self.erased.add(person.name)
+        self.known[person.name] = Person(name=person.name, disabled_at=person.disabled_at or datetime.now(UTC))
+        return Erased(person=person.name, reason=reason, removed=Removed(), already=already)

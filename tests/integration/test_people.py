@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from connectors.postgres.ledger import timeline
-from connectors.postgres.people import REFUSALS_AN_HOUR, PostgresPeople, person_of
+from connectors.postgres.people import REFUSALS_AN_HOUR, PostgresPeople, known_person, person_of
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
+from workflows.domain.names import is_reference
 from workflows.domain.people import Identity, Person, Role
 
 HERE = Actor(name="root", channel="cli")
@@ -40,7 +41,8 @@ async def test_what_is_saved_is_found_again_and_recorded_once(people: PostgresPe
     assert await people.find("Pia") == PIA
     assert [person.name for person in await people.everyone()] == ["Adam", "Pia"]
     async with database.transaction() as cursor:
-        assert await person_of(cursor, "Pia") == PIA
+        assert await known_person(cursor, database.vault, "Pia") == PIA
+        assert await person_of(cursor, "Pia") == PIA.model_copy(update={"email": ""}), "rights need no address"
         assert await person_of(cursor, "pia") is None
 
     [(kind, actor, body)] = await told(database, "Pia")
@@ -81,7 +83,8 @@ async def test_the_provider_s_word_finds_people_by_subject_and_never_by_name(
 ) -> None:
     said = Identity(subject="https://idp#1", name="adam", email="a@x.example", roles=frozenset({Role.VIEWER}))
     stranger = await people.arrived(said)
-    assert stranger.name.startswith("adam (")
+    assert stranger.called.startswith("adam (")
+    assert is_reference(stranger.name)
     assert stranger.roles == {Role.VIEWER}
     assert (await people.find("Adam")) == ADAM
 
@@ -97,8 +100,8 @@ async def test_the_provider_s_word_finds_people_by_subject_and_never_by_name(
 
 async def test_what_the_provider_does_not_say_stays_as_it_was(people: PostgresPeople) -> None:
     said = Identity(subject="https://idp#1", name="Pia")
-    await people.arrived(said)
-    known = PIA.model_copy(update={"subject": "https://idp#1"})
+    came = await people.arrived(said)
+    known = PIA.model_copy(update={"name": came.name, "display": "Pia", "subject": "https://idp#1"})
     await people.save(known, BY_ADAM)
     assert await people.arrived(said) == known
 

@@ -1,5 +1,6 @@
 """The pages about people: an admin changes the rights of others, auditors review, everybody has an own account."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -7,13 +8,19 @@ from decimal import Decimal
 import pytest
 from fastapi.testclient import TestClient
 
-from console.auth import sign_in_token
+from console import names
+from console.auth import api_token, sign_in_token
+from console.names import named_json, named_page
 from tests.fakes.console import KEY, ConsoleOverFakes
-from workflows.domain.people import Role
+from workflows.domain.names import is_reference
+from workflows.domain.people import Person, Role
+
+NORA = Person(name="p-0123456789ab", display="Nora <Q>", roles=frozenset({Role.PLANNER, Role.APPROVER}))
 
 
 @pytest.fixture
-def console() -> ConsoleOverFakes:
+def console(monkeypatch: pytest.MonkeyPatch) -> ConsoleOverFakes:
+    monkeypatch.setattr(names, "KNOWN_FOR_S", -1.0)
     return ConsoleOverFakes()
 
 
@@ -43,21 +50,25 @@ def test_an_admin_adds_and_changes_somebody(console: ConsoleOverFakes, client: T
         "where": "some", "locations": "LEEDS, YORK", "approval_limit": "1500.50",
     }  # fmt: skip
     answer = client.post("/people", data=form)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/people/Nora")
-    nora = console.people.known["Nora"]
+    nora = console.people.known[answer.headers["location"].removeprefix("/people/")]
+    assert (answer.status_code, nora.display) == (303, "Nora")
+    assert is_reference(nora.name), "the name is nothing that the record would keep"
     assert (nora.roles, nora.locations) == (frozenset({Role.PLANNER, Role.VIEWER}), frozenset({"LEEDS", "YORK"}))
     assert nora.approval_limit == Decimal("1500.50")
 
     assert client.post("/people", data=form).status_code == 422, "there is Nora already"
-    shown = client.get("/people/Nora").text
+    page = f"/people/{nora.name}"
+    shown = client.get(page).text
+    assert "<h1>Nora" in shown
     assert 'value="1500.50"' in shown
     assert 'value="LEEDS YORK"' in shown
 
-    client.post("/people/Nora", data={"csrf": form["csrf"], "role": "viewer", "where": "all", "disabled": "yes"})
-    nora = console.people.known["Nora"]
+    client.post(page, data={"csrf": form["csrf"], "role": "viewer", "where": "all", "disabled": "yes"})
+    nora = console.people.known[nora.name]
+    assert nora.display == "Nora"
     assert (nora.roles, nora.locations, nora.approval_limit) == (frozenset({Role.VIEWER}), None, None)
     assert nora.disabled_at is not None
-    assert "Disabled" in client.get("/people/Nora").text
+    assert "Disabled" in client.get(page).text
     assert [change[2].name for change in console.people.changes] == ["Adam", "Adam"]
 
 
@@ -73,7 +84,7 @@ def test_what_cannot_be_is_said_on_the_page(
     answer = client.post("/people", data=form)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text
-    assert "Nora" not in console.people.known
+    assert "Nora" not in [person.called for person in console.people.known.values()]
 
 
 def test_nobody_changes_their_own_rights(console: ConsoleOverFakes, client: TestClient) -> None:
@@ -125,3 +136,51 @@ def test_an_auditor_reviews_who_could_do_what_and_changes_nothing(console: Conso
         client.get("/sign-in", params={"token": sign_in_token(KEY, "Audrey")})
         assert "Pia (only LEEDS)" in client.get("/access-review").text
         assert client.get("/people").status_code == 403
+
+
+def test_a_reference_is_shown_as_a_name_and_addresses_keep_it(console: ConsoleOverFakes, client: TestClient) -> None:
+    console.people.known[NORA.name] = NORA
+    with TestClient(console.app, follow_redirects=False) as nora:
+        nora.get("/sign-in", params={"token": sign_in_token(KEY, "nora <q>")})
+        assert "Nora &lt;Q&gt;" in nora.get("/account").text, "whoever is written in another case is meant too"
+        task = "LEEDS:OAT-1L:1"
+        said = {"csrf": csrf_of(nora), "text": "look", "command_id": "c" * 20}
+        assert nora.post(f"/inbox/tasks/{task}/comment", data=said).status_code == 303
+    page = client.get(f"/inbox/tasks/{task}").text
+    assert "<b>Nora &lt;Q&gt;</b>: look" in page
+    people = client.get("/people").text
+    assert f'href="/people/{NORA.name}">Nora &lt;Q&gt;</a>' in people
+    bearer = {"Authorization": f"Bearer {api_token(KEY, 'Ada')}"}
+    assert client.get("/api/v1/names", headers=bearer).json() == {"names": {NORA.name: "Nora <Q>"}}
+    said = client.get(f"/api/v1/tasks/{task}/comments", headers=bearer).json()
+    assert said["comments"][-1]["author"] == NORA.name
+
+
+def test_an_admin_erases_somebody_by_name_and_for_a_reason(console: ConsoleOverFakes, client: TestClient) -> None:
+    console.people.known[NORA.name] = NORA
+    form = {"csrf": csrf_of(client), "why": "request", "sure": "Nora <Q>"}
+    path = f"/people/{NORA.name}/erase"
+    for wrong in ({"sure": "Nora"}, {"why": "because"}):
+        refused = client.post(path, data={**form, **wrong})
+        assert (refused.status_code, "Nothing was erased" in refused.text) == (422, True)
+    assert client.post("/people/Adam/erase", data={**form, "sure": "Adam"}).status_code == 403
+    assert not console.people.erased
+
+    for _ in range(2):
+        console.people.known[NORA.name] = console.people.known[NORA.name].model_copy(update={"display": "Nora <Q>"})
+        assert client.post(path, data=form).status_code == 200
+    assert console.people.erased == {NORA.name}
+    assert f'href="/people/{NORA.name}"' not in client.get("/people").text
+
+
+def test_records_and_fields_keep_references() -> None:
+    called = {NORA.name: "Nora <Q>"}
+    page = (
+        f'<p title="{NORA.name} works">by {NORA.name}</p><a href="/people/{NORA.name}">{NORA.name}</a>'
+        f'<input value="{NORA.name}"><pre>{{"by": "{NORA.name}"}}</pre><code>{NORA.name}</code><i>{NORA.name}a</i>'
+    )
+    assert named_page(page, called) == (
+        f'<p title="Nora &lt;Q&gt; works">by Nora &lt;Q&gt;</p><a href="/people/{NORA.name}">Nora &lt;Q&gt;</a>'
+        f'<input value="{NORA.name}"><pre>{{"by": "{NORA.name}"}}</pre><code>{NORA.name}</code><i>{NORA.name}a</i>'
+    )
+    assert json.loads(named_json(b'{"by":"p-0123456789ab"}', {NORA.name: 'No"ra'})) == {"by": 'No"ra'}

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.people import MemoryPeople
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput
-from workflows.domain.names import name_key, name_problem, tidy_name
+from workflows.domain.names import is_reference, name_key, name_problem, new_reference, tidy_name, with_names
 from workflows.domain.people import Identity, Person, Role
 from workflows.domain.policy_changes import same_person
 
@@ -52,8 +52,19 @@ def test_two_subjects_never_become_one_person() -> None:
 
     first, second = asyncio.run(people.arrived(early)), asyncio.run(people.arrived(victim))
 
-    assert (first.name, first.subject) == (expected, early.subject)
-    assert second.name not in (first.name, "Grace")
+    assert (first.called, first.subject) == (expected, early.subject)
+    assert second.called not in (first.called, "Grace")
     assert people.known[first.name].roles == {Role.VIEWER}
     engine = asyncio.run(people.arrived(early.model_copy(update={"name": "engine", "subject": "https://x#1"})))
-    assert engine.name.startswith("somebody (")
+    assert engine.called.startswith("somebody (")
+
+
+def test_a_reference_says_nothing_and_is_nobodys_name() -> None:
+    first, second = new_reference(), new_reference()
+    assert first != second
+    assert is_reference(first)
+    assert not is_reference(f"{first}0")
+    assert not is_reference("p-0123456789AB")
+    assert name_problem(f"x {first}"), "shown beside others it would be taken for somebody"
+    assert name_problem(first.upper())
+    assert with_names(f"{first}, x{first}, {second}.", {first: "Ada"}) == f"Ada, x{first}, {second}."

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.audit import PostgresAudit
-from connectors.postgres.pool import Database
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import _view, print_decision
+from workers.personal_key import database_of
 from workers.preparing import train
 from workers.wiring import required
 from workflows.domain.errors import NotFound
@@ -100,9 +100,7 @@ def train_model(
 ) -> None:
     """Train a candidate, compare it with the champion, and promote it if it passes the gate."""
     with errors_explained():
-        closed = run(
-            _train(state, TrainingRequest(seed=seed, reason=f"asked by {person.name()}", unseen_days=unseen_days))
-        )
+        closed = run(_train(state, seed, unseen_days))
         if json:
             print_json(closed.model_dump(mode="json"))
             return
@@ -135,7 +133,7 @@ def _print_version(version: ModelVersion, json: bool) -> None:
 async def _verify(state: str | None) -> Verification:
     async with addresses(state, Permission.AUDIT) as found:
         dsn = required(found, "postgres_dsn")
-        async with Database(dsn, name="quartermaster-verify", size=1) as database:
+        async with database_of(found, dsn, name="quartermaster-verify", size=1) as database:
             return await PostgresAudit(database, dsn).verify(person.me())  # which records that it was read
 
 
@@ -149,8 +147,9 @@ async def _drift(state: str | None) -> DriftView:
         return await parts.monitoring.view()
 
 
-async def _train(state: str | None, request: TrainingRequest) -> RetrainingClosed:
+async def _train(state: str | None, seed: int, unseen_days: int) -> RetrainingClosed:
     async with connected(state, Permission.PROMOTE, worker=True) as parts:
+        request = TrainingRequest(seed=seed, reason=f"asked by {person.me().name}", unseen_days=unseen_days)
         return await train(parts, request, say)
 
 
@@ -159,9 +158,9 @@ async def _promote(state: str | None, digest: str) -> ModelVersion:
         version = await parts.models.find(digest)
         if version is None:
             raise NotFound(f"no model, or more than one, begins with {digest}; `quartermaster model list` shows them")
-        return await parts.models.promote(version.digest, person.name())
+        return await parts.models.promote(version.digest, person.me().name)
 
 
 async def _rollback(state: str | None) -> ModelVersion:
     async with connected(state, Permission.PROMOTE) as parts:
-        return await parts.models.rollback(person.name())
+        return await parts.models.rollback(person.me().name)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from connectors.postgres.pool import Database
 from workers.commands.output import say
 from workers.enrolling import let_in
+from workers.personal_key import database_of
 from workers.session import opened
 from workers.settings import Settings
 from workers.wiring import Engine, engine, required
@@ -35,7 +35,9 @@ async def addresses(state: str | None, needs: Permission | None = None) -> Async
     """
     async with opened(settings(), state, say) as found:
         if needs is not None:
-            async with Database(required(found, "postgres_dsn"), name="quartermaster-cli", size=1) as database:
+            async with database_of(
+                found, required(found, "postgres_dsn"), name="quartermaster-cli", size=1
+            ) as database:
                 await let_in(found, database, needs)
         yield found
 

@@ -68,7 +68,7 @@ def _read_definition(path: Path) -> DemandDefinition:
 async def _definition(state: str | None, given: DemandDefinition | None) -> tuple[DemandDefinition, bool]:
     async with connected(state, Permission.EDIT_CATALOG if given else Permission.SEE) as parts:
         demand = PostgresDemand(parts.database)
-        new = await demand.adopt(given, person.name()) if given else False
+        new = await demand.adopt(given, person.me().name) if given else False
         return await demand.definition(), new
 
 
@@ -107,7 +107,7 @@ async def _adjust(
     async with connected(state, Permission.WORK) as parts:
         (await let_in(parts.settings, parts.database, Permission.WORK)).require(Permission.WORK, location)
         return await PostgresDemand(parts.database).adjust(
-            location, item, *days, layer, units, reason=reason, author=person.name()
+            location, item, *days, layer, units, reason=reason, author=person.me().name
         )
 
 
@@ -244,7 +244,7 @@ async def _import(state: str | None, values: list[ExternalValue]) -> tuple[int, 
 
 def _load(dsn: str, values: list[ExternalValue]) -> tuple[int, int]:
     with connect(dsn, name="quartermaster-import") as connection:
-        return load_drivers(connection, values, actor=person.name())
+        return load_drivers(connection, values, actor=person.me().name)
 
 
 def _values(path: Path) -> Iterator[ExternalValue]:

@@ -15,13 +15,14 @@ from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.catalog import load_catalog, load_history
 from connectors.postgres.desk import PostgresDesk
-from connectors.postgres.pool import Database, connect
+from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.commands import files, person
 from workers.commands.connection import State, addresses, connected
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.enrolling import let_in
 from workers.feeding import Journal, WorldDriver
+from workers.personal_key import database_of
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
 from workers.redriving import send_again
 from workers.settings import Settings
@@ -72,7 +73,7 @@ async def _feed(state: str | None, source: FeedSource, speed: float | None) -> N
                 "Stop the engine and start it for feeds: QM_CLOCK=replayed quartermaster up --empty"
             )
         await asyncio.to_thread(prepare_schema, found, say)  # without it nobody can be known
-        async with Database(required(found, "postgres_dsn"), name="quartermaster-feed", size=1) as database:
+        async with database_of(found, required(found, "postgres_dsn"), name="quartermaster-feed", size=1) as database:
             await let_in(found, database, Permission.EDIT_CATALOG)
         await play(found, source, speed)
 
@@ -140,10 +141,10 @@ def _load(dsn: str, document: Catalog | None, days: list[RecordedDemand]) -> dic
     loaded: dict[str, int] = {}
     with connect(dsn, name="quartermaster-import") as connection:
         if document is not None:
-            load_catalog(connection, document, actor=person.name())
+            load_catalog(connection, document, actor=person.me().name)
             loaded |= {"items": len(document.items), "sourcings": len(document.sourcing)}
         if days:
-            load_history(connection, days, (), actor=person.name())
+            load_history(connection, days, (), actor=person.me().name)
             loaded["days of demand"] = len(days)
     return loaded
 
@@ -235,4 +236,4 @@ def redrive(
 
 async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
     async with addresses(state, Permission.OPERATE) as found:
-        return await asyncio.to_thread(send_again, found, number, mended, by=person.name())
+        return await asyncio.to_thread(send_again, found, number, mended, by=person.me().name)

@@ -19,12 +19,29 @@ from workers.servers.server import ServerUnusable
 from workers.servers.supervisor import ProcessFailed
 from workers.settings import SettingsError
 from workflows.domain.errors import QuartermasterError
+from workflows.domain.names import with_names
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
+_names: dict[str, str] = {}
+
+
+def people_are(names: Mapping[str, str]) -> None:
+    """From here on people are printed by these names, and not by their references; JSON keeps the references."""
+    _names.clear()
+    _names.update(names)
+
+
+class _Naming(Console):
+    """A console that prints people by their names."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(with_names(one, _names) if isinstance(one, str) else one for one in objects), **how)
+
+
 # What is printed was often written by strangers: nothing in it is markup.
-people = Console(stderr=True, highlight=False, markup=False, emoji=False)
-out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+people = _Naming(stderr=True, highlight=False, markup=False, emoji=False)
+out = _Naming(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 USAGE, FAILED, TERMINATED = 2, 1, 128 + signal.SIGTERM
 KNOWN = (QuartermasterError, SettingsError, StackRunning, PortInUse, ServerUnusable, ProcessFailed)
@@ -49,7 +66,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else with_names(str(cell), _names) for cell in row))
     out.print(table)
 
 

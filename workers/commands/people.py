@@ -1,26 +1,33 @@
 """`quartermaster people`: who may sign in and what each may do; the first admin is added on the machine itself."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from connectors.postgres.erasing import PostgresErasing
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
 from connectors.postgres.tokens import PostgresTokens
 from workers.commands import person
 from workers.commands.connection import State, addresses
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workers.enrolling import let_in
+from workers.enrolling import let_in, recognised
+from workers.personal_key import database_of
 from workers.wiring import required
+from workflows.domain.erasure import Erased, ErasureReason
 from workflows.domain.errors import InvalidInput, NotFound
-from workflows.domain.people import Permission, Person, Role
+from workflows.domain.people import Permission, Person, PersonName, Role, newcomer
 from workflows.domain.sessions import LONGEST_TOKEN_DAYS, ApiToken
 
 app = typer.Typer(no_args_is_help=True, help="People: who may sign in, and what each may do.")
-Name = Annotated[str, typer.Argument(help="The person's name; it is on everything that they do.")]
+Name = Annotated[
+    str, typer.Argument(help="What the person is called; inside they have a reference that says nothing of them.")
+]
 Roles = Annotated[list[Role] | None, typer.Option("--role", help="May be given several times.")]
 Places = Annotated[
     list[str] | None, typer.Option("--location", help="Only tasks of this location; several times. `all`: everywhere.")
@@ -43,7 +50,7 @@ def list_people(state: State = None, json: AsJson = False) -> None:
             print_json({"people": [one.model_dump(mode="json") for one in found]})
             return
         rows = [
-            (one.name, ", ".join(sorted(one.roles)), _places(one), "any" if one.approval_limit is None else
+            (one.called, ", ".join(sorted(one.roles)), _places(one), "any" if one.approval_limit is None else
              f"{one.approval_limit:f}", one.email, "disabled" if one.disabled_at else "")
             for one in found
         ]  # fmt: skip
@@ -86,7 +93,7 @@ def change(
 
 @app.command()
 def disable(name: Name, state: State = None, json: AsJson = False) -> None:
-    """Let somebody do nothing any more: every session and token ends at once, and the record keeps the name."""
+    """Let somebody do nothing any more: every session and token ends at once, and the record stays."""
     with errors_explained():
         _say(run(_change(state, name, {"disabled_at": datetime.now(UTC)})), json)
 
@@ -123,6 +130,43 @@ def revoke(
             out.print(f"{token_id} opens nothing any more")
 
 
+@app.command()
+def erase(
+    name: Name,
+    reason: Annotated[ErasureReason, typer.Option(help="Why; a code, because words would be personal data again.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Destroy name, address, identity and words of somebody for good; the ledger keeps the reference and verifies."""
+    with errors_explained():
+        if not yes:
+            typer.confirm(f"Erase what is personal of {name}? Nobody can undo it", abort=True, err=True)
+        erased = run(_erase(state, name, reason))
+        if json:
+            print_json({**erased.model_dump(mode="json"), "name_stays": erased.name_stays})
+        else:
+            out.print(erased.words)
+
+
+@app.command("give-up-key")
+def give_up_key(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Throw away what was sealed with a key file that is lost for good, and begin with a new key and new people."""
+    with errors_explained():
+        if not yes:
+            words = "Throw away all names, addresses and comments that the lost key sealed? A backup could have it"
+            typer.confirm(words, abort=True, err=True)
+        people = run(_give_up_key(state))
+        if json:
+            print_json({"people": people})
+        else:
+            out.print(f"What was sealed of {people:,} people is gone; `quartermaster people add` adds the first admin")
+
+
 def _given(
     role: list[Role] | None, location: list[str] | None, limit: str | None, email: str | None, subject: str | None
 ) -> dict[str, Any]:
@@ -151,42 +195,75 @@ def _amount(text: str) -> Decimal:
     return value
 
 
+@asynccontextmanager
+async def _opened(state: str | None, needs: Permission | None = None) -> AsyncIterator[Database]:
+    """The database; who gives the command is known, and asked for what it needs if anything."""
+    async with addresses(state) as found:
+        dsn = required(found, "postgres_dsn")
+        async with database_of(found, dsn, name="quartermaster-cli", size=1) as database:
+            if needs is not None:
+                await let_in(found, database, needs)
+            else:
+                await recognised(PostgresPeople(database))
+            yield database
+
+
 async def _everyone(state: str | None) -> list[Person]:
-    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
-        await let_in(found, database, Permission.SEE)
+    async with _opened(state, Permission.SEE) as database:
         return await PostgresPeople(database).everyone()
 
 
 async def _add(state: str | None, name: str, given: dict[str, Any]) -> Person:
-    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+    async with _opened(state) as database:
         people = PostgresPeople(database)
-        if await people.find(name):
+        if await people.named(name):
             raise InvalidInput(f"there is {name} already; `quartermaster people change` changes rights")
-        return await people.save(_person({"name": name, **given}), person.me())
+        fields = {**_newcomer(name).model_dump(), **given}
+        return await people.save(_person(fields), person.me())
 
 
 async def _change(state: str | None, name: str, given: dict[str, Any]) -> Person:
-    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+    async with _opened(state) as database:
         people = PostgresPeople(database)
-        before = await people.find(name)
-        if before is None:
-            raise NotFound(f"nobody is known as {name}; `quartermaster people list` shows who is")
+        before = await _known(people, name)
         return await people.save(_person({**before.model_dump(), **given}), person.me())
 
 
 async def _token(state: str | None, name: str, label: str, days: int) -> tuple[ApiToken, str]:
-    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
-        await let_in(found, database, Permission.SEE)
-        return await PostgresTokens(database).make(name, label.strip()[:60] or "a program", days, person.me())
+    async with _opened(state, Permission.SEE) as database:
+        whose = (await _known(PostgresPeople(database), name)).name
+        return await PostgresTokens(database).make(whose, label.strip()[:60] or "a program", days, person.me())
 
 
 async def _revoke(state: str | None, token_id: str) -> None:
-    async with addresses(state) as found, _database(required(found, "postgres_dsn")) as database:
+    async with _opened(state) as database:
         await PostgresTokens(database).revoke(token_id, person.me())
 
 
-def _database(dsn: str) -> Database:
-    return Database(dsn, name="quartermaster-cli", size=1)
+async def _erase(state: str | None, name: str, reason: ErasureReason) -> Erased:
+    async with _opened(state, Permission.MANAGE_PEOPLE) as database:
+        return await PostgresErasing(database).erase(name, reason, person.me())
+
+
+async def _give_up_key(state: str | None) -> int:
+    async with addresses(state) as found:
+        dsn = required(found, "postgres_dsn")
+        async with database_of(found, dsn, name="quartermaster-cli", size=1) as database:
+            return await PostgresErasing(database).give_up_key(person.me())
+
+
+async def _known(people: PostgresPeople, name: str) -> Person:
+    found = await people.named(name)
+    if found is None:
+        raise NotFound(f"nobody is known as {name}; `quartermaster people list` shows who is")
+    return found
+
+
+def _newcomer(name: str) -> Person:
+    try:
+        return newcomer(TypeAdapter(PersonName).validate_python(name))
+    except ValidationError as error:
+        raise InvalidInput(f"name: {error.errors()[0]['msg']}") from None
 
 
 def _person(fields: dict[str, Any]) -> Person:
@@ -205,4 +282,4 @@ def _say(one: Person, json: bool) -> None:
         print_json(one.model_dump(mode="json"))
         return
     roles = ", ".join(sorted(one.roles)) or "no role"
-    out.print(f"{one.name}: {'disabled' if one.disabled_at else roles}, {_places(one)}")
+    out.print(f"{one.called}: {'disabled' if one.disabled_at else roles}, {_places(one)}")

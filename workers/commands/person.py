@@ -1,12 +1,15 @@
-"""Who gives a command: whoever the system says that this process runs as.
+"""Who gives a command: whoever the system says that this process runs as, under their reference.
 
 A variable of the environment, LOGNAME or USER, would let one person answer under two names.
 """
 
 import os
 import pwd
+from contextvars import ContextVar
 
 from workflows.domain.approvals import Actor
+
+_reference: ContextVar[str | None] = ContextVar("reference", default=None)
 
 
 def name() -> str:
@@ -18,6 +21,11 @@ def name() -> str:
         return f"uid {uid}"
 
 
+def known_as(reference: str) -> None:
+    """From here on this command's author goes by the reference that was found for the system's user."""
+    _reference.set(reference)
+
+
 def me() -> Actor:
-    """The same as the author of an answer."""
-    return Actor(name=name(), channel="cli")
+    """The same as the author of an answer: by reference, or by number before anybody looked, but never by name."""
+    return Actor(name=_reference.get() or f"uid {os.getuid()}", channel="cli")

@@ -156,7 +156,7 @@ async def _views(state: str | None) -> dict[View, Count]:
 
 
 async def _me(parts: Engine) -> Person:
-    found = await PostgresPeople(parts.database).find(person.name())
+    found = await PostgresPeople(parts.database).named(person.name())
     if found is None:
         raise NotFound(f"nobody knows {person.name()} here; `quartermaster people add` adds people")
     return found

@@ -1,7 +1,9 @@
-"""Names of people: whoever looks like somebody is taken for them, so no two people's names may look alike."""
+"""Names of people: no two people's names may look alike, and inside everybody is a random reference instead."""
 
 import re
+import secrets
 import unicodedata
+from collections.abc import Mapping
 
 OURS = frozenset({
     "engine", "clock", "intake", "send gate", "relay", "identity provider", "installation", "measured outcomes",
@@ -10,6 +12,27 @@ OURS = frozenset({
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK", "CHEROKEE", "ARMENIAN")
 """Scripts with letters that look the same; a word is written in one of them."""
 _WORD = re.compile(r"\w+")
+_REFERENCE = re.compile(r"\bp-[0-9a-f]{12}\b")
+
+
+def new_reference() -> str:
+    """A pseudonym that says nothing of the person whom it stands for: `p-` and 12 hexadecimal digits."""
+    return f"p-{secrets.token_hex(6)}"
+
+
+def is_reference(name: str) -> bool:
+    """Whether it was made up; people of earlier releases have their plain name as their reference."""
+    return _REFERENCE.fullmatch(name) is not None
+
+
+def erased_name(reference: str) -> str:
+    """What somebody is called whose name is known no more; the reference tells two of them apart."""
+    return f"erased person {reference}"
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """The text with what people are called in the place of their references; others stay as they are."""
+    return _REFERENCE.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def name_key(name: str) -> str:
@@ -25,6 +48,8 @@ def name_problem(name: str) -> str:
     """Why nobody new may be called so; empty when somebody may."""
     if name_key(name) in OURS:
         return f"{name} is what the record calls a part of the engine: choose another name"
+    if _REFERENCE.search(name_key(name)):
+        return f"{name} looks like a reference that the engine makes up: choose another name"
     if any(unicodedata.category(char) in {"Cf", "Co", "Cn", "Cs"} for char in name):
         return "a name has no characters that nobody sees"
     for word in _WORD.findall(name):

@@ -1,7 +1,8 @@
 """Who may do what: roles grant permissions, and a person may be held to locations and to an amount.
 
-A person is known by name everywhere: a verdict, a claim and a ledger entry carry it. Roles come from the identity
-provider or, on the embedded stack, from whoever holds the state; limits are kept here.
+A person is known by a reference everywhere: a verdict, a claim and a ledger entry carry it, and what the person is
+called is looked up where it is shown. Roles come from the identity provider or, on the embedded stack, from whoever
+holds the state; limits are kept here.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from pydantic import Field, StringConstraints
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.identity import Code, Instant, Payload, digest
-from workflows.domain.names import name_key, name_problem
+from workflows.domain.names import name_key, name_problem, new_reference
 
 
 class Role(StrEnum):
@@ -87,6 +88,9 @@ class Person(Payload):
     """Somebody who may sign in."""
 
     name: PersonName
+    """The reference: `p-` and 12 hexadecimal digits, or the plain name of somebody from before there were any."""
+    display: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f/]*$")] = ""
+    """What the person is called; empty: the reference is the name."""
     roles: frozenset[Role] = frozenset()
     email: str = ""
     """Where notices go; empty: none."""
@@ -97,6 +101,11 @@ class Person(Payload):
     subject: str | None = None
     """The identity provider's `issuer#sub`; None: known only here."""
     disabled_at: Instant | None = None
+
+    @property
+    def called(self) -> str:
+        """What people call the person."""
+        return self.display or self.name
 
     @property
     def permissions(self) -> frozenset[Permission]:
@@ -131,6 +140,11 @@ class Person(Payload):
         raise MayNot(f"This needs the role {able}; {self.name} has {have}.")
 
 
+def newcomer(name: PersonName, roles: frozenset[Role] = frozenset()) -> Person:
+    """Somebody from outside, under a new reference."""
+    return Person(name=new_reference(), display=name, roles=roles)
+
+
 class Identity(Payload):
     """What an identity provider says of somebody who has just signed in there. None: it says nothing of that."""
 
@@ -148,6 +162,13 @@ class Identity(Payload):
         """Whether the provider gives any role, or leaves roles to this installation."""
         return self.roles is None or bool(self.roles)
 
+    def possible_names(self) -> list[str]:
+        """What the person could be called, best first."""
+        own = digest(self.subject.encode())
+        wished = "somebody" if name_problem(self.name) else self.name
+        first = [self.name] if wished == self.name else []
+        return first + [f"{wished[:60]} ({own[:length]})" for length in (6, 32)]
+
     def free_name(self, taken: Callable[[str], bool]) -> str:
         """The name that was wished for, or where it is somebody else's, one of its own: two subjects are never one
         person, whatever each would like to be called.
@@ -155,18 +176,14 @@ class Identity(Payload):
         Raises:
             InvalidInput: every name that it could have is somebody else's.
         """
-        own = digest(self.subject.encode())
-        wished = "somebody" if name_problem(self.name) else self.name
-        candidates = [self.name] if wished == self.name else []
-        candidates += [f"{wished[:60]} ({own[:length]})" for length in (6, 32)]
-        for name in candidates:
+        for name in self.possible_names():
             if not taken(name):
                 return name
         raise InvalidInput(f"{self.name} and names like it are other people's: change it at the identity provider.")
 
     def known_as(self, name: str, before: Person | None) -> Person:
-        """The person under this name: what is not said stays as it was."""
-        known = before or Person(name=name)
+        """The person, new under this name, or as known before: what is not said stays as it was."""
+        known = before or newcomer(name)
         said = {"roles": self.roles, "locations": self.locations, "approval_limit": self.approval_limit}
         changed = {key: value for key, value in said.items() if value is not None}
         return known.model_copy(update={**changed, "subject": self.subject, "email": self.email or known.email})
@@ -198,11 +215,19 @@ class People(Protocol):
     """Where people are kept. Each change is one transaction with its ledger entry."""
 
     async def find(self, name: str) -> Person | None:
-        """The person of this name, disabled ones too."""
+        """The person of this reference, disabled ones too."""
+        ...
+
+    async def named(self, typed: str) -> Person | None:
+        """The person whom somebody means who wrote this: a reference, or what the person is called."""
+        ...
+
+    async def names(self) -> Mapping[str, str]:
+        """What everybody is called whose reference was made up; of erased people, that they are."""
         ...
 
     async def everyone(self) -> list[Person]:
-        """All of them, by name."""
+        """All of them but erased ones, by what they are called."""
         ...
 
     async def save(self, person: Person, actor: Actor) -> Person:
