@@ -62,6 +62,15 @@ class TemporalRuns:
             return None
         return await asyncio.to_thread(lambda: canonical_history(history.to_json_dict()))
 
+    async def exists(self, workflow_id: str) -> bool:
+        """Whether Temporal has any execution of this workflow, open or closed."""
+        try:
+            with _unless_gone():
+                await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+        except Gone:
+            return False
+        return True
+
     async def started_again(self, after: datetime, known: Histories) -> Sequence[Override]:
         """A reset goes on as a new run, whose first run is another: only resets and runs continued as new have that.
 

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+from google.protobuf.json_format import ParseError
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from workers.plugin import engine_plugin
 from workers.registered import WORKFLOWS
-from workflows.domain.histories import HistoryOutcome, HistoryReplay, KeptHistory
+from workflows.domain.histories import KeptHistory
+from workflows.domain.histories_checked import HistoryOutcome, HistoryReplay
 
 RunKey = tuple[str, str]
 WHY_CHARACTERS = 500
@@ -33,8 +35,11 @@ async def replay_histories(
             if problem is not None:
                 aside.append(problem)
                 continue
-            assert one.body is not None  # noqa: S101 - `_problem` says so otherwise
-            history = WorkflowHistory.from_json(one.run.workflow_id, one.body.decode())
+            try:
+                history = _history(one)
+            except ValueError as error:
+                aside.append(_told(one, HistoryOutcome.FAILED, str(error)))
+                continue
             for_replay[id(history)] = one
             yield history
 
@@ -49,6 +54,22 @@ async def replay_histories(
                 yield aside.pop(0)
     while aside:
         yield aside.pop(0)
+
+
+def _history(one: KeptHistory) -> WorkflowHistory:
+    """As the replayer takes it. One that does not begin as a history begins would end its worker without a word.
+
+    Raises:
+        ValueError: it is no history; the protocol buffers' own errors are of this kind.
+    """
+    try:
+        history = WorkflowHistory.from_json(one.run.workflow_id, (one.body or b"").decode())
+        first = history.events[0].workflow_execution_started_event_attributes.original_execution_run_id
+    except (ParseError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"these bytes are no workflow's history: {type(error).__name__}") from error
+    if not first:
+        raise ValueError("this history does not begin with the start of an execution")
+    return history
 
 
 def _problem(one: KeptHistory, recorded: Mapping[RunKey, str | None]) -> HistoryReplay | None:

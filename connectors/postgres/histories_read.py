@@ -2,15 +2,16 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection
+from connectors.postgres.pool import Connection, transaction
+from workflows.domain.approvals import Actor
 from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.histories import STREAM, ClosedRun, KeptHistory
 from workflows.domain.identity import digest
-from workflows.domain.ledger import Break, EntryType, verify_stream
+from workflows.domain.ledger import Break, EntryType, NewEntry, verify_stream
 
 RunKey = tuple[str, str]
 """(workflow id, run id)."""
@@ -77,3 +78,13 @@ def _unpacked(packed: bytes | None, size: int | None) -> tuple[bytes | None, str
     if len(body) != size or not reader.eof:
         return None, "its bytes are not as many as were kept"
     return body, ""
+
+
+def note_replayed(connection: Connection, actor: Actor, found: Mapping[str, object]) -> None:
+    """An auditor's own reading is on the record too."""
+    entry = NewEntry(
+        stream=f"audit:{actor.name}", type=EntryType.AUDIT_READ, actor=actor.name, occurred_at=datetime.now(UTC),
+        body={"what": "workflows", **found},
+    )  # fmt: skip
+    with transaction(connection) as cursor:
+        ledger.append_now(cursor, [entry])

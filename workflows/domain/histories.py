@@ -119,31 +119,6 @@ class KeptHistory(Payload):
     """Why the bytes cannot be read, if they cannot."""
 
 
-class HistoryOutcome(StrEnum):
-    """What replaying a kept history came to."""
-
-    REPLAYED = "replayed"
-    """Today's code gives the commands that it gave."""
-    FAILED = "failed"
-    """It does not: nondeterminism, or a type that is no longer there."""
-    DAMAGED = "damaged"
-    """The bytes are not those that the ledger names."""
-    MISSING = "missing"
-    """The ledger names it, and it is not kept."""
-    LOST = "lost"
-    """It was gone before it could be read, and the ledger said so at the time."""
-
-
-class HistoryReplay(Payload):
-    """One history and what came of it."""
-
-    workflow_id: str
-    run_id: str
-    type: str
-    outcome: HistoryOutcome
-    why: str = ""
-
-
 class ClosedRuns(Protocol):
     """Where executions are listed and read: Temporal."""
 
