@@ -9,6 +9,15 @@ CREATE TABLE ledger_leaf (
     UNIQUE (stream, seq)
 );
 
+-- Roots (hex) of whole subtrees of 256^level leaves, from level 1: with them a proof reads some hundred rows of a tree
+-- of any size. They follow from the leaves, and the notary compares them when it starts.
+CREATE TABLE ledger_node (
+    level smallint NOT NULL CHECK (level >= 1),
+    node_index bigint NOT NULL CHECK (node_index >= 0),
+    hash text NOT NULL,
+    PRIMARY KEY (level, node_index)
+);
+
 CREATE TABLE ledger_checkpoint (
     number bigint PRIMARY KEY CHECK (number >= 1),
     size bigint NOT NULL CHECK (size >= 0),
@@ -19,10 +28,13 @@ CREATE TABLE ledger_checkpoint (
     -- The whole signed note, as anchors have it.
     note text NOT NULL,
     -- Roots (hex) of the perfect subtrees, left to right, from which the next checkpoint goes on.
-    frontier text[] NOT NULL
+    frontier text[] NOT NULL,
+    -- Entries of transactions below this number all have their leaf: only the others are looked through.
+    horizon bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE notary_key (
+    -- The hash in the verifier key, hex.
     key_id text PRIMARY KEY,
     -- C2SP signed-note verifier key: NAME+HASH+BASE64.
     verifier_key text NOT NULL,
@@ -35,6 +47,16 @@ CREATE TABLE notary_key (
     new_signature text
 );
 
+-- What the notary refuses to go on with, or warns of. Not evidence: operators look here.
+CREATE TABLE notary_alarm (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL,
+    detail text NOT NULL,
+    raised_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at timestamptz
+);
+CREATE UNIQUE INDEX notary_alarm_open ON notary_alarm (kind) WHERE ended_at IS NULL;
+
 CREATE FUNCTION notary_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'what the notary wrote stays: % is refused', TG_OP;
@@ -44,7 +66,7 @@ DO $$
 DECLARE
     v_table text;
 BEGIN
-    FOREACH v_table IN ARRAY ARRAY['ledger_leaf', 'ledger_checkpoint', 'notary_key'] LOOP
+    FOREACH v_table IN ARRAY ARRAY['ledger_leaf', 'ledger_node', 'ledger_checkpoint', 'notary_key'] LOOP
         EXECUTE format('CREATE TRIGGER %I BEFORE UPDATE OR DELETE ON %I
                         FOR EACH ROW EXECUTE FUNCTION notary_is_append_only()', v_table || '_no_change', v_table);
         EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %I
@@ -53,6 +75,9 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON ledger_leaf, ledger_checkpoint, notary_key FROM PUBLIC;
-GRANT SELECT, INSERT ON ledger_leaf, ledger_checkpoint, notary_key TO qm_notary;
-GRANT SELECT ON ledger_leaf, ledger_checkpoint, notary_key TO qm_auditor, qm_console, qm_worker;
+REVOKE ALL ON ledger_leaf, ledger_node, ledger_checkpoint, notary_key, notary_alarm FROM PUBLIC;
+GRANT SELECT, INSERT ON ledger_leaf, ledger_node, ledger_checkpoint, notary_key, notary_alarm TO qm_notary;
+GRANT UPDATE (detail, ended_at) ON notary_alarm TO qm_notary;
+GRANT SELECT ON ledger_entry TO qm_notary;
+GRANT EXECUTE ON FUNCTION ledger_append(text[], text[], text[], text[], bytea[]) TO qm_notary;
+GRANT SELECT ON ledger_leaf, ledger_node, ledger_checkpoint, notary_key, notary_alarm TO qm_auditor, qm_console, qm_worker;

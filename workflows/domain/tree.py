@@ -51,7 +51,7 @@ class Frontier:
         """
         self.size, self.roots = size, list(roots)
         if size < 0 or len(self.roots) != size.bit_count() or any(len(root) != 32 for root in self.roots):
-            raise ValueError(f"a log of {size} leaves has {max(size, 0).bit_count()} perfect subtrees, of 32 bytes each")
+            raise ValueError(f"a log of {size} leaves has not {len(self.roots)} perfect subtrees of 32 bytes each")
 
     def append(self, leaf: bytes, completed: Callable[[Place, bytes], None] | None = None) -> None:
         """Add a leaf (its hash). `completed` is told of each whole subtree of a level above 0 that it completes."""
