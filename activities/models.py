@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from temporalio import activity
 
+from activities.counterfactual import Counterfactuals
+from workflows.domain.counterfactual import Counterfactual, Other, Which
 from workflows.domain.deliveries import DeliveryHistory, DeliveryRecord
 from workflows.domain.identity import Payload, canonical
 from workflows.domain.models import (
@@ -25,6 +27,7 @@ from workflows.domain.models import (
     promotion_gate,
 )
 from workflows.domain.ports import Models, ModelStore
+from workflows.domain.steadiness import NAMED, NEWEST
 
 HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL = GateResult(passed=True, reasons=("ok: there is no champion to compare with",))
@@ -32,13 +35,15 @@ T = TypeVar("T")
 
 
 class ModelActivities:
-    """Trains, judges and promotes. `needs_approval` is asked of the policy each time."""
+    """Trains, judges and promotes. `needs_approval` is asked of the policy each time; `again` makes recorded decisions
+    again, and without it candidates are judged by their forecasts alone."""
 
     def __init__(
         self, models: Models, store: ModelStore, learner: Learner, needs_approval: Callable[[], Awaitable[bool]],
-        history: DeliveryHistory | None = None,
+        history: DeliveryHistory | None = None, again: Counterfactuals | None = None,
     ) -> None:  # fmt: skip
         self._history = history
+        self._again = again
         self._models = models
         self._store = store
         self._learner = learner
@@ -95,15 +100,19 @@ class ModelActivities:
 
     @activity.defn
     async def judge(self, plan: TrainingPlan, digest: str) -> ModelVersion:
-        """Compare the candidate with the champion on days that neither has seen, and record what the gate says."""
+        """Compare the candidate with the champion on days that neither has seen, and on what the champion decided last;
+        record what the gate says."""
         training_set, through = _fixed(plan)
         if plan.champion is None:
             return await self._models.judge(digest, ModelStatus.CANDIDATE, None, FIRST_MODEL)
         comparison = await self._compare(training_set, through, digest, plan.champion)
-        gate = promotion_gate(comparison)
+        redecided = await self._redecided(plan.champion, digest)
+        comparison = comparison.model_copy(update={"redecided": redecided})
+        asks = await self._needs_approval()
+        gate = promotion_gate(comparison, asks=asks)
         status = ModelStatus.REFUSED
         if gate.passed:
-            status = ModelStatus.AWAITING_APPROVAL if await self._needs_approval() else ModelStatus.CANDIDATE
+            status = ModelStatus.AWAITING_APPROVAL if asks else ModelStatus.CANDIDATE
         return await self._models.judge(digest, status, comparison, gate)
 
     @activity.defn
@@ -120,6 +129,14 @@ class ModelActivities:
                 series, candidate, current, first_day=through + timedelta(days=1), last_day=training_set.last_day
             )
         )
+
+    async def _redecided(self, champion: str, digest: str) -> Counterfactual | None:
+        again = self._again
+        if again is None:
+            return None
+        which, other = Which(newest=NEWEST, model=champion), Other(model=digest)
+        found = await _with_heartbeats(lambda progress: again.ask(which, other, progress=progress))
+        return found.model_copy(update={"biggest": found.biggest[:NAMED]})
 
     async def _keep_deliveries(self, last_day: date) -> str | None:
         records = await _beating(self._history.delivery_records(last_day)) if self._history else []

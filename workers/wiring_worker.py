@@ -6,6 +6,7 @@ from datetime import timedelta
 from temporalio.worker import Worker
 
 from activities.approvals import ApprovalActivities
+from activities.counterfactual import Counterfactuals
 from activities.histories import HistoryActivities
 from activities.learning.learner import XgboostLearner
 from activities.learning.outside import LibraryCalendars
@@ -18,6 +19,7 @@ from activities.outcomes import OutcomeActivities
 from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
+from connectors.postgres.counterfactual import PostgresRecordings
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.histories_kept import PostgresHistories
@@ -69,7 +71,10 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         return (await read_policy(database)).promotion_needs_approval
 
     history = PostgresDeliveries(database)
-    models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval, history)
+    again = Counterfactuals(
+        PostgresRecordings(required(settings, "postgres_dsn")), XgboostScoring(nthread=threads), parts.store.get
+    )
+    models = ModelActivities(parts.models, parts.store, XgboostLearner(nthread=threads), needs_approval, history, again)
     approvals = ApprovalActivities(parts.approvals)
     outcomes = OutcomeActivities(
         ComparedOutcomes(PostgresOutcomes(database), PostgresMoney(database, threads=threads))

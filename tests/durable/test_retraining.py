@@ -13,9 +13,11 @@ from temporalio.testing import ActivityEnvironment
 from activities import models
 from tests.fakes.engine import PATIENCE_SECONDS, Engine
 from tests.fakes.learning import LAST_DAY, EchoLearner, MemoryModelStore, TrainableModels
+from tests.unit.recorded_batch import need, recorded
+from workflows.domain.counterfactual import Recorded
 from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.errors import ModelUnusable
-from workflows.domain.models import ModelStatus, Progress, TrainingRequest, TrainingSeries
+from workflows.domain.models import ModelStatus, ModelVersion, Progress, TrainingRequest, TrainingSeries
 from workflows.domain.needs import ClockMode
 from workflows.retraining import RetrainingClosed
 
@@ -80,6 +82,67 @@ async def test_where_the_policy_wants_a_person_the_candidate_waits(engine: Engin
 
     assert closed.status is ModelStatus.AWAITING_APPROVAL
     assert engine.models.promoted_by == []
+
+
+def remember(engine: Engine, *, needs: int = 20, batches: int = 6) -> None:
+    """The champion decided so many needs, and all that it rested on was recorded."""
+    batch = Recorded(read=tuple(recorded(*(need(n) for n in range(needs)))), entries=needs)
+    engine.recordings.batches = [batch] * batches
+
+
+async def judged(engine: Engine) -> tuple[RetrainingClosed, ModelVersion]:
+    engine.models.crown(engine.store, engine.learner, LAST_DAY - timedelta(days=30))
+    closed = await retrain(engine)
+    (version,) = [one for one in await engine.models.versions() if one.digest == closed.digest]
+    return closed, version
+
+
+async def test_what_the_candidate_would_have_decided_is_part_of_its_verdict(engine: Engine) -> None:
+    remember(engine)
+
+    closed, version = await judged(engine)
+
+    assert closed.status is ModelStatus.CHAMPION
+    assert version.comparison is not None
+    assert version.comparison.redecided is not None
+    assert version.comparison.redecided.compared == 120
+    assert "ok: 0.0000 of 120 recorded decisions would end elsewhere: must be at most 0.30" in closed.reasons
+    (which,) = engine.recordings.asked
+    assert (which.newest, which.model is None) == (500, False), "the champion's own"
+
+
+async def test_a_candidate_that_would_order_all_too_much_is_refused(engine: Engine) -> None:
+    remember(engine)
+    engine.rescoring.otherwise = 30.0
+
+    closed, version = await judged(engine)
+
+    assert closed.status is ModelStatus.REFUSED
+    assert engine.models.promoted_by == []
+    assert any(one.startswith("failed: ordered value in EUR") for one in closed.reasons), closed.reasons
+    assert version.comparison is not None
+    assert version.comparison.redecided is not None
+    assert len(version.comparison.redecided.biggest) == 5
+
+
+async def test_where_the_policy_asks_a_person_the_person_is_told_what_moved(engine: Engine) -> None:
+    remember(engine)
+    engine.rescoring.otherwise, engine.needs_approval = 30.0, True
+
+    closed, _ = await judged(engine)
+
+    assert closed.status is ModelStatus.AWAITING_APPROVAL
+    assert any(one.startswith("asks: ordered value in EUR") for one in closed.reasons), closed.reasons
+
+
+async def test_with_too_few_recorded_decisions_forecasts_alone_decide(engine: Engine) -> None:
+    remember(engine, batches=1)
+    engine.rescoring.otherwise = 30.0
+
+    closed, _ = await judged(engine)
+
+    assert closed.status is ModelStatus.CHAMPION
+    assert any(one.startswith("ok: not compared on recorded decisions: 20 can") for one in closed.reasons)
 
 
 async def test_a_champion_that_has_seen_everything_is_left_alone(engine: Engine) -> None:

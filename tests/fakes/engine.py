@@ -17,6 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.approvals import ApprovalActivities
+from activities.counterfactual import Counterfactuals
 from activities.histories import HistoryActivities
 from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
@@ -28,6 +29,7 @@ from tests.fakes.faults import Faulty
 from tests.fakes.histories import NOW, MemoryHistories, ToldRuns
 from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
 from tests.fakes.monitoring import MemoryMonitoring, MemoryShelves, ToldWatching
+from tests.fakes.recordings import MemoryRecordings
 from tests.fakes.records import (
     OrderRow,
     RecordedApprovals,
@@ -39,6 +41,7 @@ from tests.fakes.records import (
 )
 from tests.fakes.running import RUNNING, NoCalendars
 from tests.fakes.shop import CLOCK, decided
+from tests.unit.recorded_batch import TwoModels, bodies
 from workers.plugin import engine_plugin
 from workers.registered import WORKFLOWS
 from workers.temporal import Messenger, Starter, TemporalVerdicts
@@ -89,6 +92,9 @@ class Engine:
     store: MemoryModelStore = field(default_factory=MemoryModelStore)
     scoring: EchoScoring = field(default_factory=EchoScoring)
     learner: EchoLearner = field(default_factory=EchoLearner)
+    recordings: MemoryRecordings = field(default_factory=MemoryRecordings)
+    rescoring: TwoModels = field(default_factory=TwoModels)
+    """What a candidate expects where the champion recorded decisions."""
     _workers: AsyncExitStack | None = None
 
     def __post_init__(self) -> None:
@@ -187,7 +193,8 @@ class Engine:
             self.orders.port, self.supplier, passive=self.passive, settle_seconds=self.settle_seconds,
             lease_seconds=SUPPLIER_LEASE_SECONDS,
         )  # fmt: skip
-        models = ModelActivities(self.models, self.store, self.learner, self._needs_approval)
+        again = Counterfactuals(self.recordings, self.rescoring, bodies)
+        models = ModelActivities(self.models, self.store, self.learner, self._needs_approval, again=again)
         outcomes = OutcomeActivities(self.outcomes.port)
         monitoring = MonitoringActivities(self.monitoring.port, self.watching, self.shelves)
         histories = HistoryActivities(self.closed_runs.port, self.histories.port, lambda: NOW)

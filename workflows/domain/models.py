@@ -8,10 +8,12 @@ from typing import Protocol
 
 from pydantic import Field
 
+from workflows.domain.counterfactual import Counterfactual
 from workflows.domain.deliveries import DeliveryRecord
 from workflows.domain.drivers import DriverSeries
 from workflows.domain.identity import Code, Digest, Instant, Payload
 from workflows.domain.scores import DemandHistory, Promotion
+from workflows.domain.steadiness import steady
 
 
 class ModelStatus(StrEnum):
@@ -152,6 +154,8 @@ class Comparison(Payload):
     short for them to arrive."""
     rescored: Rescored | None = None
     """The candidate's; None in records of before there was a reference scorer."""
+    redecided: Counterfactual | None = None
+    """The champion's newest recorded decisions, made again with the candidate; None in records of before that."""
 
 
 class GateResult(Payload):
@@ -176,13 +180,14 @@ class ModelVersion(Payload):
 
 def promotion_gate(
     comparison: Comparison, *, max_ratio_upper: Decimal = Decimal("1.02"),
-    max_cost_ratio_upper: Decimal = Decimal("1.01"),
+    max_cost_ratio_upper: Decimal = Decimal("1.01"), asks: bool = False,
 ) -> GateResult:  # fmt: skip
     """Science 6.3 (b), (c), (d) and (f): not worse overall, its orders are not dearer, its intervals hold, and a scorer
-    of our own gives the same bits.
+    of our own gives the same bits; and what was decided lately would not have been too different (`steadiness`).
 
     The point estimate must be below 1, its upper bound at most `max_ratio_upper`, and the 0.9 quantile's coverage
-    within 5 points of nominal or no further from it than the champion's.
+    within 5 points of nominal or no further from it than the champion's. Decisions beyond the bounds of `steadiness`
+    are a reason to refuse, or where the policy `asks` a person before promotions, one for that person to look at.
     """
     nominal = Decimal("0.90")
     off = abs(comparison.candidate_coverage_90 - nominal)
@@ -199,8 +204,15 @@ def promotion_gate(
         *_not_dearer(comparison.costs, max_cost_ratio_upper),
         *_same_bits(comparison.rescored),
     )
+    moved = tuple(steady(comparison.redecided)) if comparison.redecided else ()
+    beyond = "asks: " if asks else "failed: "
     return GateResult(
-        passed=all(ok for ok, _ in checks), reasons=tuple(("ok: " if ok else "failed: ") + text for ok, text in checks)
+        passed=all(ok for ok, _ in checks) and (asks or all(ok for ok, _ in moved)),
+        reasons=tuple(
+            ("ok: " if ok else otherwise) + text
+            for rules, otherwise in ((checks, "failed: "), (moved, beyond))
+            for ok, text in rules
+        ),
     )
 
 
