@@ -16,7 +16,7 @@ from workflows.domain.identity import Digest
 
 LEVEL: Final = 6
 """9 takes a third more time and saves less than one byte in a hundred (`tests/bench/evidence_bytes.py`)."""
-LARGE_BYTES: Final = 1 << 20
+LARGE_BYTES: Final = 1 << 18
 """Models, of which there are few: half a second makes 705 kB of 3 MB where zlib makes 905."""
 _DICTIONARY = Path(__file__).parent / "evidence_dictionary.txt"
 _LIKE_IT = frozenset({EvidenceKind.SNAPSHOT, EvidenceKind.PART, EvidenceKind.DECISION})

@@ -102,17 +102,17 @@ class NoLaunches:
 class Scene:
     """A world with its past, opening stock and a trained champion."""
 
-    def __init__(self, state: Path, connection: Connection, database: Database, items: int) -> None:
+    def __init__(self, state: Path, connection: Connection, database: Database, items: int, days: int = 1) -> None:
         self._connection = connection
         self._models, self._store = PostgresModels(database), DirectoryModelStore(state / "models")
         self.watch = Stopwatch()
-        self._work = AssessmentActivities(
+        self.work = AssessmentActivities(
             TimedAssessments(database, self.watch), self._models, self._store, TimedScoring(self.watch), NoLaunches(),
             running_source(), LibraryCalendars(),
         )  # fmt: skip
-        world = DemoWorld(items=items, days=1)
+        self.world = world = DemoWorld(items=items, days=days)
         self._last_day = world.first_day - timedelta(days=1)
-        self._keys = sorted({(one.location, one.item) for one in world.catalog.sourcing})
+        self.keys = sorted({(one.location, one.item) for one in world.catalog.sourcing})
         load_catalog(connection, world.catalog, actor="bench")
         load_history(connection, world.recorded_demand(), world.recorded_receipts(), actor="bench")
         adopt_policy(connection, Policy(), actor="bench")
@@ -124,10 +124,10 @@ class Scene:
             )
             for place in world.catalog.locations
         ]  # fmt: skip
-        inbox = Inbox(connection, log_id="bench")
-        inbox.take_over([(topic, 0) for topic in Topic])
+        self.inbox = Inbox(connection, log_id="bench")
+        self.inbox.take_over([(topic, 0) for topic in Topic])
         opening = [*world.opening(), *clocks]
-        inbox.accept([Received(e.data.topic, 0, n, e.to_bytes(), event=e) for n, e in enumerate(opening)])
+        self.inbox.accept([Received(e.data.topic, 0, n, e.to_bytes(), event=e) for n, e in enumerate(opening)])
         connection.execute("VACUUM ANALYZE")
 
     async def crown(self, *, quick: bool) -> None:
@@ -147,7 +147,7 @@ class Scene:
         with transaction(self._connection) as cursor:
             cursor.execute("UPDATE need SET state = 'closed'")
             cursor.execute("UPDATE position SET last_assessed_at = NULL, quiet_until = NULL")
-            open_needs(cursor, self._keys, NeedCause.SWEEP)
+            open_needs(cursor, self.keys, NeedCause.SWEEP)
             return make_batches(cursor)
 
     async def assess(self, batches: Sequence[NeedBatch]) -> AssessmentSummary:
@@ -159,14 +159,14 @@ class Scene:
         self.watch.seconds.clear()
         self.watch.rows.clear()
         begun = time.perf_counter()
-        found = [await self._work.assess(batch) for batch in batches]
+        found = [await self.work.assess(batch) for batch in batches]
         all_s = time.perf_counter() - begun
         self.watch.seconds["decide"] = all_s - sum(self.watch.seconds.values())
         self.watch.seconds["all"] = all_s
         holds, proposals = sum(one.holds for one in found), sum(one.proposals for one in found)
         self.watch.rows["decide"] = self.watch.rows["all"] = holds + proposals
-        if holds + proposals != len(self._keys):
-            raise RuntimeError(f"{len(self._keys)} needs came to {holds} holds and {proposals} proposals")
+        if holds + proposals != len(self.keys):
+            raise RuntimeError(f"{len(self.keys)} needs came to {holds} holds and {proposals} proposals")
         return AssessmentSummary(batch_id="all", holds=holds, proposals=proposals)
 
 

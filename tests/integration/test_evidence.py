@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors.postgres import decisions, evidence, pool
+from connectors.postgres import evidence, ledger, pool
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.evidence_codec import dictionary
 from connectors.postgres.pool import Connection, connect, migrate, migrations_folder, transaction
@@ -112,7 +112,7 @@ async def test_no_decision_no_evidence(storeroom: Storeroom, monkeypatch: pytest
     await storeroom.stock(catalog(ITEMS))
     storeroom.take(*[counted(500, item=f"ITEM-{n:03}") for n in range(1, ITEMS + 1)], clock())
     before = parts(storeroom)
-    append = decisions.ledger.append
+    append = ledger.append
 
     async def interrupted(cursor: psycopg.AsyncCursor[Any], *_: Any) -> None:
         if how == "an error":
@@ -121,12 +121,12 @@ async def test_no_decision_no_evidence(storeroom: Storeroom, monkeypatch: pytest
         storeroom.connection.execute("SELECT pg_terminate_backend(%s)", [pid])
         await cursor.execute("SELECT 1")
 
-    monkeypatch.setattr(decisions.ledger, "append", interrupted)
+    monkeypatch.setattr(ledger, "append", interrupted)
     with pytest.raises(Unavailable):
         await storeroom.assess()
     assert parts(storeroom) == before
     assert storeroom.rows("SELECT 1 FROM evidence") == []
-    monkeypatch.setattr(decisions.ledger, "append", append)
+    monkeypatch.setattr(ledger, "append", append)
     await storeroom.assess()
     assert len(storeroom.rows("SELECT 1 FROM decision")) == ITEMS
     assert len(parts(storeroom, EvidenceKind.SNAPSHOT)) == ITEMS
