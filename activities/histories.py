@@ -15,7 +15,6 @@ from workflows.domain.histories import (
     Fetched,
     Histories,
     Override,
-    SweepPoint,
     Swept,
     first_instant,
     overrides_of,
@@ -50,13 +49,13 @@ class HistoryActivities:
         async with heartbeats():
             now, retention = self._now(), await self._runs.retention()
             point = first_instant(await self._kept.point(), now, retention)
-            began, total = point.swept_through, Swept()
+            began, total = point.passed_through, Swept()
             while total.exported + total.lost < ROUND:
-                through = min(now, point.swept_through + SLICE)
-                total = total.and_then(await self._slice(point.swept_through - OVERLAP, through, total))
+                through = min(now, point.passed_through + SLICE)
+                total = total.and_then(await self._slice(point.passed_through - OVERLAP, through, total))
                 if not total.done:
                     return total
-                point = SweepPoint.model_validate({**point.model_dump(), "swept_through": through})
+                point = point.past(through)
                 await self._kept.move(point)
                 if through == now:
                     return total.and_then(await self._kept.keep((), await self._resets(began)))

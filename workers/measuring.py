@@ -5,10 +5,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 from connectors.postgres.gauges import Gauges, Reading
 from workers.telemetry import Instruments
 from workflows.domain.errors import Unavailable
+from workflows.domain.histories import room
 from workflows.domain.scores import Scores, Scoring, ScoringRow
 
 log = logging.getLogger(__name__)
@@ -58,5 +60,11 @@ def tell(reading: Reading, instruments: Instruments, seen: dict[tuple[str, str],
         instruments.orders.set(count, {"state": state})
     for state, seconds in reading.answered:
         instruments.wait_for_people.record(max(0.0, seconds), {"meaning": state})
+    if reading.histories is not None:
+        ago, retention = (timedelta(seconds=value) for value in reading.histories)
+        left = room(ago, retention)
+        instruments.histories_room.set(left.seconds)
+        if left.alarm:
+            log.warning("closed workflows are not kept: Temporal removes the oldest in %d s", left.seconds)
     if reading.model_age_days is not None:
         instruments.model_age.set(reading.model_age_days)

@@ -60,6 +60,8 @@ class Instruments:
     """Wall-clock seconds to score one batch. Attribute: `model`."""
     model_age: Gauge
     """Days on the business clock since the last day that the champion was trained on."""
+    histories_room: Gauge
+    """Seconds until Temporal's retention removes a closed workflow that is not known to be kept."""
 
     @classmethod
     def of(cls, meter: Meter) -> "Instruments":
@@ -80,6 +82,7 @@ class Instruments:
             scores=meter.create_counter("qm.scores", "{row}", "Rows scored, by model"),
             scoring_duration=meter.create_histogram("qm.scoring.duration", "s", "Time to score one batch"),
             model_age=meter.create_gauge("qm.model.age", "d", "Days since the champion's last training day"),
+            histories_room=meter.create_gauge("qm.histories.room", "s", "Time until unkept workflows are removed"),
         )
 
 

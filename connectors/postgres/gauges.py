@@ -36,6 +36,8 @@ class Reading:
     model_age_days: int | None
     """Days on the business clock since the last day that the champion was trained on."""
     at: datetime
+    histories: tuple[float, int] | None = None
+    """Seconds since everything that was closed is kept, and Temporal's retention in seconds."""
 
 
 class Gauges:
@@ -71,8 +73,16 @@ class Gauges:
                    FROM business_clock c, model_version m WHERE m.status = 'champion'"""
             )
             age = cursor.fetchone()
+            cursor.execute(
+                """SELECT extract(epoch FROM clock_timestamp() - swept_through)::float AS ago, retention_seconds
+                   FROM history_sweep"""
+            )
+            swept = cursor.fetchone()
         self._since = now
-        return Reading(self._decisions, self._orders, answered, age["days"] if age else None, now)
+        return Reading(
+            self._decisions, self._orders, answered, age["days"] if age else None, now,
+            (swept["ago"], swept["retention_seconds"]) if swept else None,
+        )  # fmt: skip
 
     def _count(self) -> None:
         begun = monotonic()

@@ -5,7 +5,17 @@ from psycopg.rows import DictRow
 
 from connectors.postgres.pool import Database
 from connectors.postgres.stops import PostgresStops
-from workflows.domain.health import CAP, ClockAge, Facts, PartitionLag, Pile, ProcessSeen, Reason, TableSize
+from workflows.domain.health import (
+    CAP,
+    ClockAge,
+    Facts,
+    HistoriesSeen,
+    PartitionLag,
+    Pile,
+    ProcessSeen,
+    Reason,
+    TableSize,
+)
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
@@ -61,6 +71,10 @@ _TABLES = """
 SELECT c.relname AS name, pg_total_relation_size(c.oid) AS bytes FROM pg_class c
 WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace ORDER BY c.relpages DESC, c.relname LIMIT 8
 """
+_HISTORIES = """
+SELECT greatest(0, extract(epoch FROM clock_timestamp() - swept_through))::float AS swept_seconds, retention_seconds
+FROM history_sweep
+"""
 _REST = """
 SELECT clock_timestamp() AS at, pg_database_size(current_database()) AS database_bytes,
     (SELECT max((c.watermark AT TIME ZONE 'UTC')::date) - max(m.trained_through)
@@ -86,12 +100,13 @@ class PostgresHealth:
             reasons = [Reason.model_validate(row) for row in await _rows(cursor, _REASONS)]
             processes = [ProcessSeen.model_validate(row) for row in await _rows(cursor, _PROCESSES)]
             tables = [TableSize.model_validate(row) for row in await _rows(cursor, _TABLES)]
+            histories = [HistoriesSeen.model_validate(row) for row in await _rows(cursor, _HISTORIES)]
             (rest,) = await _rows(cursor, _REST)
         model_days = max(0, rest["model_days"] or 0) if rest.pop("champion") else None
         return Facts.model_validate({
             **rest, **piles, "model_days": model_days, "partitions": partitions, "clocks": clocks, "reasons": reasons,
             "processes": processes, "tables": tables, "live_clocks": self._live_clocks,
-            "stops": await self._stops.in_force(),
+            "stops": await self._stops.in_force(), "histories": histories[0] if histories else None,
         })  # fmt: skip
 
 

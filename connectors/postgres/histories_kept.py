@@ -42,7 +42,7 @@ _OVERRIDE = """
 INSERT INTO workflow_override (workflow_id, run_id, what)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING RETURNING workflow_id, run_id, what
 """
-_COLUMNS = "workflow_id, run_id, type, status, started_at, closed_at, events, sha256, size, body"
+_POINT = "swept_through, passed_through, relisted_at, retention_seconds"
 
 
 class PostgresHistories:
@@ -53,17 +53,19 @@ class PostgresHistories:
 
     async def point(self) -> SweepPoint | None:
         async with self._database.transaction() as cursor:
-            await cursor.execute("SELECT swept_through, relisted_at, retention_seconds FROM history_sweep")
+            await cursor.execute(f"SELECT {_POINT} FROM history_sweep")  # noqa: S608 - our own names
             row = await cursor.fetchone()
         return SweepPoint.model_validate(row) if row else None
 
     async def move(self, point: SweepPoint) -> None:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                """INSERT INTO history_sweep (swept_through, relisted_at, retention_seconds) VALUES (%s, %s, %s)
+                """INSERT INTO history_sweep (swept_through, passed_through, relisted_at, retention_seconds)
+                   VALUES (%s, %s, %s, %s)
                    ON CONFLICT (only_one) DO UPDATE SET swept_through = excluded.swept_through,
-                       relisted_at = excluded.relisted_at, retention_seconds = excluded.retention_seconds""",
-                [point.swept_through, point.relisted_at, point.retention_seconds],
+                       passed_through = excluded.passed_through, relisted_at = excluded.relisted_at,
+                       retention_seconds = excluded.retention_seconds""",
+                [point.swept_through, point.passed_through, point.relisted_at, point.retention_seconds],
             )
 
     async def unknown(self, runs: Sequence[ClosedRun]) -> list[ClosedRun]:

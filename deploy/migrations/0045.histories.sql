@@ -36,11 +36,16 @@ CREATE TABLE history_sweep (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
     -- Everything that was closed before is kept, or known to be lost.
     swept_through timestamptz NOT NULL,
+    -- Where the pass is that goes on: before it when it began again from the start.
+    passed_through timestamptz NOT NULL,
     -- When it last began again from the start, for what visibility told late.
     relisted_at timestamptz NOT NULL,
-    -- How long the namespace keeps what is closed.
-    retention_seconds bigint NOT NULL
+    -- How long the namespace keeps what is closed; 0 while nobody has asked.
+    retention_seconds bigint NOT NULL CHECK (retention_seconds >= 0)
 );
+-- A sweeper that never comes is late from now on.
+INSERT INTO history_sweep (swept_through, passed_through, relisted_at, retention_seconds)
+    VALUES (clock_timestamp(), clock_timestamp(), 'epoch', 0);
 
 CREATE FUNCTION histories_are_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

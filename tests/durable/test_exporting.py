@@ -1,4 +1,4 @@
-"""Closed histories are kept, oldest first, each once; what is gone is said to be lost, and what was overridden is seen."""
+"""Closed histories are kept, oldest first, each once; what is gone is said to be lost, what was overridden is seen."""
 
 from datetime import timedelta
 
@@ -13,8 +13,8 @@ from workflows.domain.histories import (
     Fetched,
     Override,
     RunStatus,
-    Swept,
     SweepPoint,
+    Swept,
     canonical_history,
     first_instant,
     overrides_of,
@@ -149,14 +149,27 @@ def test_numbers_of_a_history_have_one_spelling() -> None:
 
 def test_the_alarm_rings_a_week_before_the_end_or_a_quarter_of_a_short_retention() -> None:
     month, day = timedelta(days=30), timedelta(days=1)
-    assert not room(NOW - timedelta(days=22), month, NOW).alarm
-    assert room(NOW - timedelta(days=23, seconds=1), month, NOW).alarm
-    assert not room(NOW - timedelta(hours=17), day, NOW).alarm
-    assert room(NOW - timedelta(hours=19), day, NOW).alarm
-    assert room(NOW - timedelta(days=40), month, NOW).seconds < 0
+    assert not room(timedelta(days=22), month).alarm
+    assert room(timedelta(days=23, seconds=1), month).alarm
+    for retention in (day, timedelta()):
+        assert not room(timedelta(hours=17), retention).alarm
+        assert room(timedelta(hours=19), retention).alarm
+    assert room(timedelta(days=40), month).seconds < 0
+
+
+def test_a_look_from_the_beginning_is_no_alarm() -> None:
+    """What was known to be kept stays known while the daily pass goes over it again."""
+    hour_ago, day_ago = NOW - timedelta(hours=1), NOW - timedelta(days=1)
+    point = SweepPoint(swept_through=hour_ago, passed_through=hour_ago, relisted_at=day_ago, retention_seconds=1)
+    began = first_instant(point, NOW, RETENTION)
+    assert began.passed_through < began.swept_through == hour_ago
+    assert began.past(day_ago).swept_through == hour_ago
+    assert first_instant(began.past(day_ago), NOW, RETENTION).passed_through == day_ago, "killed, it goes on"
+    assert began.past(NOW).swept_through == NOW
 
 
 def test_a_sweep_looks_no_further_back_than_temporal_remembers() -> None:
-    old = SweepPoint(swept_through=NOW - timedelta(days=90), relisted_at=NOW - timedelta(hours=1), retention_seconds=1)
-    assert first_instant(old, NOW, RETENTION).swept_through == NOW - RETENTION - timedelta(days=1)
+    ago = NOW - timedelta(days=90)
+    old = SweepPoint(swept_through=ago, passed_through=ago, relisted_at=NOW - timedelta(hours=1), retention_seconds=1)
+    assert first_instant(old, NOW, RETENTION).passed_through == NOW - RETENTION - timedelta(days=1)
     assert first_instant(None, NOW, RETENTION).relisted_at == NOW

@@ -228,7 +228,7 @@ async def test_keeping_again_or_at_once_changes_nothing(database: Database, dsn:
     assert await kept.keep(batch, [override]) == Swept(exported=3, overridden=1)
     assert await kept.keep(batch, [override]) == Swept()
     assert await kept.unknown([closed(n) for n in range(5)]) == [closed(4), closed(3)]
-    point = SweepPoint(swept_through=NOW, relisted_at=NOW, retention_seconds=60)
+    point = SweepPoint(swept_through=NOW, passed_through=NOW, relisted_at=NOW, retention_seconds=60)
     await kept.move(point)
     await kept.move(point)
     assert await kept.point() == point

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from workflows.domain.checkup import age, judge
-from workflows.domain.health import ClockAge, Facts, Light, PartitionLag, Pile, ProcessSeen, Reason
+from workflows.domain.health import ClockAge, Facts, HistoriesSeen, Light, PartitionLag, Pile, ProcessSeen, Reason
 from workflows.domain.stops import Stop, StopScope
 
 NOW = datetime(2025, 11, 24, 9, tzinfo=UTC)
@@ -80,6 +80,14 @@ def test_every_line_says_what_it_means_and_what_to_do() -> None:
         ("model", {"model_days": None}, Light.RED),
         ("model", {"model_days": 40}, Light.AMBER),
         ("drift", {"drift_alarms": 2}, Light.AMBER),
+        ("histories", {"histories": HistoriesSeen(swept_seconds=3_600, retention_seconds=86_400)}, Light.GREEN),
+        ("histories", {"histories": HistoriesSeen(swept_seconds=70_000, retention_seconds=0)}, Light.AMBER),
+        (
+            "histories",
+            {"histories": HistoriesSeen(swept_seconds=2_073_600, retention_seconds=2_592_000)},
+            Light.AMBER,
+        ),
+        ("histories", {"histories": HistoriesSeen(swept_seconds=90_000, retention_seconds=86_400)}, Light.RED),
         ("dead_letters", {"reasons": [Reason(code="bad", n=2, newest_seconds=60)]}, Light.AMBER),
         ("dead_letters", {"reasons": [Reason(code="bad", n=2, newest_seconds=600_000)]}, Light.GREEN),
     ],

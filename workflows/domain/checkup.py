@@ -1,6 +1,9 @@
 """Health is judged here and nowhere else: each fact gets a light, what it means and what to do about it."""
 
+from datetime import timedelta
+
 from workflows.domain.health import Aspect, Check, Facts, Health, Light, Pile
+from workflows.domain.histories import room
 
 MINUTE, HOUR = 60.0, 3600.0
 _WORST = (Light.GREEN, Light.UNKNOWN, Light.AMBER, Light.RED)
@@ -200,6 +203,7 @@ def _running(facts: Facts) -> tuple[Check, ...]:
             means="Forecasts of a segment err more than they should; its proposals go to a person.",
             advice="Read the alarm on the models' page; a retraining was started where it can help.", href="/models",
         ),
+        _histories(facts),
         Check(
             name="storage", aspect=Aspect.RUNNING, title="Database", light=Light.GREEN,
             says=f"{facts.database_bytes / 2**30:,.1f} GiB"
@@ -207,4 +211,20 @@ def _running(facts: Facts) -> tuple[Check, ...]:
             means="Events, decisions and the ledger are kept; they grow with what comes in.",
             advice="Watch the disk's own alarm: the engine deletes nothing of the record.",
         ),
+    )  # fmt: skip
+
+
+def _histories(facts: Facts) -> Check:
+    seen = facts.histories
+    left = room(timedelta(seconds=seen.swept_seconds), timedelta(seconds=seen.retention_seconds)) if seen else None
+    over = left is not None and left.seconds <= 0
+    return Check(
+        name="histories", aspect=Aspect.RUNNING, title="Workflow histories",
+        light=Light.RED if over else Light.AMBER if left is not None and left.alarm else Light.GREEN,
+        says="nothing to keep yet" if seen is None or left is None
+        else f"kept up to {age(seen.swept_seconds)} ago; "
+        + ("Temporal removes some unkept" if over else f"Temporal removes none unkept for {age(left.seconds)}"),
+        means="Closed workflows are kept with the record before Temporal's retention removes them.",
+        advice="See that a worker runs and that the schedule `histories` is not paused; `quartermaster audit histories "
+        "--sweep` keeps them now.",
     )  # fmt: skip

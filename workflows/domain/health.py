@@ -78,6 +78,14 @@ class TableSize(Payload):
     bytes: int
 
 
+class HistoriesSeen(Payload):
+    """How far the keeping of closed workflows' histories is, and how long Temporal keeps them."""
+
+    swept_seconds: float
+    """How long ago was closed what is not known to be kept."""
+    retention_seconds: int
+
+
 class Facts(Payload):
     """Everything that health is judged by."""
 
@@ -104,6 +112,7 @@ class Facts(Payload):
     """Business days since the last day that the champion was trained on; None: there is no champion."""
     drift_alarms: int = 0
     stops: tuple[Stop, ...] = ()
+    histories: HistoriesSeen | None = None
 
 
 class Check(Payload):

@@ -18,6 +18,7 @@ from workflows.domain.identity import Digest, Instant, Payload
 STREAM = "histories"
 """The ledger's chain of what was exported and overridden."""
 ALARM_BEFORE = timedelta(days=7)
+SHORTEST = timedelta(days=1)
 ALARM_SHARE = 4
 """Short retentions: the alarm is a quarter of it before their end."""
 OVERLAP = timedelta(hours=1)
@@ -81,8 +82,16 @@ class SweepPoint(Payload):
     """How far the sweeper is."""
 
     swept_through: Instant
+    """Everything that was closed before is kept, or known to be lost."""
+    passed_through: Instant
+    """Where the pass is that goes on; one that began again from the start is behind `swept_through` for a while."""
     relisted_at: Instant
     retention_seconds: int
+
+    def past(self, through: datetime) -> "SweepPoint":
+        """The pass has come so far."""
+        swept = max(self.swept_through, through)
+        return self.model_copy(update={"passed_through": through, "swept_through": swept})
 
 
 class Swept(Payload):
@@ -170,20 +179,22 @@ def canonical_history(document: Mapping[str, Any]) -> bytes:
 
 
 def first_instant(point: SweepPoint | None, now: datetime, retention: timedelta) -> SweepPoint:
-    """Where this sweep begins: at the last one's end, less what may come late; or, daily, at the beginning."""
+    """Where this sweep begins: at the last one's end, or, daily, at the beginning of what Temporal may still have."""
     horizon = now - retention - MARGIN
     seconds = int(retention.total_seconds())
+    swept = max(horizon, point.swept_through) if point else horizon
     if point is None or now - point.relisted_at >= RELIST_EVERY:
-        return SweepPoint(swept_through=horizon, relisted_at=now, retention_seconds=seconds)
-    return SweepPoint(
-        swept_through=max(horizon, point.swept_through), relisted_at=point.relisted_at, retention_seconds=seconds
-    )
+        passed, relisted = horizon, now
+    else:
+        passed, relisted = max(horizon, point.passed_through), point.relisted_at
+    return SweepPoint(swept_through=swept, passed_through=passed, relisted_at=relisted, retention_seconds=seconds)
 
 
-def room(swept_through: datetime, retention: timedelta, now: datetime) -> Room:
+def room(swept_ago: timedelta, retention: timedelta) -> Room:
     """How long the sweeper may still be late. It alarms seven days before the end, or a quarter of a retention that is
-    shorter than 28 days."""
-    left = retention - (now - swept_through)
+    shorter than 28 days. A retention that nobody asked for (0) counts as the shortest that a shared Temporal allows."""
+    retention = retention or SHORTEST
+    left = retention - swept_ago
     return Room(seconds=int(left.total_seconds()), alarm=left < min(ALARM_BEFORE, retention / ALARM_SHARE))
 
 
