@@ -174,7 +174,8 @@ GRANT EXECUTE ON FUNCTION
     standing_signatures(text), task_facts(text, integer), stop_of_order(text)
 TO qm_worker;
 
--- The console shows everything, and writes what people do: answers, words, views, switches, policies, sessions.
+-- The console shows everything, and writes what people do: answers, words, views, switches, policies, sessions, and
+-- tables of the catalog that they bring. It makes no decision, adds no line to an order and takes no event in.
 GRANT SELECT ON
     api_token, approval, business_clock, clock_wait, compared_week, console_session, daily_demand, day_exposure,
     day_rhythm, dead_letter, decision, demand_adjustment, demand_definition, demand_withdrawal, drift_alarm, drift_day,
@@ -204,9 +205,9 @@ GRANT EXECUTE ON FUNCTION
     stop_of_order(text)
 TO qm_console;
 
-GRANT INSERT, UPDATE ON
-    compared_week, external_driver, item, location, observed_lead_time, recorded_demand, setting, sourcing, supplier
-TO qm_operator;
+GRANT INSERT, UPDATE ON item, sourcing, supplier TO qm_console;
+
+GRANT INSERT, UPDATE ON external_driver, location, observed_lead_time, recorded_demand, setting TO qm_operator;
 GRANT INSERT ON demand_adjustment, demand_definition, demand_withdrawal, shelf_finding TO qm_operator;
 
 -- An auditor trusts what the ledger proves and reads nothing else; the notary's tables and evidence follow.

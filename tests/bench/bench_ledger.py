@@ -1,22 +1,31 @@
-"""How many entries a second the ledger takes and verifies, beside plain inserts of the same rows into the same table.
+"""How many entries a second eight writers append, beside plain inserts of the same complete rows into a copy.
 
-Each transaction appends to 500 chains what a decision usually leaves: a proposal of about 1.3 kB and a short entry.
-Both sides are given ready bytes (what making those costs is measured apart) and ready rows; `ledger_append` also locks
-each chain, numbers, links and hashes. Verification reads every entry back and recomputes every hash.
+Each transaction appends to 250 chains what a decision usually leaves: a proposal of about 1.3 kB and a short entry; the
+chains grow from round to round. Both sides send the same number of rows a transaction through the same eight
+connections, with durable commits, and what they send was made and encoded before: only the server works on it.
+`ledger_append` also locks each chain, numbers, links and hashes. Verification reads every entry back and recomputes
+every hash. Evidence is measured on what deciding really keeps.
 """
 
+import asyncio
 import hashlib
+import statistics
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+from psycopg import pq
+from psycopg.adapt import PyFormat, Transformer
 
 from connectors.postgres.ledger import read_entries, verify
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect
+from tests.bench import evidence_bytes
 from tests.bench.measuring import (
-    against,
     machine,
     options,
     pair,
@@ -30,70 +39,102 @@ from tests.bench.measuring import (
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import GENESIS, Entry, EntryType, NewEntry, chain_hash
 
-TRANSACTIONS, CHAINS = 4, 500
-QUICK_CHAINS = 25
+WRITERS, TRANSACTIONS, CHAINS = 8, 3, 250
+QUICK_CHAINS = 10
 AT = datetime(2025, 3, 3, 5, tzinfo=UTC)
+GIVEN = {"stream": "text", "type": "text", "actor": "text", "occurred_at": "text", "body": "bytea"}
 COLUMNS = {
     "stream": "text", "seq": "int", "type": "text", "actor": "text", "occurred_at": "text", "recorded_at": "text",
-    "body": "bytea", "body_sha256": "text", "prev_hash": "text", "hash": "text",
+    "body": "bytea", "body_sha256": "text", "prev_hash": "text", "hash": "text", "written_by": "bigint",
 }  # fmt: skip
-APPEND = b"SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
-APPENDED = ("stream", "type", "actor", "occurred_at", "body")
-PLAIN = f"INSERT INTO plain_ledger SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in COLUMNS.values())})"  # noqa: S608 - constants
 Columns = dict[str, list[Any]]
 
 
+def _arrays(kinds: Sequence[str]) -> str:
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, start=1))
+
+
+APPEND = f"SELECT ledger_append({_arrays(list(GIVEN.values()))})".encode()
+PLAIN = f"INSERT INTO plain_ledger SELECT * FROM unnest({_arrays(list(COLUMNS.values()))})".encode()  # noqa: S608 - constants
+
+
+class Message(NamedTuple):
+    """One transaction, encoded as it goes over the wire."""
+
+    command: bytes
+    values: Sequence[Any]
+    types: Sequence[int]
+    formats: Sequence[int]
+
+
+class Writers:
+    """Connections that each send their transactions as fast as the server takes them."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._connections = connections
+        self.milliseconds: list[float] = []
+        """Of each transaction of the last run."""
+
+    def encode(self, command: bytes, columns: Columns, names: Sequence[str]) -> Message:
+        """What one transaction sends."""
+        transformer = Transformer(self._connections[0])
+        values = transformer.dump_sequence([columns[name] for name in names], [PyFormat.BINARY] * len(names))
+        return Message(command, values, transformer.types or (), transformer.formats or ())
+
+    def run(self, messages: Sequence[Sequence[Message]]) -> None:
+        """Writer n sends the n-th list; all at once. Ends when the last one is acknowledged."""
+        self.milliseconds, failures = [], list[str]()
+        at_once = threading.Barrier(len(self._connections))
+        threads = [
+            threading.Thread(target=self._write, args=(connection, mine, at_once, failures))
+            for connection, mine in zip(self._connections, messages, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise RuntimeError(failures[0])
+
+    def _write(
+        self, connection: Connection, messages: Sequence[Message], at_once: threading.Barrier, failures: list[str]
+    ) -> None:
+        at_once.wait()
+        for message in messages:
+            begun = time.perf_counter()
+            done = connection.pgconn.exec_params(message.command, message.values, message.types, message.formats)
+            if done.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+                failures.append(done.error_message.decode(errors="replace"))
+                return
+            self.milliseconds.append((time.perf_counter() - begun) * 1000)
+
+
 class Scene:
-    """The real ledger and its plain copy, both with chains that grow by two entries in each round."""
+    """Chains that grow by two entries in each round, in the ledger and as rows for its copy."""
 
-    def __init__(self, connection: Connection, chains: int) -> None:
-        self._connection = connection
-        self._chains = chains
+    def __init__(self, chains: int, transactions: int) -> None:
+        self.chains, self.transactions = chains, transactions
         self._ends: dict[str, tuple[int, str]] = defaultdict(lambda: (0, GENESIS))
-        connection.execute("CREATE TABLE plain_ledger (LIKE ledger_entry INCLUDING ALL)")
 
-    def entries(self, number: int) -> list[list[NewEntry]]:
-        """The round's entries, by transaction."""
+    def batches(self, number: int) -> list[list[list[NewEntry]]]:
+        """The round's entries: by writer, by transaction."""
         return [
             [
-                entry
-                for chain in range(self._chains)
-                for entry in _decision(f"LEEDS:SKU-{transaction_number}-{chain:04}:1", number)
+                [
+                    entry
+                    for chain in range(self.chains)
+                    for entry in _decision(f"LEEDS:SKU-{self.chains}-{writer}-{transaction}-{chain:04}:1", number + 1)
+                ]
+                for transaction in range(self.transactions)
             ]
-            for transaction_number in range(TRANSACTIONS)
+            for writer in range(WRITERS)
         ]
 
     def columns(self, batch: Sequence[NewEntry]) -> Columns:
         """The rows that appending makes of them, by column; only instants of recording, and so hashes, differ."""
         rows = [self._seal(entry) for entry in batch]
-        return {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-
-    def append(self, batches: Sequence[Columns]) -> None:
-        """As the engine does: the function is given what an entry says, and makes the chain."""
-        for columns in batches:
-            with transaction(self._connection) as cursor:
-                cursor.execute(APPEND, [columns[name] for name in APPENDED])
-
-    def insert_plainly(self, batches: Sequence[Columns]) -> None:
-        """The same rows, a transaction for each batch."""
-        for columns in batches:
-            with transaction(self._connection) as cursor:
-                cursor.execute(PLAIN.encode(), list(columns.values()))
-
-    def verify(self) -> int:
-        """Recompute everything; how many entries there are.
-
-        Raises:
-            RuntimeError: a chain is broken.
-        """
-        found = verify(read_entries(self._connection))
-        if not found.ok:
-            raise RuntimeError(f"the ledger is broken: {found.breaks[:3]}")
-        return found.entries
-
-    def settle(self) -> None:
-        """Let the planner know what is there, and the server finish what it owes."""
-        self._connection.execute("VACUUM ANALYZE")
+        found = {name: [getattr(row, name) for row in rows] for name in COLUMNS if name != "written_by"}
+        return {**found, "written_by": [1_000] * len(rows)}
 
     def _seal(self, entry: NewEntry) -> Entry:
         seq, previous = self._ends[entry.stream]
@@ -134,44 +175,100 @@ def _decision(stream: str, number: int) -> list[NewEntry]:
     ]
 
 
-def measure(connection: Connection, chains: int, *, quick: bool) -> dict[str, Any]:
-    """Entries a second."""
-    scene = Scene(connection, chains)
-    pairs, making = [], []
-    per_round = TRANSACTIONS * chains * 2
+def appending(owner: Connection, writers: Writers, scene: Scene, *, quick: bool) -> dict[str, Any]:
+    """Entries a second of both sides, round by round in turns."""
+    per_round = WRITERS * scene.transactions * scene.chains * 2
+    pairs, making, took, plain_took = [], [], list[float](), list[float]()
     for number in rounds(quick=quick):
-        given = scene.entries(number)
-        making_s = seconds(partial(_make_bytes, given))
-        batches = [scene.columns(batch) for batch in given]
-        taken = pair(number, partial(scene.append, batches), partial(scene.insert_plainly, batches))
+        given, making_s = _made(scene, number)
+        columns = [[scene.columns(batch) for batch in mine] for mine in given]
+        ours, plain = (
+            [[writers.encode(command, one, list(names)) for one in mine] for mine in columns]
+            for command, names in ((APPEND, GIVEN), (PLAIN, COLUMNS))
+        )
+        mine_took, other = list[float](), list[float]()
+        taken = pair(number, partial(_noted, writers, ours, mine_took), partial(_noted, writers, plain, other))
         if number:
             pairs.append(taken)
             making.append(per_round / making_s)
-        else:
-            scene.settle()
-    progress("ledger: verifying")
-    verified = scene.verify()
-    verifying = [verified / seconds(scene.verify) for number in rounds(quick=quick) if number]
+            took += mine_took
+            plain_took += other
+        owner.execute("VACUUM ANALYZE")  # the server finishes what it owes, and knows what is there
+    entries, plainly = spread([per_round / one for one, _ in pairs]), spread([per_round / one for _, one in pairs])
+    ratios = spread([other / one for one, other in pairs], 3)
     return {
-        "entries_per_transaction": chains * 2, "entries_per_round": per_round, "rounds": len(pairs),
-        "body_bytes": [len(body) for body in batches[0]["body"][:2]], **against(pairs, per_round, "entries"),
-        "canonical_entries_per_s": spread(making),
-        "verified_entries": verified, "verify_rounds": len(verifying), "verified_entries_per_s": spread(verifying),
+        "writers": WRITERS, "entries_per_transaction": scene.chains * 2, "rounds": len(pairs),
+        "entries_per_round": per_round, "entries_per_s": entries["median"], "plain_insert_per_s": plainly["median"],
+        "ratio": ratios["median"], **_percentiles(took), "plain": _percentiles(plain_took),
+        "spread": {"entries_per_s": entries, "plain_insert_per_s": plainly, "ratio": ratios},
+        "canonical_entries_per_s": spread(making)["median"],
     }  # fmt: skip
 
 
-def _make_bytes(batches: Sequence[Sequence[NewEntry]]) -> None:
-    for batch in batches:
-        for entry in batch:
-            entry.body_bytes()
+def _made(scene: Scene, number: int) -> tuple[list[list[list[NewEntry]]], float]:
+    begun = time.perf_counter()
+    return scene.batches(number), time.perf_counter() - begun
+
+
+def _noted(writers: Writers, messages: Sequence[Sequence[Message]], took: list[float]) -> None:
+    writers.run(messages)
+    took += writers.milliseconds
+
+
+def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """Of one transaction, from its sending to its acknowledgement."""
+    cuts = statistics.quantiles(milliseconds, n=100, method="inclusive")
+    return {"p50_ms": round(cuts[49], 2), "p99_ms": round(cuts[98], 2)}
+
+
+def verifying(owner: Connection, *, quick: bool) -> dict[str, Any]:
+    """Entries a second that one process verifies, reading included."""
+
+    def whole() -> int:
+        found = verify(read_entries(owner))
+        if not found.ok:
+            raise RuntimeError(f"the ledger is broken: {found.breaks[:3]}")
+        return found.entries
+
+    entries = whole()
+    rates = spread([entries / seconds(whole) for number in rounds(quick=quick) if number])
+    return {"verify_per_s": rates["median"], "verified_entries": entries, "verify_spread": rates}
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Writers]:
+    """The writers, each with a connection of its own."""
+    with ExitStack() as opened:
+        yield Writers([opened.enter_context(connect(dsn, name=f"bench-{n}")) for n in range(WRITERS)])
+
+
+def measure(owner: Connection, dsn: str, *, quick: bool) -> dict[str, Any]:
+    """Everything; `one_decision` is the same with what one decision leaves in each transaction."""
+    owner.execute("CREATE TABLE plain_ledger (LIKE ledger_entry INCLUDING ALL)")
+    with connected(dsn) as writers:
+        progress("ledger: appending")
+        scene = Scene(QUICK_CHAINS if quick else CHAINS, TRANSACTIONS)
+        figures = appending(owner, writers, scene, quick=quick)
+        progress("ledger: appending, one decision in a transaction")
+        one = appending(owner, writers, Scene(1, TRANSACTIONS if quick else 40), quick=quick)
+    progress("ledger: verifying")
+    kept = ("entries_per_transaction", "entries_per_s", "plain_insert_per_s", "ratio", "p50_ms", "p99_ms")
+    settings = owner.execute(
+        "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
+    ).fetchall()
+    return {
+        **figures, **verifying(owner, quick=quick), "one_decision": {name: one[name] for name in kept},
+        "durability": {row["name"]: row["setting"] for row in settings},
+    }  # fmt: skip
 
 
 def main() -> None:
     """Measure and print."""
     told, begun, before = options(__doc__ or ""), time.monotonic(), machine()
-    with temporary_database() as (_, dsn), connect(dsn, name="bench") as connection:
-        progress("ledger: appending")
-        figures = measure(connection, QUICK_CHAINS if told.quick else CHAINS, quick=told.quick)
+    with temporary_database() as (state, dsn), connect(dsn, name="bench") as owner:
+        figures = measure(owner, dsn, quick=told.quick)
+        evidence = asyncio.run(evidence_bytes.measure(state, dsn, quick=told.quick))
+    figures |= {"evidence_bytes_per_decision": evidence.pop("evidence_bytes_per_decision"), "evidence": evidence}
     publish(told, "ledger", before, begun, figures)
 
 

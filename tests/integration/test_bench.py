@@ -48,9 +48,13 @@ def _assessment(said: dict[str, Any]) -> None:
 
 
 def _ledger(said: dict[str, Any]) -> None:
-    assert said.keys() >= PAIRED | {"canonical_entries_per_s"}
-    assert said["entries_per_s"].keys() == said["plain_entries_per_s"].keys() == SPREAD
-    assert said["verified_entries_per_s"].keys() == SPREAD
+    figures = {"entries_per_s", "plain_insert_per_s", "ratio", "p50_ms", "p99_ms"}
+    more = {"verify_per_s", "evidence_bytes_per_decision", "canonical_entries_per_s"}
+    assert all(said[name] > 0 for name in figures | more)
+    assert said["one_decision"].keys() >= figures
+    assert said["spread"]["ratio"].keys() == said["verify_spread"].keys() == SPREAD
+    assert said["p50_ms"] <= said["p99_ms"]
+    assert (said["writers"], set(said["durability"].values())) == (8, {"on"})
 
 
 def _oracle(said: dict[str, Any]) -> None:

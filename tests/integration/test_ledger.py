@@ -78,6 +78,7 @@ async def test_nothing_is_changed_or_removed(storeroom: Storeroom, statement: st
         ("UPDATE ledger_entry SET prev_hash = repeat('0', 64) WHERE seq = 3", 3, "it does not follow"),
         ("UPDATE ledger_entry SET actor = 'mallory' WHERE seq = 4", 4, "its hash is not that of its content"),
         ("UPDATE ledger_entry SET recorded_at = '' WHERE seq = 1 AND actor = 'engine'", 1, "its hash is not"),
+        ("UPDATE ledger_entry SET hash = 'no digest' WHERE seq = 3", 3, "its hash is not that of its content"),
         ("UPDATE ledger_entry SET type = 'x' WHERE seq = 5", 5, "its hash is not that of its content"),
     ],
 )

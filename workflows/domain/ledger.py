@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import PrivateAttr
 
-from workflows.domain.identity import Digest, Instant, Payload
+from workflows.domain.identity import Instant, Payload
 from workflows.domain.recordable import NotRecordable, entry_bytes
 
 CHAIN_VERSION = b"qm.ledger.v1"
@@ -130,9 +130,10 @@ class Entry(Payload):
     occurred_at: str
     recorded_at: str
     body: bytes
-    body_sha256: Digest
-    prev_hash: Digest
-    hash: Digest
+    # Hex, if nobody touched them: whoever verifies must be able to read what somebody did.
+    body_sha256: str
+    prev_hash: str
+    hash: str
 
 
 def chain_hash(entry: Entry) -> str:
