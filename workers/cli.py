@@ -16,6 +16,7 @@ from workers.commands import (
     files,
     histories,
     money,
+    notary,
     orders,
     packs,
     planning,
@@ -48,6 +49,7 @@ app.add_typer(orders.app, name="orders")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(books.decisions, name="decision")
 app.add_typer(books.audit, name="audit")
+app.add_typer(notary.app, name="notary")
 app.add_typer(books.models, name="model")
 app.add_typer(policy.app, name="policy")
 app.add_typer(people_app, name="people")

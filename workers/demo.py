@@ -23,6 +23,7 @@ from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import connect
 from connectors.postgres.roles import DatabaseRole
 from connectors.postgres.settling import Settling
+from workers.certified import closed_books, uncertified
 from workers.databases import in_role
 from workers.enrolling import enrol
 from workers.feeding import Journal, WorldDriver
@@ -116,11 +117,13 @@ async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say:
         await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
         await asyncio.to_thread(load_world, in_role(stack.settings, DatabaseRole.OPERATOR), source, say)
         running = in_role(await to_its_end(stack.start_supplier, source.behaviours), DatabaseRole.OPERATOR)
-        for name in ("intake", "worker"):
+        for name in ("notary", "intake", "worker"):
             await to_its_end(stack.start_process, name)
         playing = asyncio.ensure_future(_play(running, state_dir, source, say))
         outcome = await _while_healthy(stack, playing)
-    return Outcome({**outcome.summary, "seconds": round(time.monotonic() - began, 1)}, outcome.broken)
+        closed = await to_its_end(closed_books, stack)
+    summary = {**outcome.summary, **closed, "seconds": round(time.monotonic() - began, 1)}
+    return Outcome(summary, (*outcome.broken, *uncertified(closed)))
 
 
 async def _while_healthy(stack: EngineStack, playing: "asyncio.Future[Outcome]") -> Outcome:

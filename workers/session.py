@@ -113,5 +113,7 @@ def settings_beside(settings: Settings) -> Settings:
         update={
             "model_store": settings.model_store or settings.home / "models",
             "console_key_file": settings.console_key_file or settings.home / "console.key",
+            "notary_key_file": settings.notary_key_file or settings.home / "notary" / "notary.key",
+            "anchor_directory": settings.anchor_directory or settings.home / "anchors",
         }
     )

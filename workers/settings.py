@@ -133,6 +133,15 @@ class Settings(BaseModel):
     outcome_interval_s: int | None = Field(default=None, ge=1)
     """Seconds between two closings of due decisions. Unset: the schedule's own interval."""
 
+    notary_key_file: AbsolutePath | None = None
+    """The notary's key; what it remembers lies beside it. Unset: kept with the state, for the notary alone."""
+    anchor_directory: AbsolutePath | None = None
+    """Where the notary keeps copies of what it signed: another disk or host. Unset: a folder of the state directory."""
+    anchor_url: HttpUrl | None = None
+    """Gets each newest signed checkpoint, by POST. Unset: none does."""
+    checkpoint_seconds: int = Field(default=60, ge=1, le=3600)
+    """From one signed checkpoint to the next, also when nothing happens."""
+
     telemetry_directory: AbsolutePath | None = None
     """Where traces and metrics stay readable without a collector. Unset: they exist only in memory."""
     otlp_endpoint: HttpUrl | None = None

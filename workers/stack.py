@@ -109,6 +109,10 @@ class EngineStack:
         """Whether a process that ends by itself has ended well."""
         return self._embedded.supervisor.finished(name)
 
+    def stop_process(self, name: str) -> None:
+        """Stop one of our own for good, in order."""
+        self._embedded.supervisor.stop(name)
+
     def stop(self) -> None:
         """Stop everything; twice is harmless."""
         self._embedded.stop()
@@ -121,7 +125,9 @@ class EngineStack:
 
     def _run(self, name: str, arguments: list[str], address: str | None, *, ends: bool = False) -> None:
         ready = None if address is None else lambda: _answers(address)
-        environment = in_role(self.settings, ROLES.get(name, DatabaseRole.OPERATOR)).environment()
+        # Where the notary's key lies is the notary's business.
+        told = self.settings if name == "notary" else self.settings.model_copy(update={"notary_key_file": None})
+        environment = in_role(told, ROLES.get(name, DatabaseRole.OPERATOR)).environment()
         self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
         self._say(f"{name} runs")
 
@@ -147,6 +153,8 @@ def settings_on(state_dir: Path, settings: Settings, addresses: Addresses) -> Se
             "kafka_log_id": addresses.kafka_log_id,
             "model_store": settings.model_store or state_dir / "models",
             "console_key_file": settings.console_key_file or state_dir / "console.key",
+            "notary_key_file": settings.notary_key_file or state_dir / "notary" / "notary.key",
+            "anchor_directory": settings.anchor_directory or state_dir / "anchors",
             "telemetry_directory": settings.telemetry_directory or state_dir / "telemetry",
         }
     )

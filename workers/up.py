@@ -72,7 +72,7 @@ def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iter
     yield
     stack.start_supplier(source.behaviours)
     yield
-    for name in ("intake", "worker"):
+    for name in ("notary", "intake", "worker"):  # stopped in reverse: the notary sees all
         stack.start_process(name)
     address = stack.start_console()
     yield

@@ -6,7 +6,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres.notary import CHECKPOINT, KEY, as_kept, rows_of
-from connectors.postgres.pool import Database
+from connectors.postgres.pool import Database, connect, transaction
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.notary import InstalledKey, SignedCheckpoint, Waiting
 from workflows.domain.proofs import Alarm, Consistency, Inclusion
@@ -120,6 +120,18 @@ class PostgresProofs:
                    FROM notary_alarm WHERE ended_at IS NULL ORDER BY number"""
             )
             return [Alarm(**row) for row in await cursor.fetchall()]
+
+
+def waiting_now(dsn: str) -> Waiting:
+    """The same for a process without a pool.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    with connect(dsn, name="quartermaster-notary-waiting") as connection, transaction(connection) as cursor:
+        cursor.execute(_WAITING)
+        row = cursor.fetchone()
+        return Waiting(**row) if row else Waiting(entries=0)
 
 
 async def _latest(cursor: Cursor) -> SignedCheckpoint | None:
