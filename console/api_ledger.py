@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from console.api_problems import NOT_HERE, FreeKey
 from console.api_times import Day
-from console.audit_desk import AuditDesk
+from console.audit_desk import AuditDesk, about_people
 from console.auth import Caller, Gate
 from console.pages.audit import question_of
-from workflows.domain.audit import Chain, LedgerLine, SignedExport
+from workflows.domain.audit import Chain, LedgerLine, Question, SignedExport
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Break, EntryType
 from workflows.domain.people import Permission
@@ -64,12 +64,15 @@ def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
             raise NotFound("This installation shows no ledger here.")
         return desk
 
+    async def meant(question: Question) -> Question:
+        return await about_people(question, gate.sign_in.people)
+
     @router.get("", summary="Search the ledger, newest entry first", responses=NOT_HERE)
     async def search(
         caller: Auditor, question: Annotated[Any, Depends(asked_by_query)],
         limit: Annotated[int, Query(ge=1, le=500)] = 100, after: Annotated[str | None, Query(max_length=400)] = None,
     ) -> LedgerPage:  # fmt: skip
-        found = await asked().trail.search(question, caller.actor, limit=limit, after=after)
+        found = await asked().trail.search(await meant(question), caller.actor, limit=limit, after=after)
         return LedgerPage(entries=list(found.lines), next=found.after, capped=found.capped)
 
     @router.get("/chain", summary="One chain from its first entry, verified", responses=NOT_HERE)
@@ -78,12 +81,12 @@ def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
 
     @router.get("/export", summary="What a search finds as one signed document", responses=NOT_HERE)
     async def export(caller: Auditor, question: Annotated[Any, Depends(asked_by_query)]) -> SignedExport:
-        return await asked().signed_export(question, caller.actor)
+        return await asked().signed_export(await meant(question), caller.actor)
 
     @router.get("/export.csv", summary="The same as CSV, unsigned", response_class=Response,
                 responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **NOT_HERE})  # fmt: skip
     async def export_csv(caller: Auditor, question: Annotated[Any, Depends(asked_by_query)]) -> Response:
-        table = await asked().csv_export(question, caller.actor)
+        table = await asked().csv_export(await meant(question), caller.actor)
         return Response(table, media_type="text/csv; charset=utf-8", headers={"Cache-Control": "no-store"})
 
     @router.get("/key", summary="The key that exports are signed with", responses=NOT_HERE)

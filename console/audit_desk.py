@@ -9,6 +9,14 @@ from console.tables import csv_safe
 from workflows.domain.approvals import Actor
 from workflows.domain.audit import AuditTrail, Export, LedgerLine, Question, SignedExport, Signer
 from workflows.domain.identity import canonical, digest
+from workflows.domain.people import People
+
+
+async def about_people(question: Question, people: People) -> Question:
+    """The question with a reference where somebody's name was typed: names leave the house in no export."""
+    found = await people.named(question.person) if question.person else None
+    return question.model_copy(update={"person": found.name}) if found else question
+
 
 COLUMNS = (
     "stream", "seq", "type", "actor", "occurred_at", "recorded_at", "body", "body_sha256", "prev_hash", "hash",

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
+from connectors.postgres.people import meant
 from connectors.postgres.pool import Database, connect
 from workflows.domain.approvals import Actor
 from workflows.domain.audit import EXPORT_LINES, SUBJECTS, Chain, Found, LedgerLine, Question
@@ -58,6 +59,7 @@ class PostgresAudit:
     async def search(self, question: Question, actor: Actor, *, limit: int = 100, after: str | None = None) -> Found:
         limit = max(1, min(limit, PAGE))
         async with self._database.transaction() as cursor:
+            question = await self._about(cursor, question)
             rows, capped = await _find(cursor, question, limit + 1, _position(after))
             await _note(cursor, actor, EntryType.AUDIT_READ, "search", question, min(len(rows), limit))
         lines = tuple(_line(row) for row in rows[:limit])
@@ -94,10 +96,26 @@ class PostgresAudit:
 
     async def export(self, question: Question, actor: Actor) -> tuple[list[LedgerLine], bool]:
         async with self._database.transaction() as cursor:
+            question = await self._about(cursor, question)
             rows, capped = await _find(cursor, question, EXPORT_LINES + 1, None)
             await _note(cursor, actor, EntryType.EXPORT_MADE, "ledger", question, min(len(rows), EXPORT_LINES))
         lines = [_line(row) for row in rows[:EXPORT_LINES]]
         return lines[::-1], capped or len(rows) > EXPORT_LINES
+
+    async def _about(self, cursor: Cursor, question: Question) -> Question:
+        """The question as it is asked and recorded: of a person by their reference, whatever was typed.
+
+        Raises:
+            InvalidInput: no entry could be that person's; what was typed is recorded nowhere.
+        """
+        if not question.person:
+            return question
+        if found := await meant(cursor, self._database.vault, question.person):
+            return question.model_copy(update={"person": found})
+        await cursor.execute("SELECT FROM ledger_entry WHERE actor = %s LIMIT 1", [question.person])
+        if await cursor.fetchone() is None:
+            raise InvalidInput("Nobody of that name is known here, and no entry is theirs.")
+        return question
 
 
 async def _find(

@@ -66,7 +66,7 @@ class PostgresErasing:
             InvalidInput: the key is there, or nothing was sealed.
         """
         async with self._database.transaction() as cursor:
-            await cursor.execute("SELECT key_id FROM personal_key FOR UPDATE")
+            await cursor.execute("SELECT key_id FROM personal_key")
             row = await cursor.fetchone()
             if row is None:
                 raise InvalidInput("nothing was sealed here yet: there is no key to give up")

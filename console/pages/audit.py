@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import ValidationError
 
-from console.audit_desk import AuditDesk
+from console.audit_desk import AuditDesk, about_people
 from console.auth import Gate, Session
 from console.rendering import Pages, link
 from console.words import ENTRIES, text
@@ -53,6 +53,9 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
             raise NotFound("This installation shows no ledger here.")
         return desk
 
+    async def meant_by(request: Request) -> Question:
+        return await about_people(question_of(request), gate.sign_in.people)
+
     def context_of(question: Question) -> dict[str, object]:
         return {
             "question": question,
@@ -68,10 +71,11 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     ) -> Response:
         try:
             question = question_of(request)
+            meant = await about_people(question, gate.sign_in.people)
+            found = await asked().trail.search(meant, session.actor, after=after)
         except InvalidInput as error:
             context = {**context_of(Question()), "problem": str(error), "found": None, "verified": None, "after": None}
             return pages.show(request, "audit.html", session, context, HTTPStatus.UNPROCESSABLE_ENTITY)
-        found = await asked().trail.search(question, session.actor, after=after)
         context = {**context_of(question), "problem": "", "found": found, "verified": None, "after": after}
         return pages.show(request, "audit.html", session, context)
 
@@ -92,12 +96,12 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
 
     @router.get("/export.json")
     async def export_json(request: Request, session: AuditSession) -> Response:
-        signed = await asked().signed_export(question_of(request), session.actor)
+        signed = await asked().signed_export(await meant_by(request), session.actor)
         return _file(signed.model_dump_json(indent=1), "application/json", "ledger-export.json")
 
     @router.get("/export.csv")
     async def export_csv(request: Request, session: AuditSession) -> Response:
-        table = await asked().csv_export(question_of(request), session.actor)
+        table = await asked().csv_export(await meant_by(request), session.actor)
         return _file(table, "text/csv; charset=utf-8", "ledger-export-unsigned.csv")
 
     return router

@@ -46,12 +46,11 @@ BEGIN
         RETURN false;
     END IF;
     IF p_person = p_by THEN
-        RAISE EXCEPTION 'nobody erases themselves: somebody else with the role admin does'
-            USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'nobody erases themselves: somebody else with the role admin does';
     END IF;
     PERFORM FROM person WHERE name = p_by AND disabled_at IS NULL AND 'admin' = ANY (roles);
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'only somebody with the role admin erases a person' USING ERRCODE = 'insufficient_privilege';
+        RAISE EXCEPTION 'only somebody with the role admin erases a person';
     END IF;
     DELETE FROM person_sealed WHERE person = p_person;
     DELETE FROM console_session WHERE person = p_person;
@@ -81,7 +80,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     DELETE FROM personal_key WHERE key_id = p_key_id;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'another key seals here by now' USING ERRCODE = 'object_not_in_prerequisite_state';
+        RAISE EXCEPTION 'another key seals here by now';
     END IF;
     UPDATE person SET roles = '{}', locations = '{}', approval_limit = 0, changed_at = clock_timestamp(),
         disabled_at = coalesce(disabled_at, clock_timestamp()), erased_at = coalesce(erased_at, clock_timestamp())
@@ -99,7 +98,7 @@ REVOKE ALL ON FUNCTION erase_person(text, text, text, bytea), give_up_personal_k
 -- The console shows and takes people; the command line does the same as qm_retention.
 GRANT SELECT, INSERT, UPDATE ON person_sealed TO qm_console, qm_retention;
 GRANT SELECT, INSERT ON personal_key, person_words TO qm_console, qm_retention;
--- Notices are sent by a worker: it looks addresses up.
-GRANT SELECT ON personal_key, person_sealed TO qm_worker;
+-- Notices are sent by intake: it looks addresses up.
+GRANT SELECT ON personal_key, person_sealed TO qm_intake;
 GRANT EXECUTE ON FUNCTION erase_person(text, text, text, bytea) TO qm_retention, qm_console;
-GRANT EXECUTE ON FUNCTION give_up_personal_key(text, text, text, bytea) TO qm_retention;
+GRANT EXECUTE ON FUNCTION give_up_personal_key(text, text, text, bytea) TO qm_retention, qm_operator;
