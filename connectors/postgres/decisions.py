@@ -1,10 +1,9 @@
 """Stores decisions with all they rest on, tasks, watch levels and ledger entries included, in one transaction."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from types import MappingProxyType
 
 import psycopg
 from psycopg.rows import DictRow
@@ -13,19 +12,17 @@ from connectors.postgres import evidence, facts, ledger, tasks, wishes
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
 from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
+from connectors.postgres.recording import DECISION_COLUMNS, Recorded, recorded, recorded_batch
 from connectors.postgres.task_waking import wake_on_forecast
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
-from workflows.domain.evidence import EvidenceKind, Kept
-from workflows.domain.identity import Digest, canonical, digest
-from workflows.domain.ledger import EntryType, NewEntry, merkle_root
+from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.ports import BatchFacts, ReplenishmentRef, RescoreResult
 from workflows.domain.wishes import unmet
 
 Cursor = psycopg.AsyncCursor[DictRow]
-ENGINE = "engine"
 
 
 class PostgresAssessments:
@@ -74,20 +71,18 @@ class PostgresAssessments:
             )
             still_open = {row["need_id"] for row in await cursor.fetchall()}
             fresh = [d for d in decided if d.decision.decision_id in still_open]
-            holds = [d for d in fresh if isinstance(d.decision.result, Hold)]
-            items = canonical(_items(holds))
-            await _store(cursor, fresh, {digest(items): Kept(EvidenceKind.ITEMS, items)} if holds else {})
+            told, of_holds = await asyncio.to_thread(recorded_batch, batch_id, model_digest, fresh)
+            await _store(cursor, fresh, told)
             entries = [
                 entry
                 for one in fresh
                 if isinstance(one.decision.result, Proposal)
                 for entry in await _propose(cursor, one, policy)
             ]
-            if holds:
-                entries.append(_holds_entry(batch_id, model_digest, holds, digest(items)))
-            await ledger.append(cursor, entries)
+            await ledger.append(cursor, entries + of_holds)
             await cursor.execute(
-                "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)", [[d.decision.decision_id for d in holds]]
+                "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)",
+                [[decision_id for decision_id, _, _ in told.holds]],
             )
             await cursor.execute(
                 """SELECT count(*) FILTER (WHERE n.state = 'held') AS holds,
@@ -132,7 +127,7 @@ class PostgresAssessments:
                     [decided.inputs.position.available_units, decision.decision_id],
                 )
                 return RescoreResult(ref=_ref(row), changed=False)
-            await _store(cursor, [decided])
+            await _store(cursor, [decided], await asyncio.to_thread(recorded, [decided]))
             await tasks.void_approvals(cursor, decided)
             if isinstance(result, Hold) or result.tier is RiskTier.BLOCKED:
                 await tasks.void(cursor, decided, result.sentence)
@@ -179,20 +174,14 @@ async def _batch_facts(cursor: Cursor, batch: NeedBatch, rows: Sequence[DictRow]
     )
 
 
-async def _store(
-    cursor: Cursor, decided: Sequence[Decided], more: Mapping[Digest, Kept] = MappingProxyType({})
-) -> None:
+async def _store(cursor: Cursor, decided: Sequence[Decided], told: Recorded) -> None:
     """The decisions' bytes, their evidence, and the watch levels that the forecasts give the positions."""
-    await evidence.keep(cursor, {**more, **await asyncio.to_thread(_evidence, decided)})
+    await evidence.keep(cursor, told.objects)
+    await evidence.keep_inputs(cursor, told.inputs)
+    columns = ", ".join(DECISION_COLUMNS)
     await cursor.executemany(
-        "INSERT INTO evidence (sha256, body) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-        [(one.decision.inputs_digest, canonical(one.inputs)) for one in decided],
-    )
-    await cursor.executemany(
-        """INSERT INTO decision (decision_id, revision, location, item, kind, decided_at, body, proposal_hash,
-                                 inputs_sha256, model_digest, policy_digest, horizon_end)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-        [_decision_row(one) for one in decided],
+        f"INSERT INTO decision ({columns}) VALUES ({', '.join(['%s'] * len(DECISION_COLUMNS))}) ON CONFLICT DO NOTHING",  # noqa: S608 - our own names
+        told.decisions,
     )
     # In name order, as everybody locks positions.
     places = [(one.inputs.position.location, one.inputs.position.item, one.inputs) for one in decided]
@@ -203,27 +192,6 @@ async def _store(
             for location, item, inputs in sorted(places, key=lambda place: place[:2])
         ],
     )
-
-
-def _evidence(decided: Sequence[Decided]) -> dict[Digest, Kept]:
-    """What the decisions rest on, and the bytes of those that no `decision.proposed` entry holds."""
-    objects = {sha256: kept for one in decided for sha256, kept in one.evidence.items()}
-    for one in decided:
-        result = one.decision.result
-        # A proposal that is blocked when it is scored again closes its task and is proposed to nobody.
-        if isinstance(result, Hold) or (one.decision.revision > 1 and result.tier is RiskTier.BLOCKED):
-            objects[one.decision.proposal_hash] = Kept(EvidenceKind.DECISION, canonical(one.decision))
-    return objects
-
-
-def _decision_row(decided: Decided) -> tuple[object, ...]:
-    decision, inputs = decided.decision, decided.inputs
-    horizon = decision.decided_at.astimezone(UTC).date() + timedelta(days=inputs.scores.protection_days)
-    return (
-        decision.decision_id, decision.revision, inputs.position.location, inputs.position.item,
-        decision.result.kind, decision.decided_at, canonical(decision), decision.proposal_hash,
-        decision.inputs_digest, decision.model_digest, decision.policy_digest, horizon,
-    )  # fmt: skip
 
 
 async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[NewEntry]:
@@ -258,22 +226,6 @@ def _proposed_entry(decided: Decided, kind: EntryType) -> NewEntry:
     return tasks.entry_of(
         decided, kind, {"decision": decision.model_dump(mode="json"), "proposal_hash": decision.proposal_hash}
     )
-
-
-def _items(holds: Sequence[Decided]) -> list[tuple[str, int, str]]:
-    """What one entry says of each of a batch's holds, in the order of its leaves."""
-    return sorted((d.decision.decision_id, d.decision.revision, d.decision.proposal_hash) for d in holds)
-
-
-def _holds_entry(batch_id: str, model_digest: str, holds: Sequence[Decided], items: Digest) -> NewEntry:
-    """One entry per batch: how many, under which model, and the root that proves each one's inclusion."""
-    leaves = [proposal_hash.encode() for _, _, proposal_hash in _items(holds)]
-    body = {
-        "batch": batch_id, "holds": len(holds), "model": model_digest, "merkle_root": merkle_root(leaves),
-        "items": items,
-    }  # fmt: skip
-    at = max(d.decision.decided_at for d in holds)
-    return NewEntry(stream=f"batch:{batch_id}", type=EntryType.HOLDS_RECORDED, actor=ENGINE, occurred_at=at, body=body)
 
 
 def _ref(row: DictRow) -> ReplenishmentRef:

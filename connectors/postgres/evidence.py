@@ -24,6 +24,9 @@ INSERT INTO evidence_part (sha256, kind, codec, dictionary, size, body)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[])
 ON CONFLICT DO NOTHING
 """
+_INSERT_INPUTS = """
+INSERT INTO evidence (sha256, body) SELECT * FROM unnest(%s::text[], %s::bytea[]) ON CONFLICT DO NOTHING
+"""
 _SELECT = "SELECT sha256, kind, codec, dictionary, size, body FROM evidence_part WHERE sha256 = ANY(%s)"
 _INPUTS = "SELECT sha256, body FROM evidence WHERE sha256 = ANY(%s)"
 
@@ -47,6 +50,12 @@ def keep_now(cursor: psycopg.Cursor[DictRow], objects: Mapping[Digest, Kept]) ->
         cursor.execute(_KNOWN, [_wanted(objects)])
         for rows in _packed(objects, {row["sha256"] for row in cursor.fetchall()}):
             cursor.execute(_INSERT, _columns(rows))
+
+
+async def keep_inputs(cursor: psycopg.AsyncCursor[DictRow], inputs: Sequence[tuple[Digest, bytes]]) -> None:
+    """Keep the canonical bytes of inputs, each once, where SQL reads them."""
+    rows = sorted(inputs)
+    await cursor.execute(_INSERT_INPUTS, [[sha256 for sha256, _ in rows], [body for _, body in rows]])
 
 
 class PostgresEvidence:
