@@ -558,7 +558,7 @@ class Anchors:
 
     def _lose(self, rotation: Rotation, told: dict[str, Any]) -> None:
         """From here on another log goes on from an earlier size: what was after it is gone, and said to be."""
-        size = int(told["size"])
+        size = int(told["loss"]["leaves"])
         gone = [index for index in self.leaves if index >= size]
         words = f"LOSS: {told['actor']} declared {told['time']} that {len(gone)} certified entries are gone for good"
         self.losses.append((rotation, f"{words} ({str(told['reason'])[:200]}); a new log goes on from {size} entries"))
@@ -611,6 +611,8 @@ class Sealed:
     """Size -> root that the pack's leaves lead to."""
     diverges_at: int | None = None
     """First leaf that is not the anchored one."""
+    anchored_until: float = 0.0
+    """When the newest checkpoint was signed that the anchors and this pack should share; 0: there is none."""
     history_is_another: bool = False
     """Forked or rolled back: what differs after `diverges_at` is explained by that."""
 
@@ -729,6 +731,7 @@ def check_tree(
     if newer:
         findings.note(f"the anchors go on to {max(one.size for one in newer):,} entries after this pack says it was "
                       "made: if you asked for it later than that, it is an old one")  # fmt: skip
+    sealed.anchored_until = max((one.ledger_at for one in anchored), default=0.0)
     known = {index: leaf for index, leaf in anchors.leaves.items() if index < size}
     for index in sorted(known):
         if index >= len(sealed.hashes) or sealed.hashes[index] != known[index].hash:
@@ -964,6 +967,13 @@ class Changed:
     entry: Entry
 
 
+def _before(recorded_at: str, then: float) -> bool:
+    try:
+        return moment(recorded_at) <= then
+    except ValueError:
+        return False
+
+
 class Naming:
     """Compares chains with what the anchors remember of them, and says what was done.
 
@@ -973,7 +983,7 @@ class Naming:
     """
 
     def __init__(self, known: dict[int, Leaf], sealed: Sealed, findings: Findings, span: range) -> None:
-        self._findings, self._span = findings, span
+        self._findings, self._span, self._sealed, self._size = findings, span, sealed, len(known)
         last = sealed.diverges_at if sealed.history_is_another else None
         self._by_stream: dict[str, dict[int, Leaf]] = defaultdict(dict)
         for leaf in known.values():
@@ -985,6 +995,7 @@ class Naming:
     def compare(self, stream: str, entries: Sequence[Entry], whole: bool) -> None:
         """One chain. `whole`: all of it should be here."""
         remembered = self._by_stream.pop(stream, {})
+        self._planted(entries, remembered)
         if not remembered:
             return
         # Where the ledger is another one from some leaf on, that is the finding; only what came before is compared.
@@ -995,11 +1006,26 @@ class Naming:
                           if seq in seqs or leaf.place in self._span}  # fmt: skip
         if not remembered:
             return
-        hashes = {one.seq: one.hash for one in here if sha256_hex(one.body) == one.body_sha256}
-        numbers_once = len({one.seq for one in here}) == len(here)
-        if numbers_once and all(hashes.get(seq) == leaf.hash for seq, leaf in remembered.items()):
+        found = {one.seq: (one.hash, one.said) for one in here}
+        if len(found) == len(here) and all(
+            found.get(seq) == (leaf.hash, leaf[3:8]) for seq, leaf in remembered.items()
+        ):
             return
         self._differences([remembered[seq] for seq in sorted(remembered)], here)
+
+    def _planted(self, entries: Sequence[Entry], remembered: dict[int, Leaf]) -> None:
+        """What stands in the anchored part of the tree, behind the chain's end as the anchors remember it."""
+        last = max(remembered, default=0)
+        behind = [entry for entry in entries if entry.seq > last]
+        if not behind or self._anothers_from is not None or not self._sealed.anchored_until:
+            return
+        old = {leaf[3:8] for leaf in remembered.values()}
+        for entry in behind:
+            index = self._sealed.index_of.get(entry.stream, {}).get(entry.seq, self._size)
+            if entry.said not in old and index < self._size and _before(entry.recorded_at, self._sealed.anchored_until):
+                self._findings.add("late_insert", "it stands where the anchored tree ended, and says it was recorded "
+                                   "before that; the anchors do not remember it",
+                                   stream=entry.stream, seq=entry.seq)  # fmt: skip
 
     def absent(self, in_scope: Iterable[str] | None) -> None:
         """Chains that the anchors remember and the pack does not have at all."""
@@ -1022,7 +1048,7 @@ class Naming:
         self._dropped(remembered, missing)
         last = max((entry.seq for entry, said in zip(here, new, strict=True) if said in set(old)), default=0)
         for seq, entry in extra.items():
-            if seq < max(last, remembered[-1].seq + 1 if not missing else 0):
+            if seq < last:
                 self._findings.add("late_insert", "it stands before entries that the anchors remember, and they do not "
                                    "remember it", stream=entry.stream, seq=seq)  # fmt: skip
         self._order(remembered, here, old, new)
@@ -1232,6 +1258,9 @@ class Evidence:
         self._users: dict[str, dict[str, str]] = defaultdict(dict)
         """Of what is missing or changed: which decision uses it as what."""
         self._missing: set[str] = set()
+        self._damaged = {str(row.get("sha256")) for row in pack.lines("evidence/index.jsonl")
+                         if row.get("absent") == "damaged"}  # fmt: skip
+        """What whoever made the pack could not read either."""
         self.decisions = self.older = self.objects = 0
 
     def decision(self, decision: str, seq: int | None, stream: str, digests: dict[str, str], known: set[str]) -> None:
@@ -1283,7 +1312,8 @@ class Evidence:
     def _read(self, sha256: str, what: str) -> tuple[str, ...] | None:
         self.objects += 1
         if sha256 not in self._pack.evidence:
-            self._missing.add(sha256)
+            if sha256 not in self._damaged:
+                self._missing.add(sha256)
             return None
         body = self._pack.object(sha256)
         if sha256_hex(body) != sha256:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from connectors.postgres.pool import Database, connect, migrate
 from tests.storeroom import Storeroom
@@ -44,9 +44,16 @@ class DatabaseServer:
             yield dsn
 
     @contextmanager
-    def _created(self, statement: sql.SQL) -> Iterator[str]:
+    def copied(self, dsn: str) -> Iterator[str]:
+        """The DSN of a copy of this database, to which nobody may be connected now."""
+        source = str(conninfo_to_dict(dsn)["dbname"])
+        with self._created(sql.SQL("CREATE DATABASE {} TEMPLATE {}"), source) as copy:
+            yield copy
+
+    @contextmanager
+    def _created(self, statement: sql.SQL, *names: str) -> Iterator[str]:
         name = f"test_{next(_numbers)}"
-        self._run(statement.format(sql.Identifier(name)))
+        self._run(statement.format(*map(sql.Identifier, (name, *names))))
         try:
             yield self.dsn_of(name)
         finally:
