@@ -1,6 +1,9 @@
-"""Workflows that do nothing but wait: in a module that the sandbox can load anew."""
+"""Workflows that do nothing but wait, or do not wait at all: in a module that the sandbox can load anew."""
 
 from temporalio import workflow
+
+from workflows.domain.ports import ReplenishmentRef
+from workflows.replenishment import ReplenishmentClosed, ReplenishmentState
 
 
 @workflow.defn(name="waiting")
@@ -37,3 +40,12 @@ class Renamed:
     @workflow.run
     async def run(self) -> None:
         return None
+
+
+@workflow.defn(name="replenishment")
+class HastyReplenishment:
+    """What a careless change of the replenishment could look like: it releases without waiting."""
+
+    @workflow.run
+    async def run(self, ref: ReplenishmentRef) -> ReplenishmentClosed:
+        return ReplenishmentClosed(decision_id=ref.decision_id, state=ReplenishmentState.RELEASED)

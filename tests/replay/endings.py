@@ -7,7 +7,9 @@ from typing import Any
 
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 
+from activities.histories import ROUND
 from tests.fakes.engine import Engine, until
+from tests.fakes.histories import closed
 from tests.fakes.learning import LAST_DAY
 from tests.fakes.records import facts_of, ref_of
 from tests.fakes.shop import CLOCK, decided
@@ -15,12 +17,14 @@ from workflows import naming
 from workflows.assessment import AssessmentWorkflow
 from workflows.domain.approvals import Meaning, VerdictNotice
 from workflows.domain.decisions import Decided
+from workflows.domain.histories import RunStatus
 from workflows.domain.models import TrainingRequest
 from workflows.domain.needs import ClockMode, NeedBatch
 from workflows.domain.orders import OrderRef, OrderState
 from workflows.domain.outcomes import OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
+from workflows.exporting import ROUNDS, HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import HELD, NEEDS_OPERATOR
@@ -394,6 +398,22 @@ async def outcomes_closed(engine: Engine) -> Handle:
 
 
 @ending
+async def histories_kept(engine: Engine) -> Handle:
+    engine.closed_runs.target.runs = [closed(1), closed(2, status=RunStatus.TERMINATED), closed(3)]
+    engine.closed_runs.target.bodies["run-3"] = None
+    return await _sweep(engine)
+
+
+@ending
+async def histories_continued(engine: Engine) -> Handle:
+    engine.closed_runs.target.page_size = 100_000
+    engine.closed_runs.target.runs = [closed(n) for n in range(ROUNDS * ROUND + 1)]
+    first = await _sweep(engine)
+    await first.result()
+    return engine.client.get_workflow_handle(first.id, run_id=first.first_execution_run_id)
+
+
+@ending
 async def monitoring_quiet(engine: Engine) -> Handle:
     return await _watch(engine, {})
 
@@ -526,6 +546,12 @@ async def _watch(engine: Engine, loud: dict[str, str]) -> Handle:
     engine.monitoring.target.today, engine.watching.loud = LAST_DAY, loud
     return await engine.client.start_workflow(
         MonitoringWorkflow.run, id=naming.MONITORING_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+
+
+async def _sweep(engine: Engine) -> Handle:
+    return await engine.client.start_workflow(
+        HistoriesWorkflow.run, id=naming.HISTORIES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
 
 

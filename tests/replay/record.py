@@ -1,12 +1,14 @@
 """Records the histories that the replay tests read: `python -m tests.replay.record [ENDING ...]`.
 
-Record an ending when it is new. Recording one again throws away the proof that running workflows survive a change of
-the code: do it only for code that was never released.
+Each release has a folder of its own, and all of them are replayed for ever. Record an ending when it is new, and all of
+them when a release is made: they show what that release wrote. Recording one again within a release throws away the
+proof that running workflows survive a change of the code: do it only for code that was never released.
 """
 
 import asyncio
 import json
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from tests.fakes.engine import running_engine
 from tests.replay.endings import ENDINGS, played
 
 HISTORIES = Path(__file__).with_name("histories")
+RELEASE = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())["project"]["version"]
+THIS = HISTORIES / RELEASE
+"""Where this release's histories are."""
 
 
 async def recorded(name: str) -> WorkflowHistory:
@@ -25,10 +30,10 @@ async def recorded(name: str) -> WorkflowHistory:
         return await handle.fetch_history()
 
 
-def write(name: str, history: WorkflowHistory, folder: Path = HISTORIES) -> Path:
+def write(name: str, history: WorkflowHistory, folder: Path = THIS) -> Path:
     """Store it, without stack traces: they name files of one machine and no replay reads them."""
     path = folder / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_scrubbed(history.to_json_dict()), indent=1, sort_keys=True) + "\n")
     return path
 
@@ -40,8 +45,8 @@ def _scrubbed(value: Any) -> Any:
 
 
 async def main(names: list[str]) -> None:
-    """Record these endings; without names, those that have no history yet."""
-    for name in names or [name for name in ENDINGS if not (HISTORIES / f"{name}.json").exists()]:
+    """Record these endings; without names, those that have no history of this release yet."""
+    for name in names or [name for name in ENDINGS if not (THIS / f"{name}.json").exists()]:
         path = write(name, await recorded(name))
         sys.stderr.write(f"{path.name}: {path.stat().st_size:,} bytes\n")
 

@@ -5,19 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from tests.fakes.engine import WORKFLOWS
+from tests.fakes.waiting import HastyReplenishment
 from tests.replay.endings import ENDINGS
-from tests.replay.record import HISTORIES, recorded, write
+from tests.replay.record import HISTORIES, THIS, recorded, write
 from workers.plugin import engine_plugin
+from workers.registered import WORKFLOWS
 from workflows.domain.models import ModelStatus
 from workflows.domain.orders import OrderState
-from workflows.domain.ports import ReplenishmentRef
-from workflows.replenishment import ReplenishmentClosed, ReplenishmentState
+from workflows.replenishment import ReplenishmentState
 
 ENDS = {
     "assessment-done": '"proposals":1',
@@ -58,6 +57,8 @@ ENDS = {
     "purchasing-held": '"state":"received"',
     "purchasing-cancelled": "EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED",
     "outcomes-closed": "1",
+    "histories-kept": '"exported":2,"lost":1,"overridden":1,"done":true',
+    "histories-continued": "EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW",
     "monitoring-quiet": '"retrain":null',
     "monitoring-retrained": '"alarm_id":"smooth:cusum:2025-11-23"',
     "retraining-first-model": '"status":"champion"',
@@ -83,8 +84,14 @@ and record the new way under a name of its own. Only for code that was never rel
 """
 
 
-def stored(name: str) -> WorkflowHistory:
-    return WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text())
+FILES = sorted(HISTORIES.glob("*/*.json"))
+"""Of every release."""
+
+
+def stored(name: str, path: Path | None = None) -> WorkflowHistory:
+    """Of this ending, or of one of its files."""
+    paths = (path,) if path else [found for found in FILES if found.stem == name]
+    return WorkflowHistory.from_json(name, paths[-1].read_text())
 
 
 def end_of(history: WorkflowHistory) -> str:
@@ -101,10 +108,9 @@ async def assert_replays(history: WorkflowHistory, *workflows: type) -> None:
 
 
 def test_every_way_to_end_has_a_history() -> None:
-    files = {path.stem for path in HISTORIES.glob("*.json")}
-
     assert ENDINGS.keys() == ENDS.keys(), "play it in endings.py, and say here how it ends"
-    assert files == ENDS.keys(), "record what is missing with `python -m tests.replay.record`"
+    assert {path.stem for path in FILES} == ENDS.keys(), "record what is missing with `python -m tests.replay.record`"
+    assert THIS.is_dir(), "a release's own histories: `python -m tests.replay.record`"
 
 
 def test_every_word_for_an_end_occurs_in_a_history() -> None:
@@ -120,11 +126,11 @@ def test_every_word_for_an_end_occurs_in_a_history() -> None:
     assert [word for word in words if not re.search(rf'"(state|status)":"{word}"', told)] == []
 
 
-@pytest.mark.parametrize("name", ENDS)
-async def test_the_stored_history_still_replays(name: str) -> None:
-    history = stored(name)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_every_stored_history_still_replays(path: Path) -> None:
+    history = stored(path.stem, path)
 
-    assert ENDS[name] in end_of(history)
+    assert ENDS[path.stem] in end_of(history)
     await assert_replays(history)
 
 
@@ -137,18 +143,9 @@ async def test_the_ending_can_be_recorded_anew_and_replays(name: str, tmp_path: 
     await assert_replays(history)
 
 
-@workflow.defn(name="replenishment")
-class Hasty:
-    """What a careless change of the replenishment could look like: it releases without waiting."""
-
-    @workflow.run
-    async def run(self, ref: ReplenishmentRef) -> ReplenishmentClosed:
-        return ReplenishmentClosed(decision_id=ref.decision_id, state=ReplenishmentState.RELEASED)
-
-
 async def test_a_careless_change_is_caught_and_the_failure_teaches() -> None:
     with pytest.raises(AssertionError, match=r"workflow\.patched") as caught:
-        await assert_replays(stored("replenishment-approved"), Hasty)
+        await assert_replays(stored("replenishment-approved"), HastyReplenishment)
 
     assert "tests.replay.record replenishment-approved" in str(caught.value)
 
@@ -156,4 +153,4 @@ async def test_a_careless_change_is_caught_and_the_failure_teaches() -> None:
 def test_histories_name_no_machine() -> None:
     prints = re.compile(r'"(stackTrace|/[a-z]+/)|@[a-z0-9-]+"')
 
-    assert [path.stem for path in HISTORIES.glob("*.json") if prints.search(path.read_text())] == []
+    assert [path.stem for path in FILES if prints.search(path.read_text())] == []
