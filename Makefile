@@ -12,6 +12,15 @@ UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock" pyproject.toml
 
+# `pip install` into the environment, with its own pip or, where it has none, with that of $PYTHON.
+define PIP
+if "$$VENV/bin/python" -m pip --version >/dev/null 2>&1; then \
+	pip() { $(PIP_ENV) "$$VENV/bin/python" -m pip install --quiet --no-compile "$$@" >&2; }; \
+else \
+	pip() { $(PIP_ENV) "$$PYTHON" -m pip --python "$$VENV/bin/python" install --quiet --no-compile "$$@" >&2; }; \
+fi
+endef
+
 # $(call install,LOCK): bring the environment to that lock unless it is there already. Once the larger lock has been
 # installed, the environment stays with it.
 define install
@@ -23,13 +32,19 @@ if [ -x "$$VENV/bin/quartermaster" ] && [ "$$(cat "$$note" 2>/dev/null || true)"
 	echo "Quartermaster needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ..." >&2; exit 1; }; \
 echo "Installing from $$lock into $$VENV (once; about a minute)" >&2; \
 [ -x "$$VENV/bin/python" ] || "$$PYTHON" -m venv "$$VENV" >&2 || "$$PYTHON" -m venv --without-pip "$$VENV" >&2; \
-if "$$VENV/bin/python" -m pip --version >/dev/null 2>&1; then \
-	pip() { $(PIP_ENV) "$$VENV/bin/python" -m pip install --quiet --no-compile "$$@" >&2; }; \
-else \
-	pip() { $(PIP_ENV) "$$PYTHON" -m pip --python "$$VENV/bin/python" install --quiet --no-compile "$$@" >&2; }; \
-fi; \
+$(PIP); \
 pip --require-hashes --requirement "$$lock"; \
 pip --no-deps --no-build-isolation --editable .; \
+echo "$$want" > "$$note"
+endef
+
+# The oldest XGBoost that is supported, in a folder of its own: a test replays with the newest what it decided.
+define oldest
+@set -eu; note="$$VENV/.installed-requirements-oldest.lock"; want="$$(cksum < requirements-oldest.lock)"; \
+if [ "$$(cat "$$note" 2>/dev/null || true)" = "$$want" ]; then exit 0; fi; \
+rm -rf "$$VENV/oldest-xgboost"; \
+$(PIP); \
+pip --target "$$VENV/oldest-xgboost" --no-deps --require-hashes --requirement requirements-oldest.lock; \
 echo "$$want" > "$$note"
 endef
 
@@ -39,6 +54,7 @@ endef
 # Everything: what runs and what proves it.
 setup:
 	$(call install,requirements-dev.lock)
+	$(oldest)
 
 # Only what runs: all that `up` and `demo` need, without the test tools.
 engine:
@@ -60,7 +76,7 @@ check: lint
 	"$$VENV/bin/pytest" tests/unit tests/architecture $(ARGS)
 
 test: lint browser
-	"$$VENV/bin/pytest" $(ARGS)
+	OLDEST_XGBOOST=required "$$VENV/bin/pytest" $(ARGS)
 
 # Three JSON lines on stdout, about a minute and a half together.
 bench: engine
@@ -82,6 +98,8 @@ pictures: setup browser
 lock:
 	$(LOCK) --extra embedded --extra console --extra build $(ARGS) --output-file requirements.lock
 	$(LOCK) --all-extras --constraint requirements.lock $(ARGS) --output-file requirements-dev.lock
+	sed -n 's/^ *"\(xgboost[a-z-]*\)>=\([0-9.]*\);\(.*\)",$$/\1==\2;\3/p' pyproject.toml | \
+		$(patsubst pyproject.toml,-,$(LOCK)) --no-deps --output-file requirements-oldest.lock
 
 clean:
 	rm -rf "$$VENV" build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

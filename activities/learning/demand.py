@@ -67,8 +67,10 @@ def median_booster(booster: xgb.Booster) -> xgb.Booster:
         trees.append(model["trees"][index] | {"id": number})
     model.update(trees=trees, tree_info=[0] * len(trees), iteration_indptr=list(range(len(trees) + 1)))
     model["gbtree_model_param"]["num_trees"] = str(len(trees))
-    base = learner["learner_model_param"]["base_score"].strip("[]").split(",")[MEDIAN]
-    learner["learner_model_param"].update(base_score=f"[{base}]", num_target="1")
+    told = learner["learner_model_param"]["base_score"]
+    # One for each quantile; XGBoost before 3.1 has a single one for all of them, spelled without brackets.
+    base = f"[{told.strip('[]').split(',')[MEDIAN]}]" if told.startswith("[") else told
+    learner["learner_model_param"].update(base_score=base, num_target="1")
     learner["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
     return load_booster(json.dumps(document).encode(), nthread=1)
 

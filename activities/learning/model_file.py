@@ -233,8 +233,11 @@ def _read(raw: bytes) -> tuple[Manifest, dict[str, bytes]]:
     if manifest.format_version > FORMAT_VERSION:
         raise ModelUnusable(f"model format {manifest.format_version} is newer than {FORMAT_VERSION}, which we read")
     # An older XGBoost reads a newer file without an error and predicts something else (science 6.4).
-    if _version(manifest.xgboost_version) > _version(xgb.__version__):
-        raise ModelUnusable(f"written by xgboost {manifest.xgboost_version}, installed is {xgb.__version__}")
+    if _version(written := manifest.xgboost_version) > _version(xgb.__version__):
+        raise ModelUnusable(
+            f"it takes xgboost {written} or newer, which wrote the model; installed is {xgb.__version__}, which "
+            "would forecast something else without an error"
+        )
     cadence = CADENCES.get(manifest.cadence)
     if cadence is None or manifest.feature_schema_sha256 != schema_sha256(cadence, manifest.drivers):
         raise ModelUnusable("the model was trained on another feature schema than the one installed")
