@@ -136,6 +136,26 @@ def test_our_containers_can_change_nothing_but_their_state(name: str) -> None:
     assert "privileged" not in service
 
 
+def test_nobody_but_the_notary_has_its_key_its_role_and_its_password() -> None:
+    notary = services()["notary"]
+    settings = Settings.from_environment({k: resolved(v) for k, v in notary["environment"].items() if k[:3] == PREFIX})
+    key, anchors = settings.notary_key_file, settings.anchor_directory
+    assert key is not None
+    assert anchors is not None
+    mounts = {str(mount).split(":")[1]: str(mount).split(":")[0] for mount in notary["volumes"]}
+    mine = {volume for path, volume in mounts.items() if key.is_relative_to(path)}
+    assert mine == {"notary"}
+    assert not any(anchors.is_relative_to(path) for path, volume in mounts.items() if volume != "anchors")
+    assert "//qm_notary@" in notary["environment"]["QM_POSTGRES_DSN"]
+    for name, other in services().items():
+        if name == "notary":
+            continue
+        assert not [mount for mount in other.get("volumes", []) if str(mount).startswith("notary:")], name
+        assert "QM_NOTARY_KEY_FILE" not in other.get("environment", {})
+        if name != "postgres":  # which is told it when it makes the role
+            assert "NOTARY_DB_PASSWORD" not in str(other.get("environment", {})), name
+
+
 def test_postgres_keeps_what_it_acknowledged() -> None:
     postgres = services()["postgres"]
     written = str(postgres.get("command", "")) + str(postgres["environment"])
