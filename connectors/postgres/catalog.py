@@ -8,9 +8,10 @@ from decimal import Decimal
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import evidence, ledger
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.catalog import Catalog
+from workflows.domain.evidence import EvidenceKind, Kept
 from workflows.domain.feeds import RecordedDemand, RecordedReceipt
 from workflows.domain.identity import canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry
@@ -76,6 +77,8 @@ def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> boo
             "digest": digest(catalog), "items": len(catalog.items), "locations": len(catalog.locations),
             "suppliers": len(catalog.suppliers), "sourcing": len(catalog.sourcing),
         }  # fmt: skip
+        # The document itself stays under its digest: what the catalog said before is never lost.
+        evidence.keep_now(cursor, {digest(catalog): Kept(EvidenceKind.ITEMS, canonical(catalog))})
         _record(cursor, EntryType.CATALOG_CHANGED, actor, body)
     return True
 

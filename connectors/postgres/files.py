@@ -8,12 +8,15 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import evidence, ledger
 from connectors.postgres.catalog import INSTALLATION
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.catalog import Sourcing
+from workflows.domain.evidence import EvidenceKind, Kept
 from workflows.domain.files import CATALOG, KEYS, CatalogChange, CatalogRow, DecisionFilters, FileKind
+from workflows.domain.identity import canonical, plain
+from workflows.domain.identity import digest as sha256_of
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.tables import Problem, Unusable
 
@@ -66,9 +69,11 @@ class PostgresFiles:
             if check or not (new or changed):
                 return found
             await _write(cursor, kind, [*new, *changed])
+            told = canonical([[plain(known.get(_key(kind, row))), plain(row)] for row in [*new, *changed]])
+            await evidence.keep(cursor, {sha256_of(told): Kept(EvidenceKind.ITEMS, told)})
             body = {
                 "digest": digest, "file": str(kind), "channel": actor.channel, "rows": len(rows), "new": found.new,
-                "changed": found.changed,
+                "changed": found.changed, "rows_sha256": sha256_of(told),
             }  # fmt: skip
             await _record(cursor, INSTALLATION, EntryType.CATALOG_CHANGED, actor, body)
             return found

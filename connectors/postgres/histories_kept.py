@@ -1,6 +1,5 @@
 """Keeps closed workflows' histories and says so in the ledger, in one transaction: keeping twice is keeping once."""
 
-import hashlib
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,9 +8,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import evidence, ledger
 from connectors.postgres.pool import Database
-from workflows.domain.evidence import EvidenceKind
+from workflows.domain.evidence import EvidenceKind, Kept
 from workflows.domain.histories import (
     STREAM,
     ClosedRun,
@@ -130,12 +129,8 @@ async def _exported(cursor: Cursor, kept: Sequence[tuple[Any, ...]]) -> NewEntry
     if len(listed) <= INLINE_BYTES:
         body["histories"] = items
     else:
-        body["items"] = hashlib.sha256(listed).hexdigest()
-        await cursor.execute(
-            """INSERT INTO evidence_part (sha256, kind, codec, size, body) VALUES (%s, %s, 'zlib', %s, %s)
-               ON CONFLICT DO NOTHING""",
-            [body["items"], str(EvidenceKind.ITEMS), len(listed), zlib.compress(listed, 9)],
-        )
+        body["items"] = digest(listed)
+        await evidence.keep(cursor, {digest(listed): Kept(EvidenceKind.ITEMS, listed)})
     return NewEntry(
         stream=STREAM, type=EntryType.HISTORIES_EXPORTED, actor=ACTOR, occurred_at=datetime.now(UTC), body=body
     )

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from connectors.postgres import ledger
+from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.approvals import Actor
-from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.histories import STREAM, ClosedRun, KeptHistory
 from workflows.domain.identity import digest
 from workflows.domain.ledger import Break, EntryType, NewEntry, verify_stream
@@ -43,27 +43,17 @@ def recorded_histories(connection: Connection) -> tuple[dict[RunKey, str | None]
     Raises:
         EvidenceMissing, EvidenceDamaged: a list of items that an entry names.
     """
-    entries = list(ledger.read_entries(connection, STREAM))
+    entries, evidence = list(ledger.read_entries(connection, STREAM)), PostgresEvidence(connection)
     recorded: dict[RunKey, str | None] = {}
     for entry in entries:
         if entry.type != EntryType.HISTORIES_EXPORTED:
             continue
         body = json.loads(entry.body)
-        items = body["histories"] if "histories" in body else json.loads(_items(connection, body["items"]))
+        items = body["histories"] if "histories" in body else json.loads(evidence.get(body["items"]))
         # The first word counts: a run is exported once.
         for workflow_id, run_id, sha256, _ in items:
             recorded.setdefault((workflow_id, run_id), sha256)
     return recorded, verify_stream(entries)
-
-
-def _items(connection: Connection, sha256: str) -> bytes:
-    row = connection.execute("SELECT codec, size, body FROM evidence_part WHERE sha256 = %s", [sha256]).fetchone()
-    if row is None:
-        raise EvidenceMissing(f"the list {sha256}, which the ledger names, is not kept")
-    body, damage = _unpacked(row["body"], row["size"]) if row["codec"] == "zlib" else (bytes(row["body"]), "")
-    if body is None or digest(body) != sha256:
-        raise EvidenceDamaged(f"the list {sha256} is not what was kept" + (f": {damage}" if damage else ""))
-    return body
 
 
 def _unpacked(packed: bytes | None, size: int | None) -> tuple[bytes | None, str]:

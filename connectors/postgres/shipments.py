@@ -11,7 +11,9 @@ from workflows.domain.events import Event, ShipmentStatus, ShipmentUpdated, Stoc
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.positions import Movement, MovementKind
 
-RECEIPTS_PER_ENTRY = 20
+CATALOG = "catalog"
+"""The ledger's stream of what suppliers say of their conditions."""
+EVENTS_PER_ENTRY = 20
 """An entry has at most 64 KiB; a source and an event's id may be long."""
 
 
@@ -34,17 +36,19 @@ def lock(cursor: psycopg.Cursor[DictRow], events: Sequence[Event]) -> list[tuple
 def apply(cursor: psycopg.Cursor[DictRow], events: Sequence[Event], movements: Sequence[Movement]) -> None:
     """Bring orders, lead times and supplier conditions up to date."""
     orders = set()
+    conditions: list[Event] = []
     for event in events:
         if isinstance(event.data, ShipmentUpdated):
             _shipment(cursor, event, event.data)
             orders.add(event.data.order_id)
         elif isinstance(event.data, SupplierUpdated):
             _supplier(cursor, event, event.data)
+            conditions.append(event)
     receipts = [m for m in movements if m.kind is MovementKind.RECEIPT and m.order_id]
     for receipt in receipts:
         _lead_time(cursor, receipt)
         orders.add(receipt.order_id or "")
-    entries = _received(cursor, receipts)
+    entries = [*_changed(conditions), *_received(cursor, receipts)]
     for order_id in sorted(orders):
         cursor.execute("SELECT settle_order(%s) AS state", [order_id])
         row = cursor.fetchone()
@@ -63,9 +67,9 @@ def _received(cursor: psycopg.Cursor[DictRow], receipts: Sequence[Movement]) -> 
     cursor.execute("SELECT order_id FROM purchase_order WHERE order_id = ANY(%s) ORDER BY 1", [sorted(by_order)])
     ours = [row["order_id"] for row in cursor.fetchall()]
     return [
-        _came_in(order_id, by_order[order_id][start : start + RECEIPTS_PER_ENTRY])
+        _came_in(order_id, by_order[order_id][start : start + EVENTS_PER_ENTRY])
         for order_id in ours
-        for start in range(0, len(by_order[order_id]), RECEIPTS_PER_ENTRY)
+        for start in range(0, len(by_order[order_id]), EVENTS_PER_ENTRY)
     ]
 
 
@@ -82,6 +86,25 @@ def _came_in(order_id: str, receipts: Sequence[Movement]) -> NewEntry:
         stream=f"order:{order_id}", type=EntryType.ORDER_RECEIVED, actor="intake", occurred_at=at,
         body={"receipts": lines},
     )  # fmt: skip
+
+
+def _changed(events: Sequence[Event]) -> list[NewEntry]:
+    """What suppliers said of their own conditions, with the values as they said them; fields left out stay."""
+    return [
+        NewEntry(
+            stream=CATALOG, type=EntryType.CATALOG_CHANGED, actor="intake",
+            occurred_at=max(event.time for event in some),
+            body={
+                "events": [
+                    {"source": event.source, "event_id": event.id, "said_at": event.time,
+                     "said": event.data.model_dump(exclude_none=True)}
+                    for event in some
+                ],
+            },
+        )
+        for start in range(0, len(events), EVENTS_PER_ENTRY)
+        for some in [events[start : start + EVENTS_PER_ENTRY]]
+    ]  # fmt: skip
 
 
 def _closed(order_id: str, state: str, events: Sequence[Event]) -> NewEntry:

@@ -62,7 +62,7 @@ async def test_the_last_receipt_comes_before_the_closing(storeroom: Storeroom) -
 
 async def test_a_delivery_in_many_parts_stays_within_an_entry_s_size(storeroom: Storeroom) -> None:
     await placed(storeroom)
-    parts = 2 * shipments.RECEIPTS_PER_ENTRY + 1
+    parts = 2 * shipments.EVENTS_PER_ENTRY + 1
     longest = [
         received(1, ORDER, at=MORNING + timedelta(seconds=n)).model_copy(
             update={"id": f"{n:03}" + "\x01" * 197, "source": "\x02" * 200}
@@ -71,7 +71,7 @@ async def test_a_delivery_in_many_parts_stays_within_an_entry_s_size(storeroom: 
     ]
     storeroom.take(*longest)
 
-    assert [len(lines) for lines in told(storeroom)] == [shipments.RECEIPTS_PER_ENTRY] * 2 + [1]
+    assert [len(lines) for lines in told(storeroom)] == [shipments.EVENTS_PER_ENTRY] * 2 + [1]
     longest_entry = storeroom.one("SELECT max(octet_length(body)) AS n FROM ledger_entry WHERE type = 'order.received'")
     assert 30_000 < longest_entry["n"] < 65_536
     assert storeroom.verified().ok
