@@ -3,16 +3,19 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database
 from tests.inbox_cases import MORNING, InPostgres
 from tests.storeroom import Storeroom
 from workers.commands import person, task_work, tasks
+from workers.enrolling import recognised
 from workflows.domain.people import Permission
 
 TEA, RICE = "LEEDS:TEA:1", "YORK:RICE:1"
@@ -32,7 +35,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(storeroom: Storeroom, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Shell:
+def shell(storeroom: Storeroom, dsn: str, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Ada's shell over the morning's tasks."""
     desk = InPostgres(storeroom)
     desk.put(*MORNING)
@@ -40,7 +43,8 @@ def shell(storeroom: Storeroom, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Sh
 
     @asynccontextmanager
     async def connected(state: str | None, needs: Permission = Permission.SEE) -> AsyncIterator[Any]:
-        async with Database(dsn, name="test-cli", size=2) as database:
+        async with Database(dsn, name="test-cli", size=2, personal=key_file) as database:
+            await recognised(PostgresPeople(database))
             yield SimpleNamespace(database=database)
 
     for module in (task_work, tasks):
