@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from connectors.postgres.pool import Database
 from connectors.postgres.roles import DatabaseRole
+from workers.commands import person
 from workers.commands.connection import addresses
 from workers.databases import dsn_of
-from workers.enrolling import let_in
 from workers.settings import Settings
-from workers.wiring import required
 from workflows.domain.approvals import Actor
 from workflows.domain.people import Permission
 
@@ -32,7 +30,5 @@ async def auditing(state: str | None) -> AsyncIterator[Desk]:
     Raises:
         NotAllowed: the system's user may not audit.
     """
-    async with addresses(state) as found:
-        async with Database(required(found, "postgres_dsn"), name="quartermaster-cli", size=1) as database:
-            who = await let_in(found, database, Permission.AUDIT)
-        yield Desk(found, dsn_of(found, DatabaseRole.AUDITOR), Actor(name=who.name, channel="cli"))
+    async with addresses(state, Permission.AUDIT) as found:
+        yield Desk(found, dsn_of(found, DatabaseRole.AUDITOR), person.me())
