@@ -7,6 +7,7 @@ import typer
 
 from console.auth import api_token, sign_in_token
 from workers.commands import (
+    access,
     bench,
     books,
     counterfactual,
@@ -21,6 +22,7 @@ from workers.commands import (
     packs,
     planning,
     policy,
+    population,
     replay,
     stops,
     studies,
@@ -71,6 +73,9 @@ books.audit.command("histories")(histories.histories)
 books.audit.command("pack")(packs.pack)
 books.audit.command("replay")(replay.replay)
 books.audit.command("workflows")(histories.workflows)
+books.audit.command("access")(access.access)
+books.audit.command("controls")(access.controls)
+books.audit.command("population")(population.population)
 books.audit.command("what-if")(counterfactual.what_if)
 app.command("evaluate")(studies.evaluate)
 

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.pool import Connection, connect, transaction
 from workflows.domain.errors import InvalidInput, NotFound
-from workflows.domain.evidence import EvidenceMissing
+from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.identity import Digest
 from workflows.domain.policies import Policy
+from workflows.domain.recordable import dereferenced
 
 LEAST = 8
 """Characters of a digest that are asked for."""
@@ -57,12 +58,14 @@ def policy_named(dsn: str, beginning: str) -> Policy:
 
 def _documents(connection: Connection) -> list[Policy]:
     found = []
+    evidence = PostgresEvidence(connection)
     with transaction(connection) as cursor:
         cursor.execute(_POLICIES)
         for row in cursor.fetchall():
             try:
-                found.append(Policy.model_validate(json.loads(row["body"]).get("policy")))
-            except ValidationError:
+                body = dereferenced(json.loads(row["body"]), evidence)
+                found.append(Policy.model_validate(body.get("policy")))
+            except (ValidationError, EvidenceMissing, EvidenceDamaged):
                 continue
     return found
 

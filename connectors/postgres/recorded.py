@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg.rows import DictRow
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing, Snapshot
 from workflows.domain.identity import Digest
 from workflows.domain.ledger import EntryType
 from workflows.domain.policies import Policy
+from workflows.domain.recordable import dereferenced
 
 MOST_KEPT_BYTES = 64 * 2**20
 """What is held of evidence that many decisions share."""
@@ -206,9 +207,8 @@ class Opening:
     def _adopted(self) -> list[Policy]:
         found: list[Policy] = []
         for row in self._connection.execute(_ADOPTED).fetchall():
-            document: Any = json.loads(row["body"]).get("policy")
             try:
-                found.append(Policy.model_validate(document))
-            except ValidationError:
+                found.append(Policy.model_validate(dereferenced(json.loads(row["body"]), self.evidence).get("policy")))
+            except (ValidationError, EvidenceMissing, EvidenceDamaged):
                 continue
         return found

@@ -145,7 +145,7 @@ def show(answer: Counterfactual) -> None:
             f"{one.currency}; {one.no_longer_automatic:,} would no longer."
         )
     out.print(
-        f"{answer.compared:,} decisions made again: {answer.changed:,} would be others, {answer.flipped:,} of them "
+        f"{answer.compared:,} made again: {answer.changed:,} would be others, {answer.flipped:,} of them "
         f"ending elsewhere, {answer.quantity_changed:,} with another quantity, {answer.supplier_changed:,} from "
         "another supplier."
     )
