@@ -7,6 +7,7 @@ what they come to. The process says which XGBoost it has: the test puts the one 
 import json
 import sys
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import xgboost
@@ -22,20 +23,19 @@ from workflows.domain.remaking import Replaying
 from workflows.domain.replaying import ReplayProgress, ReplayRequest
 
 SUPPLIERS = (("S1", "4.20", 9), ("S2", "4.60", 1))
-ITEMS = 24
+WORLD = steady_world(count=24, days=220)[0]
+POLICY = Policy(auto_value_limit=Decimal(60))
 
 
 def made() -> Books:
     """A model and a batch of decisions: holds, orders, and proposals that are explained."""
-    world = steady_world(count=ITEMS, days=220)[0]
-    model = XgboostLearner(rows=2_500, rounds=12).train(world, last_day=LAST_DAY, seed=5, progress=lambda *_: None)
+    model = XgboostLearner(rows=2_500, rounds=12).train(WORLD, last_day=LAST_DAY, seed=5, progress=lambda *_: None)
     facts = [
         facts_of(row(one, on_hand=400 if n % 4 == 0 else n), suppliers=SUPPLIERS[: 1 + n % 2])
-        for n, one in enumerate(world)
+        for n, one in enumerate(WORLD)
     ]  # fmt: skip
     books = Books()
-    policy = Policy(auto_value_limit="60")
-    books.record(assess(facts, model, XgboostScoring(nthread=1), policy=policy, source=running_source()))
+    books.record(assess(facts, model, XgboostScoring(nthread=1), policy=POLICY, source=running_source()))
     return books
 
 

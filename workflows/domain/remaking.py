@@ -114,7 +114,7 @@ class Replaying:
         """Replay the next decisions after this point: the same ones whenever it is repeated."""
         evidence = Remembered(self._evidence())
         picked, damaged, unnamed, following = self._picked(request, plan, point, evidence)
-        remade = replay_all(self._cases(picked), evidence, self._scoring(request.threads))
+        remade = replay_all(self.cases(picked), evidence, self._scoring(request.threads))
         results = [one.replayed for one in remade]
         verdicts = Counter(one.verdict for one in results)
         counts = Counts(
@@ -143,7 +143,7 @@ class Replaying:
         if not wanted:
             which = decision_id if revision is None else f"revision {revision} of {decision_id}"
             raise NotFound(f"the ledger records no decision {which}")
-        return replay_all(self._cases(wanted), evidence, self._scoring(threads))
+        return replay_all(self.cases(wanted), evidence, self._scoring(threads))
 
     def _hold(self, decision_id: str, evidence: EvidenceSource) -> list[Listed]:
         """A hold is in its batch's list only: the batches of its location are looked through."""
@@ -191,7 +191,8 @@ class Replaying:
                     return picked, damaged, unnamed, point
         return picked, damaged, unnamed, None
 
-    def _cases(self, picked: Sequence[Listed]) -> list[Case]:
+    def cases(self, picked: Sequence[Listed]) -> list[Case]:
+        """Each with the entries that it is judged by."""
         chains = dict(self._ledger.chains(one.ref.decision_id for one in picked if one.ref))
         orders = {stream: _order_streams(chain) for stream, chain in chains.items()}
         actors = {entry.actor for chain in chains.values() for entry in chain if entry.type in _ANSWERS}
