@@ -6,6 +6,8 @@ DECLARE
     v_role text;
 BEGIN
     FOREACH v_role IN ARRAY ARRAY['qm_intake', 'qm_worker', 'qm_console', 'qm_notary', 'qm_auditor', 'qm_retention'] LOOP
+        -- Whoever administers the server may have made it, and then the owner of the tables need not be able to.
+        CONTINUE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = v_role);
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', v_role);
         EXCEPTION WHEN duplicate_object OR unique_violation THEN

@@ -95,18 +95,30 @@ $$;
 -- the engine may, and load catalogs and histories.
 DO $$
 BEGIN
-    CREATE ROLE qm_operator NOLOGIN;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'qm_operator') THEN
+        CREATE ROLE qm_operator NOLOGIN;
+    END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;
 END
 $$;
-GRANT qm_intake, qm_worker, qm_console TO qm_operator;
 DO $$
+DECLARE
+    v_role text;
 BEGIN
+    FOREACH v_role IN ARRAY ARRAY['qm_intake', 'qm_worker', 'qm_console'] LOOP
+        -- Whoever administers the server may have done it, and then it may be nobody else's to do.
+        IF NOT pg_has_role('qm_operator', v_role, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO qm_operator', v_role);
+        END IF;
+    END LOOP;
     -- The health page tells which processes are connected, of all roles.
-    GRANT pg_read_all_stats TO qm_console;
+    IF NOT pg_has_role('qm_console', 'pg_read_all_stats', 'MEMBER') THEN
+        GRANT pg_read_all_stats TO qm_console;
+    END IF;
 EXCEPTION WHEN insufficient_privilege THEN
-    RAISE NOTICE 'the health page shows the connections of all processes after: GRANT pg_read_all_stats TO qm_console';
+    RAISE NOTICE 'a superuser has to: GRANT qm_intake, qm_worker, qm_console TO qm_operator; '
+        'GRANT pg_read_all_stats TO qm_console';
 END
 $$;
 

@@ -84,7 +84,8 @@ def test_the_simulated_suppliers_behave_as_the_simulator_can_read() -> None:
 def test_our_services_have_settings_that_the_program_accepts_and_embed_nothing(name: str) -> None:
     given = {key: resolved(value) for key, value in ours()[name]["environment"].items() if key.startswith(PREFIX)}
     settings = Settings.from_environment(given)
-    assert settings.postgres_dsn
+    # What is no process of the engine's has nothing to do in its database.
+    assert bool(settings.postgres_dsn) == ("entrypoint" not in ours()[name])
     assert settings.temporal_address
     assert settings.kafka_bootstrap
     assert settings.supplier_url
@@ -154,6 +155,26 @@ def test_nobody_but_the_notary_has_its_key_its_role_and_its_password() -> None:
         assert "QM_NOTARY_KEY_FILE" not in other.get("environment", {})
         if name != "postgres":  # which is told it when it makes the role
             assert "NOTARY_DB_PASSWORD" not in str(other.get("environment", {})), name
+
+
+ROLES = {
+    "migrate": "quartermaster", "intake": "qm_intake", "worker": "qm_worker", "console": "qm_console",
+    "notary": "qm_notary", "operator": "qm_operator",
+}  # fmt: skip
+"""As whom each of our services connects; only migrations own anything."""
+
+
+def test_each_of_our_services_has_its_own_role_and_no_other_ones_password() -> None:
+    script = (ROOT / "deploy/postgres/roles.sh").read_text()
+    found, passwords = {}, []
+    for name, service in ours().items():
+        environment = service["environment"]
+        if dsn := environment.get("QM_POSTGRES_DSN"):
+            found[name] = str(dsn).split("//")[1].split("@")[0]
+            passwords.append(environment["PGPASSWORD"])
+            assert f"CREATE ROLE {found[name]} LOGIN" in script
+    assert found == ROLES
+    assert len(set(passwords)) == len(passwords)
 
 
 def test_postgres_keeps_what_it_acknowledged() -> None:
