@@ -63,5 +63,6 @@ def said(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, list):
-        return "no entries" if not value else f"{len(value)} entries, {value[0]} to {value[-1]}"
+        plainly = value and not any(isinstance(one, (dict, list)) for one in value)
+        return f"{len(value)} entries" + (f", {value[0]} to {value[-1]}" if plainly else "")
     return f"{len(value)} fields" if isinstance(value, dict) else str(value)

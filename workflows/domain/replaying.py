@@ -160,6 +160,8 @@ def listed(entry: Entry, evidence: EvidenceSource, *, skip: int = 0) -> Iterator
     elif entry.type == EntryType.DECISION_CLOSED:
         if "revision" in body and "hash" in body:
             yield Listed(here, DecisionRef(entry.stream, int(body["revision"]), str(body["hash"])), entry)
+    elif entry.type != EntryType.HOLDS_RECORDED:
+        return
     elif "items" not in body:
         yield Listed(here, None, entry, unnamed=int(body["holds"]))
     else:
