@@ -204,6 +204,7 @@ async def test_nothing_but_an_adopted_change_reaches_the_versions(storeroom: Sto
             storeroom.connection.execute(forgery.encode())
         storeroom.connection.rollback()
     await desk.answer(change.change_id, BOB, approve=False, reason="no")
+    assert storeroom.one("SELECT actor FROM ledger_entry WHERE type = 'policy.rejected'")
     with pytest.raises(psycopg.Error, match="decided once"):
         storeroom.connection.execute("UPDATE policy_change SET state = 'proposed', decided_by = NULL")
     storeroom.connection.rollback()
