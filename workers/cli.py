@@ -1,5 +1,6 @@
 """The command line. It parses and calls; what happens is elsewhere."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,9 @@ from workers.commands import (
 from workers.commands.connection import State, settings
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
 from workers.commands.people import app as people_app
+from workers.databases import unsafe_in
 from workers.demo import Stretch, remember, remembered, run_demo
-from workers.doctor import as_json, as_table, examine, healthy
+from workers.doctor import Part, Probe, as_json, as_table, examine, healthy
 from workers.preparing import FEEDS, prepare_schema
 from workers.processes import run_console, run_intake, run_worker
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
@@ -177,7 +179,10 @@ def doctor(json: AsJson = False) -> None:
     with errors_explained():
         known = settings()
         alive = running(known.home / UP) or running(known.home / DEMO)
-        findings = run(examine(known, running=alive.addresses if alive else None))
+        addresses = alive.addresses if alive else None
+        database = known.postgres_dsn or (addresses.postgres_dsn if addresses else None)
+        dangers: dict[Part, Probe] = {"postgres": partial(unsafe_in, database)} if database else {}
+        findings = run(examine(known, running=addresses, dangers=dangers))
         if json:
             print_json(as_json(findings))
         else:

@@ -1,5 +1,8 @@
 """Says as whom a process connects to the database: on a server of ours as its own role, elsewhere as it was told."""
 
+import asyncio
+
+from connectors.postgres.pool import unsafe_settings
 from connectors.postgres.roles import DatabaseRole, as_role, user_of
 from workers.servers.postgres import SUPERUSER, is_own_server
 from workers.settings import Settings
@@ -36,3 +39,16 @@ def owner_of(settings: Settings) -> str | None:
     if is_own_server(dsn):
         return as_role(dsn, SUPERUSER)
     return None if user_of(dsn) in set(DatabaseRole) else dsn
+
+
+async def unsafe_in(dsn: str) -> str:
+    """What PostgreSQL may lose of what it acknowledged, in words: asked as every role on a server of ours, elsewhere as
+    whom the DSN says. Empty: nothing.
+
+    Raises:
+        Unavailable: it does not answer, or does not let somebody in.
+    """
+    asked = [as_role(dsn, role) for role in DatabaseRole] if is_own_server(dsn) else [dsn]
+    found = await asyncio.gather(*(asyncio.to_thread(unsafe_settings, one) for one in asked))
+    words = sorted({word for one in found for word in one})
+    return f"PostgreSQL may lose what it has acknowledged: {'; '.join(words)}" if words else ""

@@ -42,12 +42,16 @@ class Finding(BaseModel):
 
 
 async def examine(
-    settings: Settings, probes: Mapping[Part, Probe] | None = None, running: Addresses | None = None
+    settings: Settings,
+    probes: Mapping[Part, Probe] | None = None,
+    running: Addresses | None = None,
+    dangers: Mapping[Part, Probe] | None = None,
 ) -> list[Finding]:
     """Examine every part side by side, each for at most five seconds.
 
     `probes` speak to a part for real; a part without one is only tried for an open port. `running` are the addresses
-    of a stack that runs now: embedded servers have an address only then.
+    of a stack that runs now: embedded servers have an address only then. `dangers` ask a part that answers what is
+    unsafe in it, and return nothing when nothing is.
     """
     given = probes or {}
     postgres = settings.postgres_dsn or (running.postgres_dsn if running else None)
@@ -71,7 +75,8 @@ async def examine(
         "supplier": _door(supplier),
         "telemetry": _door(otlp),
     }
-    return list(await asyncio.gather(*(_tried(f, given.get(f.part) or doors.get(f.part)) for f in plain)))
+    found = await asyncio.gather(*(_tried(f, given.get(f.part) or doors.get(f.part)) for f in plain))
+    return list(await asyncio.gather(*(_asked(f, (dangers or {}).get(f.part)) for f in found)))
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
@@ -112,6 +117,21 @@ async def _tried(finding: Finding, probe: Probe | None) -> Finding:
         advice = finding.advice or f"Start it, or correct the settings of {finding.part}."
         return finding.model_copy(update={"reachable": False, "found": said, "advice": advice})
     return finding.model_copy(update={"reachable": True, "found": found})
+
+
+async def _asked(finding: Finding, danger: Probe | None) -> Finding:
+    """What is unsafe in a part that answers, beside what its settings say."""
+    if danger is None or finding.reachable is not True:
+        return finding
+    try:
+        async with asyncio.timeout(PROBE_WITHIN_S):
+            said = await danger()
+    except Exception as error:  # it listens and does not let itself be asked: that is what there is to say
+        words = (str(error) or type(error).__name__).splitlines()[0][:200]
+        advice = "Correct the address, the role or its password; or bring the schema up to date: quartermaster migrate."
+        return finding.model_copy(update={"reachable": False, "found": words, "advice": advice})
+    unsafe = "; ".join(one for one in (finding.unsafe, said) if one)
+    return finding.model_copy(update={"unsafe": unsafe or None})
 
 
 def _door(address: str | None) -> Probe | None:

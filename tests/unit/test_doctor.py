@@ -131,3 +131,32 @@ async def test_a_world_writable_home_and_a_readable_key_are_unsafe(tmp_path: Pat
 
     assert found["home"].unsafe == "everybody may change the state"
     assert found["console"].advice == f"chmod 600 '{key}'"
+
+
+async def test_a_part_that_answers_is_asked_what_is_unsafe_in_it(tmp_path: Path) -> None:
+    async def answers() -> str:
+        return "PostgreSQL 18.4"
+
+    async def gone() -> str:
+        raise ConnectionRefusedError("no")
+
+    async def unsafe() -> str:
+        return "synchronous_commit=off for qm_worker"
+
+    async def safe() -> str:
+        return ""
+
+    async def shut() -> str:
+        raise PermissionError("password authentication failed")
+
+    settings = Settings(home=tmp_path, postgres_dsn="postgresql://postgres@/q?host=/tmp")
+    said = by_part(await examine(settings, {"postgres": answers}, dangers={"postgres": unsafe}))["postgres"].unsafe
+    assert said is not None
+    assert said.endswith("separate roles; synchronous_commit=off for qm_worker"), "what the settings say stays"
+    quiet = by_part(await examine(Settings(home=tmp_path), {"postgres": answers}, dangers={"postgres": safe}))
+    assert quiet["postgres"].unsafe is None
+    silent = by_part(await examine(Settings(home=tmp_path), {"postgres": gone}, dangers={"postgres": unsafe}))
+    assert silent["postgres"].unsafe is None
+    refused = await examine(Settings(home=tmp_path), {"postgres": answers}, dangers={"postgres": shut})
+    assert by_part(refused)["postgres"].found == "password authentication failed"
+    assert not healthy(refused)
