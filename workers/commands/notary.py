@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from connectors.anchors import FileAnchor
 from connectors.postgres.pool import Database
 from connectors.postgres.proofs import PostgresProofs
+from connectors.postgres.roles import DatabaseRole, user_of
 from workers.commands import person
 from workers.commands.connection import State, addresses, settings
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
@@ -18,7 +20,7 @@ from workers.session import settings_beside
 from workers.settings import Settings
 from workers.wiring import required, required_path
 from workflows.domain.errors import QuartermasterError, Unavailable
-from workflows.domain.notary import InstalledKey, NotaryRuns
+from workflows.domain.notary import InstalledKey, NotaryRuns, SignedCheckpoint
 from workflows.domain.people import Permission
 
 app = typer.Typer(invoke_without_command=True, help="The notary: certifies the ledger. Without a command, it runs.")
@@ -57,8 +59,11 @@ def show(state: State = None, json: AsJson = False) -> None:
             + ("" if oldest is None else f", the oldest for {oldest:.0f} s")
         )
         anchor = told["anchor"]
-        has = "has the newest checkpoint" if anchor["has_newest"] else "does not have the newest checkpoint"
-        out.print(f"Anchor {anchor['directory']}: {anchor['leaves']:,} leaves, {has}")
+        if anchor is None:
+            out.print("The anchor cannot be seen from here")
+        else:
+            has = "has the newest checkpoint" if anchor["has_newest"] else "does not have the newest checkpoint"
+            out.print(f"Anchor {anchor['directory']}: {anchor['leaves']:,} leaves, {has}")
         if told["url"] is not None:
             out.print(f"Anchor {told['url']['address']}: took checkpoint {told['url']['posted'] or 'none'}")
         rows = [(k["verifier_key"], k["first_checkpoint"], k["installed_at"]) for k in told["keys"]]
@@ -94,14 +99,18 @@ def _print_key(key: InstalledKey, json: bool) -> None:
     out.print(f"From checkpoint {key.first_checkpoint} on: {key.verifier_key}")
 
 
+def _needs(permission: Permission) -> Permission | None:
+    """The notary's own role may not read who may do what: where it gives the command, having the role is enough."""
+    dsn = settings().postgres_dsn
+    return None if dsn is not None and user_of(dsn) == DatabaseRole.NOTARY else permission
+
+
 async def _shown(state: str | None) -> dict[str, Any]:
-    async with addresses(state, Permission.SEE) as found:
+    async with addresses(state, _needs(Permission.SEE)) as found:
         async with Database(required(found, "postgres_dsn"), name="quartermaster-cli", size=1) as database:
             proofs = PostgresProofs(database)
             keys, latest, waiting = await proofs.keys(), await proofs.latest(), await proofs.waiting()
             alarms = await proofs.alarms()
-        directory = required_path(found, "anchor_directory")
-        standing = await asyncio.to_thread(FileAnchor(directory).standing)
         newest = latest.model_dump(mode="json", exclude={"frontier", "horizon"}) if latest else None
         return {
             "origin": keys[-1].verifier_key.partition("+")[0] if keys else None,
@@ -110,12 +119,18 @@ async def _shown(state: str | None) -> dict[str, Any]:
             "age_seconds": (datetime.now(UTC) - latest.signed_at).total_seconds() if latest else None,
             "waiting": waiting.model_dump(),
             "alarms": [alarm.model_dump() for alarm in alarms],
-            "anchor": {
-                "directory": str(directory), "leaves": standing.next_leaf,
-                "has_newest": bool(latest and latest.note in standing.notes),
-            },
+            "anchor": await asyncio.to_thread(_anchor, required_path(found, "anchor_directory"), latest),
             "url": _url(found),
         }  # fmt: skip
+
+
+def _anchor(directory: Path, latest: SignedCheckpoint | None) -> dict[str, Any] | None:
+    """How far it is; None where it cannot be seen from here."""
+    if not directory.is_dir():
+        return None
+    standing = FileAnchor(directory).standing()
+    has = bool(latest and latest.note in standing.notes)
+    return {"directory": str(directory), "leaves": standing.next_leaf, "has_newest": has}
 
 
 def _url(found: Settings) -> dict[str, Any] | None:
@@ -129,9 +144,7 @@ def _url(found: Settings) -> dict[str, Any] | None:
 
 
 async def _replaced(state: str | None, reason: str, *, accepting: bool) -> InstalledKey:
-    # Elsewhere the notary's role may not read who may do what: there whoever may read the key may replace it.
-    needs = Permission.OPERATE if settings().postgres_dsn is None else None
-    async with addresses(state, needs) as found:
+    async with addresses(state, _needs(Permission.OPERATE)) as found:
         folder, actor = folder_of(found), person.me().name
         try:
             folder.lock()
