@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from workers.logs import configure_logging
 from workers.telemetry_files import BoundedFile, MetricFile, SpanFile
+from workers.telemetry_private import NoQueries
 
 __all__ = ["Instruments", "Telemetry", "configure_logging", "context_from", "start_telemetry", "traceparent_of_current"]
 
@@ -135,6 +136,7 @@ def start_telemetry(
     )
     spans, points = _exporters(service, otlp_endpoint, directory)
     tracer_provider = TracerProvider(resource=resource)
+    tracer_provider.add_span_processor(NoQueries())
     if spans is not None:
         tracer_provider.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=2000))
     readers = [] if points is None else [PeriodicExportingMetricReader(points, METRIC_INTERVAL_S * 1000)]

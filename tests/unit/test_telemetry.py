@@ -129,3 +129,13 @@ def test_a_file_is_turned_over_at_its_bound(tmp_path: Path) -> None:
     assert int(kept[-1]) == 99
     assert sorted(path.name for path in tmp_path.iterdir()) == ["spans.jsonl", "spans.jsonl.1"]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
+
+
+def test_what_somebody_typed_into_an_address_is_in_no_trace(started: Start, tmp_path: Path) -> None:
+    telemetry = started(directory=tmp_path)
+    asked = {"http.route": "/audit", "url.query": "person=Xanthippe"}
+    with telemetry.tracer.start_as_current_span("GET /audit", attributes=asked):
+        pass
+    telemetry.shutdown()
+    [line] = lines_of(tmp_path / "test.spans.jsonl")
+    assert line["attributes"] == {"http.route": "/audit", "url.query": "(not kept)"}
