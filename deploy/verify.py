@@ -19,6 +19,7 @@ import argparse
 import base64
 import bisect
 import hashlib
+import io
 import itertools
 import json
 import re
@@ -169,8 +170,8 @@ class Pack:
     def lines(self, name: str) -> Iterator[Any]:
         """One JSON value per line."""
         if name in self._members:
-            with self.open(name) as file:
-                yield from json_lines(file, name)
+            with self.open(name) as file, io.BufferedReader(file, MIB) as lines:  # type: ignore[type-var]
+                yield from json_lines(lines, name)
 
     def object(self, sha256: str) -> bytes:
         """The bytes of an object of evidence; whether they are those of its name is for the caller to see."""
@@ -181,6 +182,7 @@ class Pack:
 
 
 HALF_A_LINE = object()
+_lenient = json.JSONDecoder().decode
 
 
 def json_lines(file: BinaryIO, name: str, instead: object = None) -> Iterator[Any]:
@@ -195,7 +197,7 @@ def json_lines(file: BinaryIO, name: str, instead: object = None) -> Iterator[An
             raise Unusable(f"{name}: line {number} is longer than {LONGEST_LINE:,} bytes")
         if line.strip():
             try:
-                found = json.loads(line)
+                found = _lenient(line.decode())
             except (ValueError, RecursionError) as error:
                 if instead is None:
                     raise Unusable(f"{name}: line {number} is not JSON: {error}") from None
@@ -281,10 +283,17 @@ def parse_canonical(body: bytes) -> Any:
 
 
 def chain_hash(stream: str, seq: int, kind: str, actor: str, occurred: str, recorded: str, prev: str, body: str) -> str:
-    """The hash of an entry: SHA-256 over its fields, each with its length before it."""
-    parts = (stream, str(seq), kind, actor, occurred, recorded, prev, body)
-    whole = b"12:qm.ledger.v1" + b"".join(b"%d:%b" % (len(raw), raw) for raw in (part.encode() for part in parts))
-    return hashlib.sha256(whole).hexdigest()
+    """The hash of an entry: SHA-256 over its fields, each with its length in bytes before it."""
+    number = str(seq)
+    whole = (
+        f"12:qm.ledger.v1{_size(stream)}:{stream}{len(number)}:{number}{_size(kind)}:{kind}{_size(actor)}:{actor}"
+        f"{_size(occurred)}:{occurred}{_size(recorded)}:{recorded}{_size(prev)}:{prev}{_size(body)}:{body}"
+    )
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def leaf_hash(entry_hash: str) -> bytes:
@@ -1493,10 +1502,10 @@ class Approvals:
         return lines, key
 
     def _line(self, stream: str, sent: Step, line: OrderLine) -> None:
-        self.lines += 1
         decision = self._facts.steps.get(line.need)
         if decision is None and not self._whole:
             return
+        self.lines += 1
         why = "there is no such decision" if decision is None else self._refusal(stream, sent, line, decision)
         if why:
             self._findings.add("line_unauthorised", f"{line.units} of {line.item} were sent to the supplier, and {why}",
