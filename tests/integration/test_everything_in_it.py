@@ -152,6 +152,7 @@ async def worked_on(s: Storeroom) -> None:
 async def ordered_and_measured(s: Storeroom) -> None:
     """The approved one is bought, comes in and is measured."""
     released = await s.orders.release(need(1), s.hash_of(need(1)))
+    assert released.order_id is not None
     order = await s.place(released.order_id)
     assert order is not None
     s.take(received(order.lines[0].units, order.order_id, at=MORNING + timedelta(days=3)))
