@@ -9,7 +9,7 @@ from workflows.options import REPLAYING
 with workflow.unsafe.imports_passed_through():
     from activities.replaying import ReplayActivities
 
-STRETCHES = 300
+STRETCHES = 100
 """In one run; then it continues as new, so that no history grows with the ledger."""
 
 

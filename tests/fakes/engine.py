@@ -23,6 +23,7 @@ from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
+from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from tests.fakes.careless import CarelessSupplier
 from tests.fakes.faults import Faulty
@@ -39,6 +40,7 @@ from tests.fakes.records import (
     Records,
     ref_of,
 )
+from tests.fakes.replays import ToldReplays
 from tests.fakes.running import RUNNING, NoCalendars
 from tests.fakes.shop import CLOCK, decided
 from tests.unit.recorded_batch import TwoModels, bodies
@@ -109,6 +111,7 @@ class Engine:
         self.shelves = MemoryShelves()
         self.closed_runs = Faulty(ToldRuns())
         self.histories = Faulty(MemoryHistories())
+        self.replays = ToldReplays()
         self.launches = Faulty(_Launches(self.records, self.starter(ClockMode.REPLAYED)))
 
     @property
@@ -198,6 +201,7 @@ class Engine:
         outcomes = OutcomeActivities(self.outcomes.port)
         monitoring = MonitoringActivities(self.monitoring.port, self.watching, self.shelves)
         histories = HistoryActivities(self.closed_runs.port, self.histories.port, lambda: NOW)
+        replays = ReplayActivities(self.replays.opened)
         queues: dict[str, list[Callable[..., Any]]] = {
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
@@ -206,7 +210,7 @@ class Engine:
             ],
             naming.LEARNING_QUEUE: [
                 assessments.assess, assessments.rescore, models.plan, models.train, models.judge,
-                monitoring.watch,
+                monitoring.watch, replays.plan_replay, replays.replay_some, replays.note_replay,
             ],
             naming.SUPPLIER_QUEUE: [orders.place],
         }  # fmt: skip

@@ -24,10 +24,12 @@ from workflows.domain.orders import OrderRef, OrderState
 from workflows.domain.outcomes import OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
+from workflows.domain.replaying import ReplayRequest
 from workflows.exporting import ROUNDS, HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import HELD, NEEDS_OPERATOR
+from workflows.replaying import ReplayingWorkflow, ReplayRun
 from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
 
@@ -558,5 +560,16 @@ async def _sweep(engine: Engine) -> Handle:
 async def _retrain(engine: Engine) -> Handle:
     return await engine.client.start_workflow(
         RetrainingWorkflow.run, TrainingRequest(), id=naming.retraining_id(LAST_DAY.isoformat(), 1),
+        task_queue=naming.ENGINE_QUEUE,
+    )  # fmt: skip
+
+
+# Replaying decisions.
+
+
+@ending
+async def replaying_done(engine: Engine) -> Handle:
+    return await engine.client.start_workflow(
+        ReplayingWorkflow.run, ReplayRun(request=ReplayRequest(sample=30)), id=naming.replaying_id("0" * 16),
         task_queue=naming.ENGINE_QUEUE,
     )  # fmt: skip

@@ -66,6 +66,7 @@ ENDS = {
     "retraining-refused": '"status":"refused"',
     "retraining-awaiting-approval": '"status":"awaiting_approval"',
     "retraining-nothing-new": '"digest":null',
+    "replaying-done": '"decisions":30,"equal":29,"different":1',
     "retraining-failed": "EVENT_TYPE_WORKFLOW_EXECUTION_FAILED",
 }
 """Every way a workflow can end, and how its history says so."""
