@@ -16,12 +16,10 @@ from connectors.postgres.people import PostgresPeople
 from connectors.postgres.personal import ERASED_WORDS, PersonalKeyLost
 from connectors.postgres.pool import Connection, Database
 from connectors.postgres.roles import as_role, let_in
-from connectors.postgres.sealing_step import count_clear, seal_what_is_clear
 from connectors.postgres.sessions import PostgresSessions
 from connectors.postgres.task_work import PostgresTaskWork
 from connectors.postgres.tokens import PostgresTokens
 from connectors.sealing import make_key
-from tests.fakes.people import ADA
 from tests.storeroom import Storeroom, catalog, clock, counted
 from workflows.domain.approvals import Actor, Approval, Meaning, VerdictCommand
 from workflows.domain.audit import Question
@@ -192,9 +190,9 @@ async def test_only_an_admin_erases_and_nobody_themselves(flow: Flow, storeroom:
     ):  # fmt: skip
         with pytest.raises(error, match=words):
             await erasing.erase(named, ErasureReason.NOT_NEEDED, by)
-    for by in (flow.person.name, "pat"):  # whoever calls the function itself is asked too
+    for name in (flow.person.name, "pat"):  # whoever calls the function itself is asked too
         with pytest.raises(psycopg.errors.RaiseException, match="admin"):
-            storeroom.connection.execute("SELECT erase_person(%s, %s, 'now', '{}')", [flow.person.name, by])
+            storeroom.connection.execute("SELECT erase_person(%s, %s, 'now', '{}')", [flow.person.name, name])
     assert (await PostgresPeople(database).named(NAME)) == flow.person
     assert storeroom.one("SELECT count(*) AS n FROM ledger_entry WHERE type = 'person.erased'") == {"n": 0}
 
@@ -276,44 +274,3 @@ async def test_a_lost_key_is_told_of_and_given_up_only_when_it_is_gone(
     assert storeroom.verified().ok
     body = json.loads(storeroom.one("SELECT body FROM ledger_entry WHERE stream = 'people'")["body"])
     assert body["removed"] == {"people": 3, "names": 2, "words": 4}
-
-
-async def test_what_earlier_releases_kept_in_clear_is_sealed_once(
-    storeroom: Storeroom, database: Database, dsn: str, key_file: Path
-) -> None:
-    await storeroom.stock(catalog(1))
-    storeroom.take(counted(9, item="ITEM-001"), clock())
-    await storeroom.assess()
-    approval = await storeroom.answer(DECISION, Meaning.APPROVE)
-    run = storeroom.connection.execute
-    run("UPDATE person SET email = %s, subject = %s WHERE name = 'pat'", [EMAIL, SUBJECT])
-    run("UPDATE approval SET comment = %s, command_digest = 'of the comment too'", [WORDS])
-    for n in range(5):
-        run(
-            """INSERT INTO task_comment (comment_id, decision_id, author, text, kind)
-               VALUES (%s, %s, 'pat', %s, 'comment')""",
-            [f"old-{n}", DECISION, f"{WORDS} {n}"],
-        )
-    people = PostgresPeople(database)
-    assert (await people.find("pat") or ADA).email == EMAIL, "before the step, too"
-    assert count_clear(storeroom.connection) == 7
-    for n in (0, 1):  # cut off after the first batch, and gone on with
-        run("UPDATE task_comment SET text = text WHERE comment_id = %s", [f"old-{n}"])
-        assert await seal_what_is_clear(database, batch=2) == (7 if n == 0 else 0)
-    assert (count_clear(storeroom.connection), seen(storeroom.connection)) == (0, [])
-    pat = await people.find("pat")
-    assert pat is not None
-    assert (pat.called, pat.email, pat.subject) == ("pat", EMAIL, SUBJECT)
-    assert (await people.arrived(Identity(subject=SUBJECT, name="other"))).name == "pat"
-    view = await storeroom.desk.decision(DECISION)
-    assert [(one["approval_id"], one["comment"]) for one in view.approvals] == [(approval.approval_id, WORDS)]
-    assert [one.text for one in await PostgresTaskWork(database).comments(DECISION)] == [
-        f"{WORDS} {n}" for n in range(5)
-    ]
-
-    admin = Actor(name=(await people.save(newcomer("Adam Smith", frozenset({Role.ADMIN})), ADAM)).name)
-    erased = await PostgresErasing(database).erase("pat", ErasureReason.NOT_NEEDED, admin)
-    assert (erased.name_stays, erased.removed.words) == (True, 6)
-    assert "keep that name" in erased.words
-    assert seen(storeroom.connection) == []
-    assert storeroom.verified().ok
