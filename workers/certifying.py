@@ -12,7 +12,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
-from connectors.anchors import FileAnchor, UrlAnchor
+from connectors.anchors import POST_ATTEMPTS, FileAnchor, UrlAnchor
 from connectors.notary_folder import NotaryFolder
 from connectors.postgres.notary import PostgresNotary
 from connectors.signing import verify
@@ -38,13 +38,13 @@ ROUND_WITHIN_S = 60.0
 
 
 class Notary:
-    """One notary, in one thread. `hurry` makes the round in hand sign what it has."""
+    """One notary, in one thread. `hurry` makes the round in hand sign what it has; who is `leaving` tries URLs once."""
 
     def __init__(
         self, opened: Callable[[], PostgresNotary], folder: NotaryFolder, anchor: FileAnchor, url: UrlAnchor | None, *,
         clock: Callable[[], datetime] = now, reached: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self.hurry = threading.Event()
+        self.hurry, self.leaving = threading.Event(), False
         self._opened, self._folder, self._anchor, self._url = opened, folder, anchor, url
         self._clock, self._reached = clock, reached
         self._at: Recalled | None = None
@@ -254,7 +254,7 @@ class Notary:
         if self._url is None:
             return None
         try:
-            self._url.post(signed.note, attempts=1 if self.hurry.is_set() else 3)
+            self._url.post(signed.note, attempts=1 if self.leaving or self.hurry.is_set() else POST_ATTEMPTS)
         except Unavailable as error:
             return f"{error}; the newest checkpoint that it took is {self._posted or 'unknown'}"
         self._posted = signed.number

@@ -99,6 +99,7 @@ async def run_notary(settings: Settings) -> None:
                         break
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), LISTEN_SECONDS)
+            notary.leaving = True
             notary.hurry.clear()
             await _round(settings, notary, watched, LAST_ROUND_WITHIN_S)
         finally:

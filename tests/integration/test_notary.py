@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors.anchors import FileAnchor
+from connectors.anchors import FileAnchor, UrlAnchor
 from connectors.notary_folder import NotaryFolder
 from connectors.postgres import ledger
 from connectors.postgres.notary import PostgresNotary
@@ -59,7 +59,7 @@ class House:
     def anchor(self) -> Path:
         return self.at / "anchors"
 
-    def notary(self, dsn: str | None = None) -> Notary:
+    def notary(self, url: UrlAnchor | None = None) -> Notary:
         """A new process, so to speak."""
 
         def reached(point: str) -> None:
@@ -68,8 +68,8 @@ class House:
                 raise Crash(point)
 
         made = Notary(
-            lambda: PostgresNotary(dsn or self.dsn, lock_within_s=0.3), NotaryFolder(self.key_file),
-            FileAnchor(self.anchor), None, clock=lambda: datetime.now(UTC) + self.offset, reached=reached,
+            lambda: PostgresNotary(self.dsn, lock_within_s=0.3), NotaryFolder(self.key_file),
+            FileAnchor(self.anchor), url, clock=lambda: datetime.now(UTC) + self.offset, reached=reached,
         )  # fmt: skip
         self.made.append(made)
         return made
@@ -494,6 +494,27 @@ def test_an_anchor_that_lost_lines_while_it_was_watched_is_said_and_mended(house
     assert house.one("SELECT kind FROM notary_alarm WHERE ended_at IS NULL") == "unavailable"
     notary.round()
     assert house.verify() == [1, 2]
+
+
+def test_a_url_that_does_not_answer_is_said_and_holds_nothing_up(house: House) -> None:
+    notary = house.notary(UrlAnchor("http://127.0.0.1:9/notes"))
+    notary.leaving = True
+    assert [notary.round().number, notary.round().number] == [1, 2]
+    assert "did not answer" in house.one("SELECT detail FROM notary_alarm WHERE kind = 'anchor_url'")
+    notary.close()
+    house.notary().round()
+    assert house.rows("SELECT 1 FROM notary_alarm WHERE ended_at IS NULL") == []
+
+
+def test_who_is_in_a_hurry_signs_what_it_has_and_the_next_round_goes_on(house: House) -> None:
+    house.append(*[entry(f"s{number % 50}", str(number)) for number in range(4_500)])
+    notary = house.notary()
+    notary.hurry.set()
+    assert notary.round().size == 2_000
+    assert notary.round(within_s=0.0).size == 4_000
+    notary.hurry.clear()
+    assert notary.round().size == entries_of(house) == 4_501
+    assert house.verify() == [2_000, 4_000, 4_501]
 
 
 def test_a_new_anchor_gets_everything_from_the_beginning(house: House) -> None:

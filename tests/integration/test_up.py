@@ -28,7 +28,7 @@ STOPS_WITHIN_S = 60.0
 UNDO_SECONDS = 60
 """Long enough that a command given at once is given in time, on a busy machine too."""
 SETTINGS: dict[str, Any] = {"QM_MODE": "passive", "QM_UNDO_SECONDS": str(UNDO_SECONDS)}
-PROCESSES = {"postgres", "temporal", "broker", "supplier", "intake", "worker", "console"}
+PROCESSES = {"postgres", "temporal", "broker", "supplier", "notary", "intake", "worker", "console"}
 
 
 class Up:

@@ -16,6 +16,7 @@ from workers.commands import person
 from workers.commands.connection import State, addresses, settings
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.notary import folder_of, notary_of, run_notary
+from workers.recording import origin
 from workers.session import settings_beside
 from workers.settings import Settings
 from workers.wiring import required, required_path
@@ -140,7 +141,7 @@ def _url(found: Settings) -> dict[str, Any] | None:
         kept = folder_of(found).state()
     except QuartermasterError:
         kept = None
-    return {"address": found.anchor_url, "posted": kept.posted if kept else None}
+    return {"address": origin(found.anchor_url), "posted": kept.posted if kept else None}
 
 
 async def _replaced(state: str | None, reason: str, *, accepting: bool) -> InstalledKey:
