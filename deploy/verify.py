@@ -575,8 +575,11 @@ class Anchors:
             del self.leaves[index]
         self.checkpoints = [one for one in self.checkpoints if one.size <= size]
 
-    def check(self, keys: Sequence[Key], findings: Findings) -> None:
-        """That they are whole: what they remember hashes to what they say, and leads to the signed roots."""
+    def check(self, keys: Sequence[Key], findings: Findings) -> dict[int, str]:
+        """That they are whole: what they remember hashes to what they say, and leads to the signed roots.
+
+        The roots that they know, by size.
+        """
         for rotation, words in self.losses:
             findings.note(words)
             if rotation.key not in keys:
@@ -602,6 +605,7 @@ class Anchors:
                 findings.add("forked", f"the anchors hold two signed checkpoints of size {one.size} with other roots")
             elif one.size in roots and roots[one.size] != one.root:
                 findings.add("anchor_damaged", f"the anchored leaves do not lead to the root of size {one.size}")
+        return by_size
 
 
 # 6. The tree ---------------------------------------------------------------------------------------------------------
@@ -924,6 +928,10 @@ class ChainCheck:
             proven = self.proofs.get((entry.stream, entry.seq))
             if proven is None:
                 self.unsealed += 1
+                newest = self._sealed.checkpoints[-1] if self._sealed.checkpoints else None
+                if newest is not None and _before(entry.recorded_at, newest.ledger_at - self._patience):
+                    self._findings.add("unproven", "it is older than the newest checkpoint, and no path leads to it",
+                                       **where)  # fmt: skip
             elif proven != entry.hash:
                 self._findings.add("leaf_mismatch", "the tree has another entry in its place", **where)
             return
@@ -1645,6 +1653,7 @@ class Scope:
     kind: str
     decision: str | None
     whole: frozenset[str]
+    size: int
     first: int
     end: int
     since: str | None
@@ -1662,7 +1671,8 @@ class Scope:
             if scope["kind"] not in ("everything", "period", "decision"):
                 raise ValueError(f"scope {scope['kind']!r}")
             moment(manifest["made_at"])
-            return cls(scope["kind"], scope.get("decision"), frozenset(scope.get("whole", ())), int(leaves["first"]),
+            return cls(scope["kind"], scope.get("decision"), frozenset(scope.get("whole", ())),
+                       int(leaves["size"]), int(leaves["first"]),
                        int(leaves["end"]), scope.get("since"), scope.get("until"), manifest["made_at"],
                        bool(manifest["models"]))  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
@@ -1752,7 +1762,7 @@ def verify(asked: Asked) -> dict[str, Any]:
         anchors.read(path, findings)
     rotations = read_rotations(pack)
     keys = trusted_keys(asked, anchors, rotations, findings)
-    anchors.check(keys, findings)
+    anchored_roots = anchors.check(keys, findings)
     numbered = read_checkpoints(pack, findings)
     check_clocks(numbered, findings)
     sealed = Sealed(checkpoints=check_signatures(numbered, rotations, keys, findings))
@@ -1771,7 +1781,14 @@ def verify(asked: Asked) -> dict[str, Any]:
     facts = Facts(pack, findings)
     check = ChainCheck(sealed, with_tree, asked.longest_transaction, facts, findings)
     if not with_tree:
-        check.proofs = read_proofs(pack, sealed.checkpoints[-1] if sealed.checkpoints else None, findings)
+        newest = sealed.checkpoints[-1] if sealed.checkpoints else None
+        check.proofs = read_proofs(pack, newest, findings)
+        if newest is not None and newest.root != anchored_roots.get(newest.size, newest.root):
+            findings.add("forked", f"the signed checkpoint of size {newest.size} and the anchored one have other roots")
+        if newest is not None and scope.size < newest.size:
+            findings.add(
+                "tree_short", f"the newest signed checkpoint has {newest.size} leaves, the ledger {scope.size}"
+            )
     hashes: dict[tuple[str, int], str] = {}
     present: dict[str, set[int]] = {}
     for stream, entries in chains(pack):
