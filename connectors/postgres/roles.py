@@ -1,12 +1,14 @@
 """Each process of ours connects as a role of its own, which may what it needs; what each may is in the migrations."""
 
+from contextlib import nullcontext, suppress
 from enum import StrEnum
+from typing import LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from connectors.postgres.pool import connect
+from connectors.postgres.pool import Connection, connect
 
 
 class DatabaseRole(StrEnum):
@@ -22,8 +24,15 @@ class DatabaseRole(StrEnum):
     """Commands of the command line: what intake, worker and console may, and loading catalogs and histories."""
 
 
-APPEND_ONLY = ("ledger_entry", "ledger_leaf", "ledger_checkpoint", "notary_key", "evidence", "evidence_part")
+APPEND_ONLY = (
+    "ledger_entry", "ledger_leaf", "ledger_node", "ledger_checkpoint", "notary_key", "evidence", "evidence_part",
+)  # fmt: skip
 """Tables of which no role may change, remove or empty a row."""
+
+
+TRIES = 20
+_MET = errors.DuplicateObject, errors.UniqueViolation, errors.InternalError_
+"""What PostgreSQL says when somebody else changes the same role at the same moment."""
 
 
 def let_in(dsn: str) -> None:
@@ -37,14 +46,19 @@ def let_in(dsn: str) -> None:
     """
     with connect(dsn, name="quartermaster-roles") as connection:
         for role in DatabaseRole:
-            known = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-            if known is None:
-                try:
-                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
-                except (errors.DuplicateObject, errors.UniqueViolation):
-                    known = {"rolcanlogin": False}
-            if known is not None and not known["rolcanlogin"]:
-                connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(sql.Identifier(role)))
+            for again in range(TRIES - 1, -1, -1):
+                change = _needed(connection, role)
+                if change is None:
+                    break
+                with suppress(*_MET) if again else nullcontext():
+                    connection.execute(sql.SQL(change).format(sql.Identifier(role)))
+
+
+def _needed(connection: Connection, role: DatabaseRole) -> LiteralString | None:
+    known = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    if known is None:
+        return "CREATE ROLE {} LOGIN"
+    return None if known["rolcanlogin"] else "ALTER ROLE {} LOGIN"
 
 
 def user_of(dsn: str) -> str | None:

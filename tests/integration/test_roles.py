@@ -19,8 +19,10 @@ from workflows.domain.ledger import EntryType, NewEntry
 APPENDING = {role for role in DatabaseRole if role is not DatabaseRole.OPERATOR}
 """The operator's rights are those of intake, worker and console, and few of its own."""
 WRITING = ("INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN")
-AUDITED = {"ledger_entry", "ledger_leaf", "ledger_checkpoint", "notary_key", "evidence", "evidence_part",
-           "workflow_history"}  # fmt: skip
+AUDITED = {
+    "ledger_entry", "ledger_leaf", "ledger_node", "ledger_checkpoint", "notary_key", "notary_alarm", "evidence",
+    "evidence_part", "workflow_history",
+}  # fmt: skip
 LIBRARY = {"applied_migration", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"}
 """Tables of the library that applies migrations."""
 ENTRY = NewEntry(
@@ -68,7 +70,7 @@ def test_no_role_may_rewrite_what_was_recorded(owner: Connection) -> None:
     ]  # fmt: skip
     assert found == []
     assert [role for role in DatabaseRole if may(owner, role, "ledger_entry", "INSERT")] == []
-    notary = [t for t in ("ledger_leaf", "ledger_checkpoint", "notary_key") for role in DatabaseRole
+    notary = [t for t in ("ledger_leaf", "ledger_node", "ledger_checkpoint", "notary_key") for role in DatabaseRole
               if role is not DatabaseRole.NOTARY and may(owner, role, t, "INSERT")]  # fmt: skip
     assert notary == [], "only the notary adds to its tables"
 

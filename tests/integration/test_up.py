@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
 from connectors.postgres.pool import Connection, connect
@@ -116,6 +117,24 @@ def test_everything_runs_and_answers_on_loopback_only(up: Up) -> None:
     }
     assert listening == {"127.0.0.1"}
     assert up.out.read_text() == "", "only --json and tables go to stdout"
+
+
+def test_each_process_connects_as_a_role_of_its_own(up: Up) -> None:
+    run = running(up.commands.home / "up")
+    assert run is not None
+    assert run.addresses is not None
+    with psycopg.connect(run.addresses.postgres_dsn) as database:
+        connected = database.execute(
+            """SELECT DISTINCT application_name, usename FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name LIKE 'quartermaster-%'"""
+        ).fetchall()
+    roles: dict[str, set[str]] = {}
+    for name, role in connected:
+        roles.setdefault(name.split("-")[1], set()).add(role)
+    assert roles.items() >= {
+        "intake": {"qm_intake"}, "relay": {"qm_intake"}, "worker": {"qm_worker"}, "console": {"qm_console"},
+        "notary": {"qm_notary"},
+    }.items()  # fmt: skip
 
 
 def test_a_second_up_says_that_one_is_running(up: Up) -> None:
