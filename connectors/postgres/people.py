@@ -34,7 +34,7 @@ async def person_of(cursor: Cursor, name: str) -> Person | None:
     """The person of this reference and their rights, as the caller's transaction sees them, disabled ones too; None
     for an unknown one. Nothing that is personal is opened for it."""
     # Not what is sealed, either: the worker's role may not read that, and its send gate asks for rights alone.
-    await cursor.execute(f"SELECT {_RIGHTS} FROM person p WHERE p.name = %s", [name])
+    await cursor.execute(f"SELECT {_RIGHTS} FROM person p WHERE p.name = %s", [name])  # noqa: S608 - our own names
     row = await cursor.fetchone()
     return as_person(row) if row else None
 
