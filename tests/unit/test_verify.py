@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -108,6 +109,15 @@ def test_a_record_without_fault_has_no_finding(tmp_path: Path) -> None:
     assert (found["findings"], found["notes"]) == ([], [])
     assert (found["checked"]["entries"], found["checked"]["order_lines_sent"]) == (6, 1)
     assert found["checked"]["evidence_objects"] == 6
+
+
+def test_the_page_explains_every_code() -> None:
+    text, page = VERIFY.read_text(), (VERIFY.parents[1] / "docs" / "audit.md").read_text()
+    used = set(re.findall(r'\.add\(\s*"([a-z_]+)"', text)) | set(verify.TAMPERING)
+    used |= set(re.findall(r'"(erp_[a-z_]+|evidence_(?:missing|changed)|actor_edited)" (?:if|else|or)', text))
+
+    assert {code for code in used if f"`{code}`" not in page} == set()
+    assert len(used) > 50
 
 
 @given(JSON)

@@ -68,10 +68,14 @@ async def _make(state: str | None, asked: PackRequest, output: Path) -> PackMade
             }  # fmt: skip
             note(desk.dsn, desk.actor, EntryType.EXPORT_MADE, {**body, "channel": desk.actor.channel})
 
+        kept = desk.settings.anchor_directory
+        anchors = kept if kept is not None and kept.is_dir() else None
+
         def whole() -> PackMade:
             with reading(desk.dsn) as record:
                 return write_pack(
-                    record, asked, output, made_by=desk.actor.name, release=release(), announce=announce
+                    record, asked, output, made_by=desk.actor.name, release=release(), announce=announce,
+                    anchors=anchors,
                 )  # fmt: skip
 
         return await asyncio.to_thread(whole)
