@@ -119,6 +119,8 @@ def test_two_signatures_of_one_person_are_named() -> None:
     own = reviewed(first, answered(BEN, "approve", minutes=3, signatures_needed=2))
     assert kinds(own, BEN) == {ConflictKind.SIGNED_TWICE}
     assert kinds(reviewed(first, answered(CAI, "approve", minutes=3, signatures_needed=2)), CAI) == set()
+    anew = answered(BEN, "approve", minutes=3, signatures_needed=2, proposal_hash=digest(b"what it became"))
+    assert kinds(reviewed(first, anew), BEN) == set(), "another proposal, of which the first signature says nothing"
 
 
 def test_answers_are_counted_with_their_rate_and_time() -> None:

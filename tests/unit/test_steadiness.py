@@ -13,6 +13,7 @@ from workflows.domain.counterfactual import Counterfactual, Other, Reason, Recor
 from workflows.domain.identity import canonical
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.models import promotion_gate
+from workflows.domain.policies import Policy
 from workflows.domain.steadiness import LEAST, steady
 from workflows.domain.tallying import NOT_AFTERWARDS, Tallying
 
@@ -144,6 +145,19 @@ def test_the_record_of_a_judgement_stays_far_below_what_an_entry_may_have() -> N
                      occurred_at=answer.biggest[0].decided_at, body=body)  # fmt: skip
     assert len(entry.body_bytes()) < 32_000
     assert len(canonical(answer)) > 1_000
+
+
+def test_what_would_newly_go_out_alone_is_counted_with_its_value() -> None:
+    asks, lets = Policy(auto_value_limit=Decimal(1)), Policy(version=2)
+    recordings = MemoryRecordings()
+    recordings.batches = [Recorded(read=tuple(recorded(need(1), need(2), policy=asks)))]
+    again = Counterfactuals(recordings, TwoModels(), bodies)
+    (total,) = again.ask(Which(), Other(policy=lets)).totals
+    assert (total.newly_automatic, total.newly_automatic_value) == (2, total.after.auto_value)
+    assert (total.no_longer_automatic, total.before.auto) == (0, 0)
+    recordings.batches = [Recorded(read=tuple(recorded(need(1), policy=lets)))]
+    (back,) = again.ask(Which(), Other(policy=asks)).totals
+    assert (back.newly_automatic, back.no_longer_automatic) == (0, 1)
 
 
 def test_an_empty_answer_is_an_answer() -> None:
