@@ -15,8 +15,9 @@ from connectors.postgres.notary import PostgresNotary
 from connectors.postgres.proofs import waiting_now
 from connectors.postgres.roles import DatabaseRole
 from workers.certifying import Notary
-from workers.databases import dsn_of
+from workers.databases import dsn_of, in_role
 from workers.processes import process
+from workers.recording import record_settings
 from workers.settings import Settings
 from workers.wiring import required_path
 from workflows.domain.errors import QuartermasterError, Unavailable
@@ -89,6 +90,8 @@ async def run_notary(settings: Settings) -> None:
         folder.lock()
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: notary.hurry.set())
+        with suppress(Unavailable):  # of a database that is away it only says so, and goes on looking
+            await asyncio.to_thread(record_settings, "notary", in_role(settings, DatabaseRole.NOTARY))
         try:
             log.info("notary runs")
             while not stop.is_set():

@@ -56,7 +56,7 @@ async def run_intake(settings: Settings) -> None:
         LogChanged: the broker's log was replaced; the operator names the new one in QM_KAFKA_LOG_ID.
     """
     async with process("intake", settings) as (stop, telemetry), engine(settings, name="quartermaster-relay") as parts:
-        await asyncio.to_thread(record_settings, "intake", parts)
+        await asyncio.to_thread(record_settings, "intake", settings, parts.undo_seconds)
         bootstrap = required(settings, "kafka_bootstrap")
         await asyncio.to_thread(ensure_topics, bootstrap)
         loop = IntakeLoop(
@@ -87,7 +87,7 @@ async def run_worker(settings: Settings) -> None:
         process("worker", settings) as (stop, telemetry),
         engine(settings, name="quartermaster-worker", pool_size=16) as parts,
     ):
-        await asyncio.to_thread(record_settings, "worker", parts)
+        await asyncio.to_thread(record_settings, "worker", settings, parts.undo_seconds)
         suppliers = suppliers_of(settings)
         every = settings.outcome_interval_s
         await ensure_schedules(parts.client, timedelta(seconds=every) if every else None)
@@ -110,7 +110,7 @@ async def run_console(settings: Settings) -> None:
     from console.app import create_app
 
     async with process("console", settings) as (stop, _), engine(settings, name="quartermaster-console") as parts:
-        await asyncio.to_thread(record_settings, "console", parts)
+        await asyncio.to_thread(record_settings, "console", settings, parts.undo_seconds)
         app = create_app(console_of(parts))
         config = uvicorn.Config(
             app, host=settings.console_host, port=settings.console_port, log_config=None,

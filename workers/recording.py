@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 from connectors.postgres.pool import connect
 from connectors.postgres.settings_kept import note_settings
-from workers.wiring import Engine, required
+from workers.settings import Settings
+from workers.wiring import required
 
-Process = Literal["intake", "worker", "console"]
-_ALL = ("mode", "clock", "currency", "allowed_lateness_minutes", "kafka_log_id", "temporal_namespace")
+Process = Literal["intake", "worker", "console", "notary"]
+_ALL = ("mode", "clock", "currency", "allowed_lateness_minutes", "temporal_namespace")
 RECORDED: dict[Process, tuple[str, ...]] = {
     "intake": (*_ALL, "notice_period_minutes", "webhook_allow_private"),
     "worker": (*_ALL, "training_threads", "outcome_interval_s"),
@@ -17,32 +18,35 @@ RECORDED: dict[Process, tuple[str, ...]] = {
         *_ALL, "session_idle_minutes", "session_hours", "oidc_client_id", "oidc_scope", "oidc_roles_claim",
         "oidc_roles", "oidc_locations_claim", "oidc_limit_claim",
     ),
+    "notary": ("checkpoint_seconds",),
 }  # fmt: skip
 """Settings by their values."""
 HOSTS: dict[Process, tuple[str, ...]] = {
     "intake": ("webhook_url",),
     "worker": ("supplier_url",),
     "console": ("oidc_issuer", "console_url"),
+    "notary": ("anchor_url",),
 }
 """Addresses by scheme, host and port: a path or a user may hold a secret."""
 
 
-def deciding(process: Process, parts: Engine) -> dict[str, str]:
+def deciding(process: Process, settings: Settings, undo_seconds: int | None = None) -> dict[str, str]:
     """What decides about this process, by name: the settings as they count, and the release."""
-    settings = parts.settings
     told = {name: _said(getattr(settings, name)) for name in RECORDED[process]}
     told |= {name: origin(getattr(settings, name)) for name in HOSTS[process]}
-    return {**told, "undo_seconds": str(parts.undo_seconds), "release": release()}
+    if undo_seconds is not None:
+        told["undo_seconds"] = str(undo_seconds)
+    return {**told, "release": release()}
 
 
-def record_settings(process: Process, parts: Engine) -> bool:
+def record_settings(process: Process, settings: Settings, undo_seconds: int | None = None) -> bool:
     """Put what decides about this process on the record if it is not what it was at its last start; whether it was.
 
     Raises:
         Unavailable: the database does not answer.
     """
-    with connect(required(parts.settings, "postgres_dsn"), name=f"quartermaster-{process}") as connection:
-        return note_settings(connection, process, deciding(process, parts))
+    with connect(required(settings, "postgres_dsn"), name=f"quartermaster-{process}") as connection:
+        return note_settings(connection, process, deciding(process, settings, undo_seconds))
 
 
 def release() -> str:

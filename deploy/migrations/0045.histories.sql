@@ -78,7 +78,7 @@ CREATE FUNCTION setting_last_recorded(p_stream text) RETURNS bytea
     ORDER BY seq DESC LIMIT 1
 $$;
 REVOKE ALL ON FUNCTION setting_last_recorded(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION setting_last_recorded(text) TO qm_intake, qm_worker, qm_console;
+GRANT EXECUTE ON FUNCTION setting_last_recorded(text) TO qm_intake, qm_worker, qm_console, qm_notary;
 
 -- Rows of `setting`, whoever changes them. `to_json` escapes text as RFC 8785 does, and the keys stand in its order.
 CREATE FUNCTION setting_note_change() RETURNS trigger
