@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from connectors.postgres.audit import PostgresAudit
+from connectors.postgres.pool import Database
+from connectors.postgres.roles import DatabaseRole
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import _view, print_decision
-from workers.personal_key import database_of
+from workers.databases import dsn_of
 from workers.preparing import train
-from workers.wiring import required
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Verification
 from workflows.domain.models import ModelVersion, TrainingRequest
@@ -132,8 +133,8 @@ def _print_version(version: ModelVersion, json: bool) -> None:
 
 async def _verify(state: str | None) -> Verification:
     async with addresses(state, Permission.AUDIT) as found:
-        dsn = required(found, "postgres_dsn")
-        async with database_of(found, dsn, name="quartermaster-verify", size=1) as database:
+        dsn = dsn_of(found, DatabaseRole.AUDITOR)
+        async with Database(dsn, name="quartermaster-verify", size=1) as database:
             return await PostgresAudit(database, dsn).verify(person.me())  # which records that it was read
 
 
