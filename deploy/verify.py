@@ -941,6 +941,8 @@ class ChainCheck:
         elif self._sealed.hashes[index] != entry.hash:
             self._findings.add("leaf_mismatch", "the tree has another entry in its place", **where)
             return
+        elif not self._sealed.checkpoints or index >= self._sealed.checkpoints[-1].size:
+            self.unsealed += 1
         self._date(entry, index)
 
     def _date(self, entry: Entry, index: int) -> None:

@@ -108,10 +108,10 @@ class World:
             notary.round()
         notary.close()
 
-    def pack(self, dsn: str | None = None, request: PackRequest | None = None) -> PackMade:
-        """An evidence pack of this database, read as the auditor's role."""
+    def pack(self, dsn: str | None = None, request: PackRequest | None = None, settle_s: float = 0) -> PackMade:
+        """An evidence pack of this database."""
         self.made += 1
-        with reading(dsn or self.dsn, settle_s=0) as record:
+        with reading(dsn or self.dsn, settle_s) as record:
             output = self.at / f"pack-{self.made}.zip"
             return write_pack(
                 record, request or PackRequest(), output, made_by="auditor", release="test", announce=lambda _: None

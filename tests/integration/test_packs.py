@@ -2,23 +2,29 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from connectors.postgres import ledger
 from connectors.postgres.packs import reading
-from connectors.postgres.pool import connect
+from connectors.postgres.pool import connect, transaction
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from tests.databases import DatabaseServer
 from tests.ledger_world import ORDER, World, need
+from tests.storeroom import MORNING
 from tests.tampering import tampering
 from workers.packing import write_pack
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.packs import PackMade, PackRequest
 
 
@@ -130,6 +136,7 @@ import os, sys
 from pathlib import Path
 from connectors.postgres.packs import reading
 from workers.packing import write_pack
+from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.packs import PackRequest
 with reading(sys.argv[1], settle_s=0) as record:
     write_pack(record, PackRequest(), Path(sys.argv[2]), made_by="a", release="1", announce=lambda _: os._exit(9))
@@ -141,6 +148,43 @@ with reading(sys.argv[1], settle_s=0) as record:
     with reading(world.dsn, settle_s=0) as record:
         write_pack(record, PackRequest(), output, made_by="a", release="1", announce=lambda _: None)
     assert world.verify(output).code == 0
+
+
+def test_packs_made_while_everybody_writes_are_clean(server: DatabaseServer, world: World, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def writes(busy: World, name: str) -> None:
+        with connect(busy.dsn, name=name) as connection:
+            while not over.is_set():
+                with transaction(connection) as cursor:
+                    entries = [another(f"{name}:{number}") for number in range(5)]
+                    ledger.append_now(cursor, [*entries, another("shared")])
+
+    def certifies(busy: World) -> None:
+        notary = busy.notary()
+        while not over.is_set():
+            notary.round()
+        notary.close()
+
+    with server.copied(world.dsn) as dsn:
+        busy = World(dsn, tmp_path, world.keys)
+        for part in ("anchors", "notary"):
+            shutil.copytree(world.at / part, tmp_path / part)
+        with ThreadPoolExecutor(3) as pool:
+            work = [pool.submit(writes, busy, "a"), pool.submit(writes, busy, "b"), pool.submit(certifies, busy)]
+            try:
+                found = [busy.verify(busy.pack(settle_s=0.5).path) for _ in range(3)]
+            finally:
+                over.set()
+            for one in work:
+                one.result()
+        assert [one.report["findings"] for one in found] == [[], [], []], found[0].said
+        sizes = [one.report["checked"]["checkpoints"] for one in found]
+        assert sizes[0] < sizes[-1], "the notary was at work meanwhile"
+
+
+def another(stream: str) -> NewEntry:
+    return NewEntry(stream=stream, type=EntryType.TASK_COMMENTED, actor="pat", occurred_at=MORNING, body={"said": "x"})
 
 
 def test_an_order_is_part_of_what_was_released_to_it(world: World) -> None:

@@ -410,7 +410,7 @@ def test_bombs_and_doubles_are_refused(tmp_path: Path) -> None:
     assert verify.main([str(path)]) == 2
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_damage_to_a_pack_ends_in_a_traceback(tmp_path: Path, data: st.DataObject) -> None:
     raw = bytearray(whole().write(tmp_path).read_bytes())
@@ -425,7 +425,7 @@ def test_no_damage_to_a_pack_ends_in_a_traceback(tmp_path: Path, data: st.DataOb
 LINES = st.sampled_from(["entries", "leaves", "checkpoints", "keys"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LINES, JSON, st.sampled_from(["stream", "seq", "body", "recorded_at", "note", "hash", "verifier_key", "number"]))
 def test_no_content_of_a_pack_ends_in_a_traceback(tmp_path: Path, name: str, value: Any, field: str) -> None:
     book = whole()
