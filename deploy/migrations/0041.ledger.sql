@@ -177,14 +177,27 @@ GRANT INSERT ON
     model_version, order_line, outcome, purchase_order, replenishment, shelf_finding, shelf_watch, task
 TO qm_worker;
 GRANT UPDATE ON
-    approval, clock_wait, drift_alarm, model_version, need, need_batch, order_line, outcome, position, purchase_order,
+    clock_wait, drift_alarm, model_version, need, need_batch, order_line, outcome, position, purchase_order,
     replenishment, shelf_finding, shelf_watch, task
 TO qm_worker;
+GRANT UPDATE (voided_at, void_reason, heard_at) ON approval TO qm_worker;
 GRANT DELETE ON compared_week TO qm_worker;
 GRANT EXECUTE ON FUNCTION
     outstanding_units(text, text), refresh_on_order(text, text), line_refusal(text), settle_order(text),
     standing_signatures(text), task_facts(text, integer), stop_of_order(text)
 TO qm_worker;
+
+-- Who proposes does not approve: of answers the worker writes one alone, that nobody gave any.
+CREATE FUNCTION approval_is_no_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_user = 'qm_worker' AND NEW.meaning <> 'expire' THEN
+        RAISE EXCEPTION 'the worker answers no task: % is refused', NEW.meaning USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER approval_by_people BEFORE INSERT ON approval
+    FOR EACH ROW EXECUTE FUNCTION approval_is_no_workers();
 
 -- The console shows everything, and writes what people do: answers, words, views, switches, policies, sessions, and
 -- tables of the catalog that they bring. It makes no decision, adds no line to an order and takes no event in.
@@ -204,10 +217,12 @@ GRANT INSERT ON
     spent_ticket, substitute, task_comment
 TO qm_console;
 GRANT UPDATE ON
-    api_token, approval, console_session, dead_letter, figure_snapshot, live_floor, model_version, need, notice,
+    api_token, console_session, dead_letter, figure_snapshot, live_floor, model_version, need, notice,
     notice_preference, notice_told, order_line, person, policy_change, position, purchase_order, replenishment,
     saved_view, send_stop, substitute, task
 TO qm_console;
+-- An answer is voided, never changed.
+GRANT UPDATE (voided_at, void_reason, withdrawn_command, heard_at) ON approval TO qm_console;
 GRANT DELETE ON
     api_token, console_session, forecast_answer, live_event, notice, notice_told, sales_day, sales_leader, saved_view,
     spent_ticket, substitute

@@ -151,6 +151,25 @@ def test_a_role_appends_and_can_neither_write_nor_change_an_entry(
     assert ledger.verify(ledger.read_entries(owner)).ok
 
 
+def test_who_proposes_does_not_approve(owner: Connection, dsn: str) -> None:
+    answer = """INSERT INTO approval (approval_id, decision_id, revision, proposal_hash, meaning, actor, channel,
+                                      command_digest) VALUES ('a', 'LEEDS:ITEM:1', 1, 'h', %s, 'x', 'y', '')"""
+    with connect(as_role(dsn, DatabaseRole.WORKER), name="worker") as worker:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="the worker answers no task"):
+            worker.execute(answer, ["approve"])
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            worker.execute(answer, ["expire"])
+        for column in ("meaning", "units", "actor", "complete", "proposal_hash"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                worker.execute(sql.SQL("UPDATE approval SET {} = DEFAULT").format(sql.Identifier(column)))
+    with connect(as_role(dsn, DatabaseRole.CONSOLE), name="console") as console:
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            console.execute(answer, ["approve"])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            console.execute("UPDATE approval SET meaning = 'approve'")
+    assert not may(owner, DatabaseRole.INTAKE, "approval", "INSERT")
+
+
 def test_what_a_role_may_not_do_is_said_in_words(owner: Connection, dsn: str) -> None:
     with (
         connect(as_role(dsn, DatabaseRole.INTAKE), name="role") as connection,
