@@ -17,6 +17,7 @@ from workers.commands import (
     feeds,
     files,
     histories,
+    model_show,
     money,
     notary,
     orders,
@@ -78,6 +79,7 @@ books.audit.command("workflows")(histories.workflows)
 books.audit.command("access")(access.access)
 books.audit.command("controls")(access.controls)
 books.audit.command("population")(population.population)
+books.models.command("show")(model_show.show)
 books.audit.command("what-if")(counterfactual.what_if)
 app.command("evaluate")(studies.evaluate)
 
