@@ -38,10 +38,10 @@ class ReplayingWorkflow:
     async def run(self, run: ReplayRun) -> ReplayProgress:
         """Replay everything that the plan names."""
         request = run.request
-        if self._progress.plan is None:
+        plan = self._progress.plan
+        if plan is None:
             plan = await workflow.execute_activity_method(ReplayActivities.plan_replay, request, **REPLAYING)
             self._progress = self._progress.model_copy(update={"plan": plan})
-        plan = self._progress.plan
         stretches = 0
         while not self._progress.done:
             if stretches == STRETCHES or workflow.info().is_continue_as_new_suggested():

@@ -103,7 +103,7 @@ class Books:
     def record(self, decided: Sequence[Decided], batch: str = "batch:L1:1", *, chains: bool = False) -> None:
         """One batch. `chains`: a next revision, of which even a hold is told in the decision's own chain."""
         self.decided += decided
-        holds = []
+        holds: list[tuple[str, int, str]] = []
         for one in decided:
             for sha256, kept in one.evidence.items():
                 self.evidence.kept[sha256] = kept.body
@@ -123,13 +123,13 @@ class Books:
                 }
                 self.ledger.append(decision.decision_id, EntryType.DECISION_CLOSED, closed)
             else:
-                holds.append([decision.decision_id, decision.revision, decision.proposal_hash])
+                holds.append((decision.decision_id, decision.revision, decision.proposal_hash))
         if holds:
             items = canonical(sorted(holds))
             self.evidence.kept[digest(items)] = items
             root = merkle_root(one[2].encode() for one in sorted(holds))
-            body = {"batch": batch, "holds": len(holds), "merkle_root": root, "items": digest(items)}
-            self.ledger.append(batch, EntryType.HOLDS_RECORDED, body)
+            told = {"batch": batch, "holds": len(holds), "merkle_root": root, "items": digest(items)}
+            self.ledger.append(batch, EntryType.HOLDS_RECORDED, told)
 
     def of(self, decision_id: str, revision: int = 1) -> Decided:
         """One of them."""

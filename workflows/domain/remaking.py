@@ -59,8 +59,8 @@ def replay_all(cases: Sequence[Case], evidence: EvidenceSource, scoring: Scoring
         if scored is not None:
             _decide_again(scored)
             check_approval(case, scored.opened, own)
-            check_order(case, scored.opened, own)
-            check_outcome(case, scored.opened, own)
+            check_order(case, scored.opened, evidence, own)
+            check_outcome(case, scored.opened, evidence, own)
         source = None if scored is None else scored.source
         release, packages = (None, {}) if source is None else (source.release, dict(source.packages))
         remade.append(Remade(own.result(case.ref, release, packages), tuple(own.every)))
@@ -114,7 +114,7 @@ class Replaying:
         """Replay the next decisions after this point: the same ones whenever it is repeated."""
         evidence = Remembered(self._evidence())
         picked, damaged, unnamed, following = self._picked(request, plan, point, evidence)
-        remade = replay_all(self.cases(picked), evidence, self._scoring(request.threads))
+        remade = replay_all(self.cases(picked, evidence), evidence, self._scoring(request.threads))
         results = [one.replayed for one in remade]
         verdicts = Counter(one.verdict for one in results)
         counts = Counts(
@@ -143,7 +143,7 @@ class Replaying:
         if not wanted:
             which = decision_id if revision is None else f"revision {revision} of {decision_id}"
             raise NotFound(f"the ledger records no decision {which}")
-        return replay_all(self.cases(wanted), evidence, self._scoring(threads))
+        return replay_all(self.cases(wanted, evidence), evidence, self._scoring(threads))
 
     def _hold(self, decision_id: str, evidence: EvidenceSource) -> list[Listed]:
         """A hold is in its batch's list only: the batches of its location are looked through."""
@@ -191,7 +191,7 @@ class Replaying:
                     return picked, damaged, unnamed, point
         return picked, damaged, unnamed, None
 
-    def cases(self, picked: Sequence[Listed]) -> list[Case]:
+    def cases(self, picked: Sequence[Listed], evidence: EvidenceSource) -> list[Case]:
         """Each with the entries that it is judged by."""
         chains = dict(self._ledger.chains(one.ref.decision_id for one in picked if one.ref))
         orders = {stream: _order_streams(chain) for stream, chain in chains.items()}
@@ -199,7 +199,7 @@ class Replaying:
         wanted = {*(name for found in orders.values() for name in found), *(f"person:{name}" for name in actors)}
         chains |= self._ledger.chains(wanted)
         breaks = {stream: tuple(verify_stream(chain)) for stream, chain in chains.items()}
-        policies = timeline_of(self._ledger.policies())
+        policies = timeline_of(self._ledger.policies(), evidence)
         people = {name: chains[f"person:{name}"] for name in actors if f"person:{name}" in chains}
         cases = []
         for one in picked:

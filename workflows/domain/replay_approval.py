@@ -16,7 +16,7 @@ from workflows.domain.people import Permission, Person
 from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.policy_changes import same_person
 from workflows.domain.policy_timeline import body_of
-from workflows.domain.replay import Case, Findings, Opened
+from workflows.domain.replay import Case, Findings, Missing, Opened
 
 RULE = "approval rule"
 APPROVALS = {Meaning.APPROVE, Meaning.APPROVE_EDITED}
@@ -124,6 +124,8 @@ def _consented(entry: Entry, course: Course, case: Case, opened: Opened, found: 
     item = opened.inputs.item
     place = Place(item.item, item.category, result.supplier, opened.inputs.position.location)
     value = units * result.unit_cost
+    for unread in case.policies.unread:
+        found.missing.append(Missing(what="adopted policy", digest=unread))
     # What the policy of that moment wanted. Where one came into force in that very moment, either of the two.
     policies = case.policies.in_force(last.at, opened.policy)
     refusals = [_refusal(policy, place, value, opened, own, last, result) for policy in policies]
@@ -192,8 +194,8 @@ def person_at(people: Mapping[str, tuple[Entry, ...]], name: str, at: datetime) 
     if after is None:
         return None
     disabled = at if after.get("disabled") else None
-    rights = {key: after.get(key) for key in ("locations", "approval_limit")}
+    rights = {key: after.get(key) for key in ("roles", "locations", "approval_limit")}
     try:
-        return Person(name=name, roles=after["roles"], disabled_at=disabled, **rights)
+        return Person.model_validate({"name": name, "disabled_at": disabled, **rights})
     except ValidationError:
         return None

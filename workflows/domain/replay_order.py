@@ -7,17 +7,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from workflows.domain.decisions import Proposal
+from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing, EvidenceSource
 from workflows.domain.identity import canonical, order_id, order_key
 from workflows.domain.ledger import Entry, EntryType
 from workflows.domain.orders import PurchaseOrder
 from workflows.domain.outcomes import Outcome, measure
 from workflows.domain.policy_timeline import body_of
-from workflows.domain.replay import Case, Findings, Opened
+from workflows.domain.recordable import dereferenced
+from workflows.domain.replay import Case, Findings, Missing, Opened
 
 NOTHING_ORDERED = {"refused", "withheld", "empty"}
 
 
-def check_order(case: Case, opened: Opened, found: Findings) -> None:
+def check_order(case: Case, opened: Opened, evidence: EvidenceSource, found: Findings) -> None:
     """Compare every payload of the order that this revision was released to."""
     released = _released(case)
     if released is None:
@@ -27,7 +29,9 @@ def check_order(case: Case, opened: Opened, found: Findings) -> None:
     )
     last: PurchaseOrder | None = None
     for entry in case.order:
-        body = body_of(entry)
+        body = _whole(entry, evidence, found)
+        if body is None:
+            return
         if entry.type == EntryType.ORDER_PREPARED:
             last = _prepared(body, released, opened, found, refused=refused)
         elif entry.type == EntryType.ORDER_SENT and last is None:
@@ -37,6 +41,18 @@ def check_order(case: Case, opened: Opened, found: Findings) -> None:
     if last is not None:
         there = any(line.need_id == case.ref.decision_id for line in last.lines)
         found.compare("line of the order", "refused" if refused else "sent", "sent" if there else "refused")
+
+
+def _whole(entry: Entry, evidence: EvidenceSource, found: Findings) -> dict[str, Any] | None:
+    """What the entry tells, the long parts that lie in the evidence included; None after noting that one is missing."""
+    body = body_of(entry)
+    try:
+        return dereferenced(body, evidence)
+    except EvidenceMissing as missing:
+        found.missing.append(Missing(what=f"payload of the order: {missing}"))
+    except EvidenceDamaged as damage:
+        found.wrong("bytes of the payload of the order", "as they were kept", damage)
+    return None
 
 
 def _released(case: Case) -> dict[str, Any] | None:
@@ -84,7 +100,7 @@ def _payload(body: bytes) -> PurchaseOrder:
     return PurchaseOrder.model_validate_json(body)
 
 
-def check_outcome(case: Case, opened: Opened, found: Findings) -> None:
+def check_outcome(case: Case, opened: Opened, evidence: EvidenceSource, found: Findings) -> None:
     """Compute the measured figures again, where this is the revision that they were measured of."""
     if not newest(case):
         return
@@ -105,7 +121,7 @@ def check_outcome(case: Case, opened: Opened, found: Findings) -> None:
             "forecast_p10": inputs.scores.demand_p10, "forecast_p50": inputs.scores.demand_p50,
             "forecast_p90": inputs.scores.demand_p90, "shortage_per_unit": inputs.shortage_per_unit,
             "holding_per_unit_day": inputs.holding_per_unit_day,
-            "ordered_units": _ordered(case, entry),
+            "ordered_units": _ordered(case, entry, evidence, found),
         }  # fmt: skip
         found.compare("outcome.facts", {name: getattr(facts, name) for name in now}, now)
 
@@ -121,13 +137,13 @@ def newest(case: Case) -> bool:
     return case.ref.revision >= max(revisions)
 
 
-def _ordered(case: Case, measured: Entry) -> int:
+def _ordered(case: Case, measured: Entry, evidence: EvidenceSource, found: Findings) -> int:
     """Units on the order when the outcome was measured: those of the last payload, unless nothing came of it."""
     units = 0
     for entry in case.order:
         if entry.recorded_at > measured.recorded_at:
             break
-        body = body_of(entry)
+        body = _whole(entry, evidence, found) or {}
         if entry.type == EntryType.ORDER_PREPARED:
             lines = body.get("order", {}).get("lines", ())
             units = sum(line["units"] for line in lines if line["need_id"] == case.ref.decision_id)

@@ -47,7 +47,7 @@ class Release:
                 e for e in self.ledger.entries if e.stream == one["batch"] and e.type == "holds.recorded"
             ]  # fmt: skip
             picked.append(Listed(Point(), ref, by[0]))
-        cases: list[Case] = replaying.cases(picked)
+        cases: list[Case] = replaying.cases(picked, self.evidence)
         return {(one.ref.decision_id, one.ref.revision): made
                 for one, made in zip(cases, replay_all(cases, self.evidence, SCORING), strict=True)}  # fmt: skip
 
