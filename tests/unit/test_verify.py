@@ -254,10 +254,10 @@ def test_an_order_carries_the_key_of_its_identity(tmp_path: Path) -> None:
 
 def test_offsets_and_lists_add_up(tmp_path: Path) -> None:
     book = Book()
-    for first, last in ((0, 4), (5, 9), (12, 13), (12, 15)):
-        items = [["urn:x", f"e{first}", "ab"]]
-        root = merkle_root([b"ab"] if first != 5 else [b"cd"])
-        said = {"log": "k", "ranges": {"qm.sales/0": [first, last]}, "accepted": 1 if first else 2,
+    for first, last, accepted in ((0, 4, 2), (5, 9, 1), (12, 13, 1), (12, 15, 3), (14, 15, 0)):
+        items = [["urn:x", f"e{number}", "ab"] for number in range(1 if accepted == 2 else accepted)]
+        root = merkle_root([b"cd"] if first == 5 else [b"ab"] * len(items))
+        said = {"log": "k", "ranges": {"qm.sales/0": [first, last]}, "accepted": accepted,
                 "items": book.keep(items), "merkle_root": root}  # fmt: skip
         book.append("intake:k", "events.accepted", said)
     book.sign()
