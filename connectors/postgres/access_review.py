@@ -1,6 +1,5 @@
 """Reviews access and controls from the ledger alone; entries are streamed, and only what an answer needs is held."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,11 +9,9 @@ from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.pool import Connection, connect, transaction
 from workflows.domain.access_review import AccessReview
 from workflows.domain.controls import BLOCKED, Controls, Counting
-from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
-from workflows.domain.identity import canonical, rfc3339
+from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Entry, EntryType
 from workflows.domain.policy_timeline import PolicyTimeline, timeline_of
-from workflows.domain.recordable import dereferenced
 from workflows.domain.reviewing import Reviewing
 
 AT_ONCE = 1_000
@@ -78,15 +75,7 @@ def _review(connection: Connection, on: date, since: date) -> AccessReview:
 
 
 def _policies(connection: Connection, days: dict[str, Any]) -> PolicyTimeline:
-    """From the entries, with long policies put back in their place."""
-    evidence, found = PostgresEvidence(connection), []
-    for entry in _stream(connection, _POLICIES, days):
-        try:
-            body = canonical(dereferenced(json.loads(entry.body), evidence))
-        except (EvidenceMissing, EvidenceDamaged):
-            body = entry.body  # it says nothing that could be judged, and other checks say that it is gone
-        found.append(entry.model_copy(update={"body": body}))
-    return timeline_of(found)
+    return timeline_of(list(_stream(connection, _POLICIES, days)), PostgresEvidence(connection))
 
 
 def _stream(connection: Connection, query: str, arguments: dict[str, Any]) -> Iterator[Entry]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows.domain.access_review import NO_PEOPLE, STRANGERS, AccessReview, ConflictKind
 from workflows.domain.controls import SHOWN, Counting
+from workflows.domain.evidence import EvidenceMissing
 from workflows.domain.identity import canonical, digest, rfc3339
 from workflows.domain.ledger import GENESIS, Entry, EntryType
 from workflows.domain.policies import Policy
@@ -17,6 +18,13 @@ START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 DAY, SINCE = date(2026, 3, 31), date(2026, 3, 1)
 ADA, BEN, CAI = "p-aaaaaaaaaaaa", "p-bbbbbbbbbbbb", "p-cccccccccccc"
 HASH = digest(b"a proposal")
+
+
+class Nothing:
+    """Evidence that is not there: no policy here is long enough to lie in it."""
+
+    def get(self, sha256: str) -> bytes:
+        raise EvidenceMissing(f"nothing is kept under {sha256}")
 
 
 def entry(
@@ -48,7 +56,7 @@ def opened(decision: str = "L:A:1", *, minutes: float) -> Entry:
 
 def reviewed(*entries: Entry, on: date = DAY, since: date = SINCE) -> AccessReview:
     policies = [one for one in entries if one.type in (EntryType.POLICY_ADOPTED, EntryType.POLICY_PROPOSED)]
-    reviewing = Reviewing(on, since, timeline_of(policies))
+    reviewing = Reviewing(on, since, timeline_of(policies, Nothing()))
     reviewing.take(entries)
     return reviewing.result()
 
@@ -143,6 +151,13 @@ def test_before_people_were_kept_it_says_so() -> None:
     (one,) = review.answers
     assert not one.known
     assert reviewed(granted(BEN, "approver"), answered("pat", "approve", minutes=2)).notes == (STRANGERS,)
+
+
+def test_a_policy_that_cannot_be_read_is_said_to_be() -> None:
+    lost = entry("installation", EntryType.POLICY_ADOPTED, ADA, {"digest": HASH, "policy": {"evidence": HASH}})
+    review = reviewed(granted(BEN, "approver"), lost)
+    assert review.policy.version == 1
+    assert any(HASH[:12] in one for one in review.notes), review.notes
 
 
 def test_what_was_blocked_is_counted_by_control_reason_and_person() -> None:

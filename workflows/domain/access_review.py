@@ -158,6 +158,8 @@ STRANGERS = (
     "or are parts of the engine"
 )
 
+UNREAD_POLICY = "the policy {0}, which was adopted up to this day, cannot be read: the one shown is the newest that can"
+
 
 def conflicts_of(rights: Rights) -> list[Conflict]:
     """Duties that meet in one person's rights."""

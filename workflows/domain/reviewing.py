@@ -11,6 +11,7 @@ from workflows.domain.access_review import (
     NO_PEOPLE,
     QUICK_SECONDS,
     STRANGERS,
+    UNREAD_POLICY,
     AccessReview,
     Answers,
     Conflict,
@@ -133,12 +134,14 @@ class Reviewing:
         people = tuple(self._rights[person] for person in sorted(self._rights))
         answers = tuple(self._answers(person) for person in sorted(self._counts) if person not in ENGINE)
         by_rights = [conflict for one in people for conflict in conflicts_of(one)]
-        notes = () if people else (NO_PEOPLE,)
+        notes = [] if people else [NO_PEOPLE]
         if people and any(not one.known for one in answers):
-            notes = (STRANGERS,)
+            notes.append(STRANGERS)
+        notes += [UNREAD_POLICY.format(digest[:12]) for digest in self._policies.unread]
         return AccessReview(
             on=self._on, since=self._since, people=people, policy=in_force(self._policies, self._on),
-            conflicts=(*by_rights, *sorted(self._done, key=_by_time)), answers=answers, notes=notes,
+            conflicts=(*by_rights, *sorted(self._done, key=_by_time)), answers=answers,
+            notes=tuple(notes),
         )  # fmt: skip
 
     def _answers(self, person: str) -> Answers:
