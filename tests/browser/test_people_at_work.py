@@ -6,7 +6,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.inbox_shop import OAT, busy_console, go_to, open_inbox, row, toast
 from tests.browser.serving import Served, beside, wait_until
 from tests.fakes.console import ConsoleOverFakes
-from workflows.domain.people import Role
+from workflows.domain.names import is_reference
+from workflows.domain.people import Role, newcomer
 
 WORDS = "the shelf is being rebuilt until Friday"
 
@@ -113,13 +114,33 @@ def test_somebody_is_added_and_works_at_one_place(any_page: Page, served: Served
         page.get_by_role("button", name="Save").click()
         nora.goto(f"{served.origin}/inbox")
         expect(nora.get_by_role("heading", level=1)).to_have_text("Sign in")
-    assert served.console.people.known["Nora"].roles == {Role.PLANNER}
+    [nora_as_kept] = [one for one in served.console.people.known.values() if one.called == "Nora"]
+    assert nora_as_kept.roles == {Role.PLANNER}
+    assert is_reference(nora_as_kept.name)
 
     page.goto(f"{served.origin}/people")
     page.get_by_label("Name").fill("Nora")
     page.get_by_role("button", name="Add", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("There is Nora already")
     expect(page.get_by_label("Name")).to_have_value("Nora")
+
+
+def test_somebody_is_erased_by_who_writes_their_name(page: Page, served: Served) -> None:
+    nora = newcomer("Nora Quist", frozenset({Role.PLANNER}))
+    served.console.people.known[nora.name] = nora
+    served.sign_in(page, "Adam")
+    page.goto(f"{served.origin}/people")
+    page.get_by_role("link", name="Nora Quist").click()
+    page.get_by_label("Why").select_option(label="The person asked for it")
+    page.get_by_label("Write the name").fill("Nora")
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was erased")
+    page.get_by_label("Why").select_option(label="The person asked for it")
+    page.get_by_label("Write the name").fill("Nora Quist")
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.get_by_role("status").first).to_contain_text("is erased")
+    expect(page.get_by_role("link", name="Nora Quist")).to_have_count(0)
+    assert served.console.people.erased == {nora.name}
 
 
 def test_an_account_makes_a_token_once_and_revokes_it(any_page: Page, served: Served) -> None:
