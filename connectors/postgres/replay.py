@@ -69,6 +69,12 @@ class PostgresDecisionLedger:
             cursor.execute(_POLICIES, [_POLICY_STREAMS, list(map(str, types))])
             return [Entry(**row) for row in cursor.fetchall()]
 
+    def earlier_lists(self) -> Sequence[str]:
+        """See the port."""
+        with transaction(self._connection) as cursor:
+            cursor.execute("SELECT sha256 FROM evidence_part WHERE kind = 'earlier_items' ORDER BY sha256")
+            return [row["sha256"] for row in cursor.fetchall()]
+
     def note(self, entry: NewEntry, run: str) -> bool:
         """Append what a replay came to, once for each `run` (which is in its body); whether it was new."""
         with transaction(self._connection) as cursor:

@@ -50,6 +50,7 @@ class MemoryLedger:
 
     entries: list[Entry] = field(default_factory=list)
     at: datetime = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+    earlier: list[str] = field(default_factory=list)
 
     def append(self, stream: str, kind: EntryType, body: Mapping[str, Any], actor: str = "engine") -> Entry:
         """Append an entry; each is recorded a minute after the one before."""
@@ -86,6 +87,10 @@ class MemoryLedger:
         """See the port."""
         wanted = set(streams)
         return {name: tuple(one for one in self.entries if one.stream == name) for name in wanted}
+
+    def earlier_lists(self) -> Sequence[str]:
+        """See the port."""
+        return self.earlier
 
     def policies(self) -> Sequence[Entry]:
         """See the port."""

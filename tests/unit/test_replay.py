@@ -18,7 +18,7 @@ from workflows.domain.ledger import EntryType
 from workflows.domain.policies import Policy, RiskTier
 from workflows.domain.remaking import Replaying
 from workflows.domain.replay import Verdict
-from workflows.domain.replaying import Point, ReplayPlan, ReplayProgress, ReplayRequest, chosen, listed
+from workflows.domain.replaying import EarlierLists, Point, ReplayPlan, ReplayProgress, ReplayRequest, chosen, listed
 from workflows.domain.scores import OpenReceipt
 
 WORLD = steady_world(count=14, days=220)[0]
@@ -300,7 +300,8 @@ def test_a_sample_is_drawn_by_its_seed_alone(books: Books, scoring: XgboostScori
         asked = ReplayRequest(sample=5, seed=seed)
         plan = replaying(books, scoring).plan(asked)
         assert plan.decisions == 5
-        refs = [one.ref for e in books.ledger.entries for one in listed(e, books.evidence) if one.ref]
+        lists = EarlierLists(books.ledger, books.evidence)
+        refs = [one.ref for e in books.ledger.entries for one in listed(e, books.evidence, lists) if one.ref]
         return {ref.decision_id for ref in refs if chosen(ref, plan, asked)}
 
     assert drawn(3) == drawn(3)
@@ -345,6 +346,30 @@ def test_holds_without_a_list_are_counted_as_skipped(books: Books, scoring: Xgbo
     found = everything(books, scoring)
     assert (found.counts.decisions, found.counts.equal, found.counts.skipped) == (20, 13, 7)
     assert not found.faultless
+
+
+def test_a_list_of_earlier_holds_is_proved_by_the_root_that_their_release_recorded(
+    books: Books, scoring: XgboostScoring
+) -> None:
+    number, entry = next((n, e) for n, e in enumerate(books.ledger.entries) if e.type == "holds.recorded")
+    body = json.loads(entry.body)
+    del books.ledger.entries[number]
+    books.ledger.append(entry.stream, EntryType.HOLDS_RECORDED, {k: v for k, v in body.items() if k != "items"})
+    assert everything(books, scoring).counts.skipped == body["holds"]
+
+    books.ledger.earlier = [body["items"]]
+    found = everything(books, scoring)
+    assert (found.counts.equal, found.counts.skipped, found.told) == (13, 0, ())
+    hold = next(one for one in books.decided if isinstance(one.decision.result, Hold))
+    (one,) = replaying(books, scoring).one(hold.decision.decision_id)
+    assert "Merkle root of the batch" in {each.what for each in one.every}
+
+    # Another list has another root, and names nothing.
+    items = json.loads(books.evidence.kept[body["items"]])
+    forged = canonical([[*items[0][:2], "0" * 64], *items[1:]])
+    books.evidence.kept[digest(forged)] = forged
+    books.ledger.earlier = [digest(forged)]
+    assert everything(books, scoring).counts.skipped == body["holds"]
 
 
 def test_an_empty_plan_is_no_success() -> None:

@@ -34,6 +34,8 @@ class EvidenceKind(StrEnum):
     """The canonical bytes of a hold's decision; a proposal's are in its ledger entry."""
     ITEMS = "items"
     """The list behind a batch entry's Merkle root."""
+    EARLIER_ITEMS = "earlier_items"
+    """The same for a batch of an earlier release, whose entry does not name it: its root proves it."""
     MODEL = "model"
     POLICY = "policy"
     SOURCE = "source"

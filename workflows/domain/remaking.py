@@ -20,6 +20,7 @@ from workflows.domain.replaying import (
     TOLD,
     Counts,
     DecisionLedger,
+    EarlierLists,
     Listed,
     Point,
     ReplayBatch,
@@ -137,15 +138,18 @@ class Replaying:
             NotFound: the ledger records no such decision.
         """
         evidence = Remembered(self._evidence())
+        lists = EarlierLists(self._ledger, evidence)
         chain = self._ledger.chains([decision_id]).get(decision_id, ())
-        found = [one for entry in chain for one in listed(entry, evidence)] or self._hold(decision_id, evidence)
+        found = [one for entry in chain for one in listed(entry, evidence, lists)] or self._hold(
+            decision_id, evidence, lists
+        )
         wanted = [one for one in found if one.ref and (revision is None or one.ref.revision == revision)]
         if not wanted:
             which = decision_id if revision is None else f"revision {revision} of {decision_id}"
             raise NotFound(f"the ledger records no decision {which}")
         return replay_all(self.cases(wanted, evidence), evidence, self._scoring(threads))
 
-    def _hold(self, decision_id: str, evidence: EvidenceSource) -> list[Listed]:
+    def _hold(self, decision_id: str, evidence: EvidenceSource, lists: EarlierLists) -> list[Listed]:
         """A hold is in its batch's list only: the batches of its location are looked through."""
         location, point = decision_id.partition(":")[0], Point(stream=f"batch:{decision_id.partition(':')[0]}:")
         plan = ReplayPlan(through=self._ledger.now())
@@ -153,7 +157,7 @@ class Replaying:
             for entry in entries:
                 if entry.type != EntryType.HOLDS_RECORDED:
                     continue
-                for one in listed(entry, evidence):
+                for one in listed(entry, evidence, lists):
                     if one.ref and one.ref.decision_id == decision_id:
                         return [one]
             point = Point(stream=entries[-1].stream, seq=entries[-1].seq)
@@ -168,13 +172,13 @@ class Replaying:
         the next stretch begins."""
         picked: list[Listed] = []
         damaged: list[tuple[Replayed, int]] = []
-        looked = unnamed = 0
+        looked, unnamed, lists = 0, 0, EarlierLists(self._ledger, evidence)
         while entries := self._ledger.deciding(point, plan, request, CHUNK):
             for entry in entries:
                 skip = point.items if (entry.stream, entry.seq) == (point.stream, point.seq) else 0
                 point = Point(stream=entry.stream, seq=entry.seq)
                 try:
-                    found = list(listed(entry, evidence, skip=skip))
+                    found = list(listed(entry, evidence, lists, skip=skip))
                 except (EvidenceMissing, EvidenceDamaged) as error:
                     if plan.highest_rank is None:
                         damaged.append(_unreadable(entry, error))
@@ -199,6 +203,7 @@ class Replaying:
         wanted = {*(name for found in orders.values() for name in found), *(f"person:{name}" for name in actors)}
         chains |= self._ledger.chains(wanted)
         breaks = {stream: tuple(verify_stream(chain)) for stream, chain in chains.items()}
+        lists = EarlierLists(self._ledger, evidence)
         policies = timeline_of(self._ledger.policies(), evidence)
         people = {name: chains[f"person:{name}"] for name in actors if f"person:{name}" in chains}
         cases = []
@@ -210,8 +215,18 @@ class Replaying:
             broken: tuple[Break, ...] = tuple(b for stream in streams for b in breaks.get(stream, ()))
             if one.by.stream not in streams:
                 broken += tuple(verify_stream([one.by])) if one.by.seq == 1 else ()
+            items = lists.of(body_of(one.by)) if one.by.type == EntryType.HOLDS_RECORDED else None
             cases.append(
-                Case(one.ref, one.by, chains.get(own, ()), order, policies=policies, people=people, breaks=broken)
+                Case(
+                    one.ref,
+                    one.by,
+                    chains.get(own, ()),
+                    order,
+                    policies=policies,
+                    people=people,
+                    breaks=broken,
+                    items=items,
+                )
             )
         return cases
 

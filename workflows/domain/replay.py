@@ -86,6 +86,8 @@ class Case:
     policies: PolicyTimeline = field(default_factory=PolicyTimeline)
     people: Mapping[str, tuple[Entry, ...]] = field(default_factory=dict)
     """What the ledger says of the people who answered: their chain by their name in its entries."""
+    items: str | None = None
+    """Digest of the list of its batch, for a hold: as the entry names it, or as its root proves it."""
     breaks: tuple[Break, ...] = ()
     """Where one of these entries is not what was appended, or does not follow the one before."""
 
@@ -177,10 +179,10 @@ def _decision(case: Case, evidence: EvidenceSource, found: Findings) -> Decision
 def inclusion(case: Case, evidence: EvidenceSource, found: Findings) -> None:
     """The hold is one of those that its batch's entry counts, and their Merkle root is the recorded one."""
     body = body_of(case.by)
-    if "items" not in body:
+    if case.items is None:
         found.not_recorded.append(NO_LIST)
         return
-    raw = found.fetch(evidence, ITEMS, body["items"])
+    raw = found.fetch(evidence, ITEMS, case.items)
     if raw is None:
         return
     items = json.loads(raw)

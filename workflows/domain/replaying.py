@@ -4,13 +4,14 @@ import hashlib
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field
 
 from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing, EvidenceSource
 from workflows.domain.identity import Digest, Instant, Payload
-from workflows.domain.ledger import Entry, EntryType
+from workflows.domain.ledger import Entry, EntryType, merkle_root
 from workflows.domain.policy_timeline import body_of
 from workflows.domain.replay import DecisionRef, Replayed
 
@@ -135,6 +136,31 @@ class DecisionLedger(Protocol):
         """Proposed and adopted policies."""
         ...
 
+    def earlier_lists(self) -> Sequence[Digest]:
+        """Lists of holds that no entry names, because their release recorded the root alone."""
+        ...
+
+
+class EarlierLists:
+    """The lists of batches whose entries name none, by the root over them; read when the first one is asked for."""
+
+    def __init__(self, ledger: DecisionLedger, evidence: EvidenceSource) -> None:
+        self._ledger = ledger
+        self._evidence = evidence
+        self._by_root: dict[str, Digest] | None = None
+
+    def of(self, body: Mapping[str, Any]) -> Digest | None:
+        """The list that this entry's root proves; None where there is none."""
+        if "items" in body:
+            return str(body["items"])
+        if self._by_root is None:
+            self._by_root = {}
+            for sha256 in self._ledger.earlier_lists():
+                with suppress(EvidenceMissing, EvidenceDamaged):
+                    items = json.loads(self._evidence.get(sha256))
+                    self._by_root[merkle_root(str(item[2]).encode() for item in items)] = sha256
+        return self._by_root.get(str(body.get("merkle_root")))
+
 
 class Listed(NamedTuple):
     """One decision that the ledger records, and where."""
@@ -146,7 +172,7 @@ class Listed(NamedTuple):
     unnamed: int = 0
 
 
-def listed(entry: Entry, evidence: EvidenceSource, *, skip: int = 0) -> Iterator[Listed]:
+def listed(entry: Entry, evidence: EvidenceSource, lists: EarlierLists, *, skip: int = 0) -> Iterator[Listed]:
     """The decisions that an entry records; of a batch those after the first `skip`.
 
     Raises:
@@ -162,10 +188,10 @@ def listed(entry: Entry, evidence: EvidenceSource, *, skip: int = 0) -> Iterator
             yield Listed(here, DecisionRef(entry.stream, int(body["revision"]), str(body["hash"])), entry)
     elif entry.type != EntryType.HOLDS_RECORDED:
         return
-    elif "items" not in body:
+    elif (named := lists.of(body)) is None:
         yield Listed(here, None, entry, unnamed=int(body["holds"]))
     else:
-        items = json.loads(evidence.get(body["items"]))
+        items = json.loads(evidence.get(named))
         for number, item in enumerate(items[skip:], start=skip + 1):
             # The last item's point is the entry's own: the next look begins after the entry.
             yield Listed(here.model_copy(update={"items": number % len(items)}), DecisionRef(*item), entry)
@@ -179,6 +205,7 @@ def rank(ref: DecisionRef, seed: int) -> Digest:
 def fixed(request: ReplayRequest, ledger: DecisionLedger, evidence: EvidenceSource) -> ReplayPlan:
     """Fix what is replayed. Of a sample, memory holds the ranks and nothing else."""
     plan, point, count = ReplayPlan(through=ledger.now()), Point(), 0
+    lists = EarlierLists(ledger, evidence)
     lowest: list[int] = []  # of the sample so far, negated: the heap's first is the highest rank
     while entries := ledger.deciding(point, plan, request, CHUNK):
         for entry in entries:
@@ -186,7 +213,7 @@ def fixed(request: ReplayRequest, ledger: DecisionLedger, evidence: EvidenceSour
                 body = body_of(entry)
                 count += int(body.get("holds", 1)) if entry.type != EntryType.DECISION_CLOSED else "revision" in body
                 continue
-            for one in _or_nothing(entry, evidence):
+            for one in _or_nothing(entry, evidence, lists):
                 if one.ref is not None:
                     count += 1
                     _keep_lowest(lowest, int(rank(one.ref, request.seed), 16), request.sample)
@@ -207,10 +234,10 @@ def _keep_lowest(heap: list[int], number: int, size: int) -> None:
         heapq.heappushpop(heap, -number)
 
 
-def _or_nothing(entry: Entry, evidence: EvidenceSource) -> list[Listed]:
+def _or_nothing(entry: Entry, evidence: EvidenceSource, lists: EarlierLists) -> list[Listed]:
     """A batch whose list is missing is in no sample; replayed whole, it is told as missing."""
     try:
-        return list(listed(entry, evidence))
+        return list(listed(entry, evidence, lists))
     except (EvidenceMissing, EvidenceDamaged):
         return []
 
