@@ -1,6 +1,8 @@
 """What the engine recorded in PostgreSQL comes out again for somebody who may read the record and nothing else."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,13 +13,15 @@ import pytest_asyncio
 from activities.learning.learner import XgboostLearner
 from activities.learning.scoring import XgboostScoring
 from connectors.postgres.evidence import PostgresEvidence
-from connectors.postgres.pool import Connection, connect
+from connectors.postgres.ledger import append_now
+from connectors.postgres.pool import Connection, connect, migrations_folder, transaction
 from connectors.postgres.replay import PostgresDecisionLedger
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted, sold
 from tests.unit.learning_world import LAST_DAY, steady_world
 from workers.remaking import LedgerReplays
 from workflows.domain.approvals import Meaning
+from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.policies import Policy
 from workflows.domain.remaking import Replaying
 from workflows.domain.replay import Verdict
@@ -197,3 +201,28 @@ def test_what_a_replay_came_to_is_in_the_ledger_once(played: Storeroom, replays:
     rows = played.rows("SELECT * FROM ledger_entry WHERE type = 'decision.replayed' ORDER BY seq")
     assert [(row["stream"], row["actor"]) for row in rows] == [("audit:p-0123456789ab", "p-0123456789ab")] * 2
     assert played.verified().ok
+
+
+def test_holds_of_a_release_that_kept_no_list_come_out_again_after_the_upgrade(
+    played: Storeroom, replays: LedgerReplays
+) -> None:
+    """As such a release left it: bytes of holds in their table alone, and in the ledger the root over them."""
+    (entry,) = played.rows("SELECT * FROM ledger_entry WHERE type = 'holds.recorded'")
+    body = {name: value for name, value in json.loads(entry["body"]).items() if name != "items"}
+    tampered(played, "DELETE FROM ledger_entry WHERE type = 'holds.recorded'")
+    played.connection.execute("SET session_replication_role = replica")
+    played.connection.execute("DELETE FROM evidence_part WHERE kind IN ('items', 'decision')")
+    played.connection.execute("RESET session_replication_role")
+    at = datetime.fromisoformat(entry["occurred_at"])
+    old = NewEntry(stream=entry["stream"], type=EntryType.HOLDS_RECORDED, actor="engine", occurred_at=at, body=body)
+    with transaction(played.connection) as cursor:
+        append_now(cursor, [old])
+    assert everything(replays).counts.skipped == body["holds"]
+
+    upgrade = migrations_folder() / "0048.earlier_holds.sql"
+    for _ in range(2):
+        played.connection.execute(upgrade.read_bytes())
+
+    found = everything(replays)
+    assert found.told == ()
+    assert (found.counts.skipped, found.faultless) == (0, True)
