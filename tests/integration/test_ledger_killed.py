@@ -163,8 +163,8 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed_six_times(server
     stop = threading.Event()
     writers = [Writer(server.dsn, number, stop) for number in range(WRITERS)]
     with connect(server.dsn, name="house") as first:
-        house = House(server.dsn, first, tmp_path)
-        certifier = Certifier(house.notary(as_role(server.dsn, DatabaseRole.NOTARY)), stop)
+        house = House(as_role(server.dsn, DatabaseRole.NOTARY), first, tmp_path)
+        certifier = Certifier(house.notary(), stop)
 
     def acknowledged() -> int:
         return sum(len(writer.acknowledged) for writer in writers)
@@ -193,7 +193,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed_six_times(server
         verified = ledger.verify(ledger.read_entries(connection))
         assert verified.ok, verified.breaks
         house.connection = connection
-        final = house.notary(as_role(server.dsn, DatabaseRole.NOTARY))
+        final = house.notary()
         assert final.round().size == verified.entries, "every entry has one leaf"
         assert house.verify()[-1] == verified.entries
         final.close()
