@@ -3,25 +3,24 @@
 import json
 import re
 import time
+from bisect import bisect
 from collections.abc import Awaitable, Callable, Mapping
 
 from markupsafe import escape
 
 from workflows.domain.errors import QuartermasterError
-from workflows.domain.names import with_names
+from workflows.domain.names import references_at, with_names
 
 KNOWN_FOR_S = 2.0
 """So long a page may show somebody as the one before it did."""
 Names = Callable[[], Awaitable[Mapping[str, str]]]
 """What everybody is called, by reference."""
 
-_SHOWN = re.compile(
-    r'(?P<kept><(?P<tag>pre|code|textarea|script|style)\b.*?</(?P=tag)>)'
-    r'|(?P<text>>[^<]+)'
-    r'|(?P<said>\s(?:title|aria-label|alt|placeholder|data-signed)="[^"]*")',
-    re.DOTALL,
-)  # fmt: skip
-"""What of a page people read: its text, and attributes that are shown or spoken. Raw records and fields are kept."""
+_KEPT = re.compile(r"<(pre|code|textarea|script|style)\b.*?</\1>", re.DOTALL)
+"""Raw records and fields are kept as they are."""
+_ATTRIBUTE = re.compile(r'([\w-]+)="[^"]*\Z')
+_SPOKEN = frozenset({"title", "aria-label", "alt", "placeholder", "data-signed"})
+"""Attributes that are shown or read out; the others are addresses and values."""
 
 
 class KnownNames:
@@ -45,15 +44,31 @@ class KnownNames:
 
 def named_page(html: str, names: Mapping[str, str]) -> str:
     """A page with names in the place of references. Addresses, fields and records keep the references."""
-    if not names:
+    found = [one for one in references_at(html) if one[1] in names]
+    if not found:
         return html
-    escaped = {reference: str(escape(name)) for reference, name in names.items()}
-    return _SHOWN.sub(lambda found: found[0] if found["kept"] else with_names(found[0], escaped), html)
+    kept = [(one.start(), one.end()) for one in _KEPT.finditer(html)]
+    parts, done = [], 0
+    for at, reference in found:
+        nearest = bisect(kept, (at, 0)) - 1
+        if (nearest >= 0 and at < kept[nearest][1]) or not _is_read(html, at):
+            continue
+        parts += [html[done:at], str(escape(names[reference]))]
+        done = at + len(reference)
+    return "".join([*parts, html[done:]])
+
+
+def _is_read(html: str, at: int) -> bool:
+    """Whether people read what stands here: text, or an attribute that is shown."""
+    tag = html.rfind("<", 0, at)
+    if html.rfind(">", 0, at) > tag:
+        return True
+    attribute = _ATTRIBUTE.search(html, tag, at)
+    return attribute is not None and attribute[1] in _SPOKEN
 
 
 def named_json(frame: bytes, names: Mapping[str, str]) -> bytes:
     """A line of JSON with names in the place of references."""
-    if not names or b"p-" not in frame:
-        return frame
-    escaped = {reference: json.dumps(name)[1:-1] for reference, name in names.items()}
-    return with_names(frame.decode(), escaped).encode()
+    line = frame.decode()
+    escaped = {one: json.dumps(names[one])[1:-1] for _, one in references_at(line) if one in names}
+    return with_names(line, escaped).encode() if escaped else frame

@@ -28,7 +28,7 @@ from workflows.domain.errors import (
     StaleProposal,
     Unavailable,
 )
-from workflows.domain.names import with_names
+from workflows.domain.names import is_reference, with_names
 from workflows.domain.people import MayNot, People, Person
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -171,9 +171,17 @@ async def _record(people: People, request: Request, error: Exception) -> None:
         return
     actor = Actor(name=person.name, channel="api" if is_api(request) else "console")
     try:
-        await people.refused(actor, f"{request.method} {request.url.path}", str(error))
+        await people.refused(actor, f"{request.method} {_path_of(request)}", str(error))
     except QuartermasterError:
         log.exception("a refused attempt could not be recorded", extra={"person": person.name})
+
+
+def _path_of(request: Request) -> str:
+    """The path for the record: a name that somebody typed into it is left out, a reference is not."""
+    typed = request.path_params.get("name", "")
+    if not typed or is_reference(typed):
+        return request.url.path
+    return request.url.path.replace(f"/{typed}", "/{name}", 1)
 
 
 def _methods_at(app: FastAPI, request: Request) -> list[str]:

@@ -108,6 +108,9 @@ class PostgresAudit:
         Raises:
             InvalidInput: no entry could be that person's; what was typed is recorded nowhere.
         """
+        kind, _, rest = question.subject.partition(":")
+        if kind in {"person", "audit"} and rest and (whose := await meant(cursor, self._database.vault, rest)):
+            question = question.model_copy(update={"subject": f"{kind}:{whose}"})
         if not question.person:
             return question
         if found := await meant(cursor, self._database.vault, question.person):

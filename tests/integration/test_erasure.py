@@ -34,9 +34,9 @@ from workflows.domain.sessions import Lasts
 
 DECISION = "LEEDS:ITEM-001:1"
 HERE = Actor(name="uid 0", channel="cli")
-SUBJECT = "https://login.example#xanthippe-4711"
+SUBJECT = "https://login.example#zq-subject-qz"
 NAME, EMAIL, WORDS = "Xanthippe Canary", "xanthippe@canary.example", "the canary knows Xanthippes sister"
-CANARIES = ("anthippe", "canary", "4711")
+CANARIES = ("anthippe", "canary", "zq-subject-qz")
 """What every table is searched for, in any case."""
 LASTS = Lasts(idle=timedelta(hours=1), longest=timedelta(hours=8))
 ADAM = Actor(name="Adam")
@@ -99,11 +99,17 @@ async def flow(storeroom: Storeroom, database: Database) -> Flow:
 
 
 async def test_a_name_an_address_and_words_are_nowhere_in_clear(
-    flow: Flow, storeroom: Storeroom, database: Database
+    flow: Flow, storeroom: Storeroom, database: Database, dsn: str
 ) -> None:
     clear = seen(storeroom.connection)
     assert {table for table, _ in clear} == {"saved_view", "api_token"}, "what one calls a view or a token"
     assert is_reference(flow.person.name)
+    audit = PostgresAudit(database, dsn)
+    asked = await audit.search(Question(person=NAME, subject=f"person:{NAME}"), flow.admin)
+    assert {line.stream for line in asked.lines} == {f"person:{flow.person.name}"}
+    assert {table for table, _ in seen(storeroom.connection)} == {"saved_view", "api_token"}, (
+        "nor what was searched for"
+    )
     people = PostgresPeople(database)
     found = await people.named("xanthippe  CANARY")
     assert found is not None
@@ -169,6 +175,8 @@ async def test_after_erasure_nothing_is_left_and_the_chain_verifies(
     audit = PostgresAudit(database, dsn)
     found = await audit.search(Question(person=who), flow.admin)
     assert {line.actor for line in found.lines} == {who}, "the record is found by the reference"
+    with pytest.raises(InvalidInput, match="Nobody of that name"):
+        await audit.search(Question(person=NAME), flow.admin)
 
     again = await PostgresErasing(database).erase(who, ErasureReason.REQUEST, flow.admin)
     assert again.already

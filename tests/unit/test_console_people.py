@@ -184,3 +184,12 @@ def test_records_and_fields_keep_references() -> None:
         f'<input value="{NORA.name}"><pre>{{"by": "{NORA.name}"}}</pre><code>{NORA.name}</code><i>{NORA.name}a</i>'
     )
     assert json.loads(named_json(b'{"by":"p-0123456789ab"}', {NORA.name: 'No"ra'})) == {"by": 'No"ra'}
+
+
+def test_a_refused_attempt_records_no_name_that_was_typed(console: ConsoleOverFakes) -> None:
+    console.people.known[NORA.name] = NORA
+    with TestClient(console.app, follow_redirects=False) as client:
+        client.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
+        for typed in ("Xanthippe Canary", NORA.name):
+            assert client.get(f"/people/{typed}").status_code == 403
+    assert [what for _, what, _ in console.people.refusals] == ["GET /people/{name}", f"GET /people/{NORA.name}"]

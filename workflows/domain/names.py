@@ -12,7 +12,8 @@ OURS = frozenset({
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK", "CHEROKEE", "ARMENIAN")
 """Scripts with letters that look the same; a word is written in one of them."""
 _WORD = re.compile(r"\w+")
-_REFERENCE = re.compile(r"\bp-[0-9a-f]{12}\b")
+# Begins with its letters, so that a long page is searched quickly: what must not stand before them is looked at after.
+_REFERENCE = re.compile(r"p-(?<!\w..)[0-9a-f]{12}\b")
 
 
 def new_reference() -> str:
@@ -28,6 +29,11 @@ def is_reference(name: str) -> bool:
 def erased_name(reference: str) -> str:
     """What somebody is called whose name is known no more; the reference tells two of them apart."""
     return f"erased person {reference}"
+
+
+def references_at(text: str) -> list[tuple[int, str]]:
+    """Where the text mentions which reference, from its beginning."""
+    return [(found.start(), found[0]) for found in _REFERENCE.finditer(text)]
 
 
 def with_names(text: str, names: Mapping[str, str]) -> str:
