@@ -13,7 +13,9 @@ from workers.servers.temporal import SEARCH_ATTRIBUTES
 from workflows import naming
 
 ROOT = Path(__file__).parents[2]
-WORKFLOWS = ("assessment", "exporting", "monitoring", "outcomes", "purchasing", "replenishment", "retraining")
+WORKFLOWS = (
+    "assessment", "exporting", "monitoring", "outcomes", "purchasing", "replaying", "replenishment", "retraining",
+)  # fmt: skip
 RELOADED = {
     "assessment": {"options", "naming"},
     "exporting": {"options", "naming"},
@@ -21,6 +23,7 @@ RELOADED = {
     "purchasing": {"options", "naming", "waiting"},
     "replenishment": {"options", "naming", "waiting"},
     "monitoring": {"options", "naming"},
+    "replaying": {"options", "naming"},
     "retraining": {"options", "naming"},
 }
 """Modules of `workflows` that each workflow gets a copy of per run, beside its own. Everything else is shared."""
@@ -121,7 +124,7 @@ def test_search_attribute_keys_are_made_in_naming_only() -> None:
 
 
 def test_workflow_ids_are_made_in_naming_only() -> None:
-    prefixes = ("assessment/", "replenishment/", "purchasing/", "retraining/")
+    prefixes = ("assessment/", "replenishment/", "purchasing/", "retraining/", "replaying/")
     strays = [
         f"{name}:{node.lineno}: {node.value!r}"
         for name, tree in trees(*CODE_FOLDERS)
