@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
+from connectors.postgres.earlier_holds import EarlierHolds
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.pool import connect, transaction
 from workflows.domain.evidence import EvidenceSource
@@ -45,12 +46,13 @@ class PostgresPopulations:
             now = (cursor.fetchone() or {"now": datetime.now(UTC)})["now"]
             tree = _tree(cursor)
             evidence = PostgresEvidence(connection)
+            earlier = EarlierHolds(connection, evidence)
             with connection.cursor(name="population") as rows:
                 rows.itersize = AT_ONCE
                 rows.execute(_ROWS.encode(), asked)
                 for row in rows:
                     entry, leaf = Entry(**row), row["leaf"]
-                    items = items_of(wanted.what, entry, *_read(wanted.what, entry, evidence), leaf)
+                    items = items_of(wanted.what, entry, *_read(wanted.what, entry, evidence, earlier), leaf)
                     for item in items:
                         take(item)
                     tally.entry(entry, items, leaf, tree)
@@ -59,13 +61,17 @@ class PostgresPopulations:
             return tally.proof(apart, tree, rfc3339(now))
 
 
-def _read(what: PopulationKind, entry: Entry, evidence: EvidenceSource) -> tuple[dict[str, Any], list[Any] | None]:
+def _read(
+    what: PopulationKind, entry: Entry, evidence: EvidenceSource, earlier: EarlierHolds
+) -> tuple[dict[str, Any], list[Any] | None]:
     """What the entry tells, and the holds that it names."""
     if what is PopulationKind.ENTRIES:
         return {}, None
     body = dereferenced(json.loads(entry.body), evidence)
-    items = body.get("items") if entry.type == EntryType.HOLDS_RECORDED else None
-    return body, None if items is None else json.loads(evidence.get(items))
+    if entry.type != EntryType.HOLDS_RECORDED:
+        return body, None
+    items = body.get("items")
+    return body, earlier.items(body["merkle_root"]) if items is None else json.loads(evidence.get(items))
 
 
 def _tree(cursor: psycopg.Cursor[DictRow]) -> TreeHead | None:

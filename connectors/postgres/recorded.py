@@ -7,6 +7,7 @@ from typing import NamedTuple
 from psycopg.rows import DictRow
 from pydantic import ValidationError
 
+from connectors.postgres.earlier_holds import EarlierHolds
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.pool import Connection
 from workflows.domain.counterfactual import Past, Recorded, Unread, Which
@@ -93,6 +94,7 @@ class Opening:
     def __init__(self, connection: Connection, which: Which) -> None:
         self._connection, self._which = connection, which
         self.evidence = Shelf(connection)
+        self._earlier = EarlierHolds(connection, PostgresEvidence(connection))
         self._policies: dict[Digest, Policy] = {}
 
     def open(self, batch: Sequence[Place]) -> Recorded:
@@ -113,8 +115,10 @@ class Opening:
 
     def held(self, body: bytes) -> list[Held] | None:
         """The holds that a batch's entry names; None where it only counts them."""
-        items = json.loads(body).get("items")
-        return None if items is None else [Held(*one) for one in json.loads(self.evidence.get(items))]
+        told = json.loads(body)
+        items = told.get("items")
+        listed = self._earlier.items(told["merkle_root"]) if items is None else json.loads(self.evidence.get(items))
+        return None if listed is None else [Held(*one) for one in listed]
 
     def _asked(self, decision: Decision) -> bool:
         which = self._which

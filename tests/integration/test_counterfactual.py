@@ -152,6 +152,24 @@ async def test_holds_of_an_earlier_release_are_counted_as_not_possible(morning: 
         ask(auditor, Which(decision_id=f"{LOCATION}:ITEM-003:1"), Other(policy=SAME))
 
 
+async def test_holds_of_an_earlier_release_are_named_where_their_root_proves_a_list(
+    morning: Storeroom, auditor: str
+) -> None:
+    """As the upgrade leaves them: the entry has no list, and the list is kept apart."""
+    row = morning.one("SELECT body FROM ledger_entry WHERE type = 'holds.recorded'")
+    body = {name: value for name, value in json.loads(row["body"]).items() if name != "items"}
+    forget(morning, "UPDATE ledger_entry SET body = %s WHERE type = 'holds.recorded'", json.dumps(body).encode())
+    forget(morning, "UPDATE evidence_part SET kind = 'earlier_items' WHERE kind = 'items' AND sha256 = %s",
+           json.loads(row["body"])["items"])  # fmt: skip
+    assert ask(auditor, Which(), Other(policy=SAME)).compared == 4
+    day = morning.one("SELECT max(recorded_at)::date AS day FROM ledger_entry")["day"]
+    found: list[Item] = []
+    proof = PostgresPopulations(auditor).export(
+        Wanted(what=PopulationKind.DECISIONS, since=day, until=day), found.append
+    )
+    assert (proof.items, proof.rows, proof.whole) == (4, 4, True)
+
+
 async def test_models_and_policies_are_found_by_the_beginning_of_their_digest(morning: Storeroom, auditor: str) -> None:
     assert model_named(auditor, digest(MODEL)[:10]) == digest(MODEL)
     assert policy_named(auditor, Policy().digest[:10]) == Policy()
