@@ -122,7 +122,7 @@ def test_beside_a_running_one_another_ends_a_rotation_is_done_and_all_is_shown(p
     assert process.end(signal.SIGTERM) == 0
     shown = process.commands.call("notary", "show", "--json", **process.variables).json
     assert len(shown["keys"]) == 2
-    assert shown["checkpoint"]["size"] == 2
+    assert shown["checkpoint"]["size"] == 3, "two keys, and the settings that it began with"
     assert (shown["waiting"]["entries"], shown["alarms"], shown["anchor"]["has_newest"]) == (0, [], True)
     assert "Checkpoint" in process.commands.call("notary", "show", **process.variables).out
     body = json.loads(bytes(process.house.rows("SELECT body FROM ledger_entry WHERE seq = 2")[0]["body"]))
@@ -147,7 +147,7 @@ def test_what_it_refuses_is_said_and_looked_at_again(process: Process) -> None:
     shown = process.commands.call("notary", "show", "--json", **process.variables).json
     assert [alarm["kind"] for alarm in shown["alarms"]] == ["broken"]
     assert "entry 2 of LEEDS:ITEM:1" in shown["alarms"][0]["detail"]
-    assert shown["waiting"]["entries"] == 3
+    assert shown["waiting"]["entries"] == 4, "the two, its key, and the settings that it began with"
     assert process.running is not None
     assert process.running.poll() is None
     assert "entry 2 of LEEDS:ITEM:1" in process.log
@@ -159,7 +159,7 @@ def test_what_it_refuses_is_said_and_looked_at_again(process: Process) -> None:
     process.until(lambda: process.signed() > 0)
     process.until(lambda: not house.rows("SELECT 1 FROM notary_alarm WHERE ended_at IS NULL"))
     process.end(signal.SIGTERM)
-    assert house.verify()[-1] == 3
+    assert house.verify()[-1] == 4
 
 
 def test_the_key_is_nowhere_but_in_its_file(process: Process) -> None:
