@@ -8,6 +8,7 @@ from console.rate_limits import Rates
 from console.told import Zones, no_zones
 from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
+from workflows.domain.auditing import DecisionReplays, RecordCopies, RecordDesk, RecordReviews
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.desk import Desk
 from workflows.domain.erasure import Erasing
@@ -123,6 +124,14 @@ class ConsolePorts:
     """The ledger for auditors; None shows none."""
     signer: Signer | None = None
     """Signs exports of the ledger; it goes with `audit`."""
+    record: RecordDesk | None = None
+    """The tree over the ledger, its checkpoints and proofs; None shows none."""
+    replays: DecisionReplays | None = None
+    """Makes decisions again from the record alone; None: only from their inputs and policy."""
+    copies: RecordCopies | None = None
+    """Files that auditors take along; None makes none."""
+    reviews: RecordReviews | None = None
+    """Reviews of access and controls; None makes none."""
     model_history: ModelHistory | None = None
     """What became of model versions; None tells nothing of it."""
     figures: Figures | None = None

@@ -165,6 +165,7 @@ def required_path(settings: Settings, field: str) -> Path:
 
 def console_of(parts: Engine) -> ConsolePorts:
     """What the console is given."""
+    from workers.wiring_audit import audit_ports  # which stands on this module
 
     async def clocks() -> Mapping[str, datetime]:
         return await read_clocks(parts.database)
@@ -216,6 +217,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         stops=PostgresStops(parts.database),
         health=PostgresHealth(parts.database, live_clocks=parts.clock is ClockMode.LIVE),
         arrivals=PostgresArrivals(parts.database),
+        **audit_ports(parts),
     )
 
 

@@ -4,6 +4,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres.pool import Database
+from connectors.postgres.proofs import PostgresProofs
 from connectors.postgres.stops import PostgresStops
 from workflows.domain.health import (
     CAP,
@@ -91,6 +92,7 @@ class PostgresHealth:
         self._database = database
         self._live_clocks = live_clocks
         self._stops = PostgresStops(database)
+        self._proofs = PostgresProofs(database)
 
     async def facts(self) -> Facts:
         async with self._database.transaction() as cursor:
@@ -107,6 +109,7 @@ class PostgresHealth:
             **rest, **piles, "model_days": model_days, "partitions": partitions, "clocks": clocks, "reasons": reasons,
             "processes": processes, "tables": tables, "live_clocks": self._live_clocks,
             "stops": await self._stops.in_force(), "histories": histories[0] if histories else None,
+            "uncertified": await self._proofs.waiting(), "notary_alarms": await self._proofs.alarms(),
         })  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from tests.fakes.operations import MemoryArrivals, MemoryHealth, MemoryOperation
 from tests.fakes.past_decisions import MemoryPastDecisions
 from tests.fakes.people import MemoryPeople
 from tests.fakes.policies import MemoryPolicies
+from tests.fakes.record import MemoryCopies, MemoryRecord, MemoryReplays, MemoryReviews
 from tests.fakes.sessions import MemorySessions, MemoryTokens
 from tests.fakes.shop import model_versions, stocked_shop
 from tests.fakes.task_work import MemoryTaskWork
@@ -53,6 +54,8 @@ class ConsoleOverFakes:
         self.models = MemoryModels(model_versions())
         self.inbox = MemoryInbox(self.shop)
         self.audit = some_ledger()
+        self.record, self.reviews = MemoryRecord(self.audit), MemoryReviews(self.audit)
+        self.replays, self.copies = MemoryReplays(self.shop), MemoryCopies(self.audit)
         self.monitoring = MemoryMonitoring()
         self.figures = MemoryFigures(self.shop, planning, money)
         self.stops = MemoryStops(self.shop)
@@ -74,7 +77,8 @@ class ConsoleOverFakes:
             forecasts=MemoryForecasts(), work=self.work, judging=MemoryJudging(self.shop, self.people),
             audit=self.audit, model_history=MemoryModelHistory(),
             signer=Ed25519Signer(bytes(SEED_BYTES)), operations=self.operations, stops=self.stops,
-            health=self.health, arrivals=self.arrivals,
+            health=self.health, arrivals=self.arrivals, record=self.record, replays=self.replays, copies=self.copies,
+            reviews=self.reviews,
         )  # fmt: skip
         self.app: FastAPI = create_app(replace(ports, **more))
 

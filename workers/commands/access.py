@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,8 @@ from connectors.postgres.auditing import note
 from workers.commands.auditing import auditing
 from workers.commands.connection import State
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
-from workflows.domain.access_review import CONFLICTS, DAYS, AccessReview, Answers, Rights, place_of
+from workflows.domain.access_review import CONFLICTS, DAYS, AccessReview, Answers, place_of
+from workflows.domain.access_rows import COLUMNS, rows
 from workflows.domain.controls import BLOCKED, Controls
 from workflows.domain.errors import InvalidInput
 from workflows.domain.ledger import EntryType
@@ -26,11 +27,6 @@ Since = Annotated[
 ]
 Until = Annotated[Given, typer.Option(formats=["%Y-%m-%d"], help="Last day, to its end in UTC. Default: today.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print a CSV file for a spreadsheet on stdout, a row per person.")]
-COLUMNS = (
-    "on", "person", "state", "roles", "permissions", "where", "approval_limit", "since", "granted_by", "known_since",
-    "conflicts", "since_day", "approved", "edited", "rejected", "signed_first", "withdrawn", "refused", "approve_share",
-    "median_seconds", "quick", "sessions",
-)  # fmt: skip
 
 
 def access(
@@ -83,31 +79,6 @@ async def _controls(state: str | None, since: date, until: date) -> Controls:
         body = {"what": "controls", "since": since, "until": until, "entries": found.entries}
         await asyncio.to_thread(note, desk.dsn, desk.actor, EntryType.AUDIT_READ, body)
         return found
-
-
-def rows(review: AccessReview) -> list[Mapping[str, str]]:
-    """A row for each person: rights, conflicts and answers; somebody who answered without recorded rights has one."""
-    people: dict[str, Rights | None] = {one.person: one for one in review.people}
-    answers = {one.person: one for one in review.answers}
-    return [
-        _row(review, person, people.get(person), answers.get(person) or Answers(person=person))
-        for person in sorted({*people, *answers})
-    ]
-
-
-def _row(review: AccessReview, person: str, rights: Rights | None, did: Answers) -> Mapping[str, str]:
-    kinds = sorted({str(one.kind) for one in review.conflicts if one.person == person})
-    told: dict[str, Any] = {
-        "on": review.on, "person": person, "conflicts": " ".join(kinds), "since_day": review.since,
-        "state": "not recorded", **did.model_dump(),
-    }  # fmt: skip
-    if rights is not None:
-        told |= {
-            "state": rights.state, "roles": " ".join(rights.roles), "permissions": " ".join(rights.permissions),
-            "where": place_of(rights), "approval_limit": rights.approval_limit, "since": rights.since.isoformat(),
-            "granted_by": rights.granted_by, "known_since": rights.known_since.isoformat(),
-        }  # fmt: skip
-    return {name: "" if told.get(name) is None else str(told[name]) for name in COLUMNS}
 
 
 def show(review: AccessReview) -> None:

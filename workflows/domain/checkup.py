@@ -204,6 +204,7 @@ def _running(facts: Facts) -> tuple[Check, ...]:
             advice="Read the alarm on the models' page; a retraining was started where it can help.", href="/models",
         ),
         _histories(facts),
+        _notary(facts),
         Check(
             name="storage", aspect=Aspect.RUNNING, title="Database", light=Light.GREEN,
             says=f"{facts.database_bytes / 2**30:,.1f} GiB"
@@ -227,4 +228,21 @@ def _histories(facts: Facts) -> Check:
         means="Closed workflows are kept with the record before Temporal's retention removes them.",
         advice="See that a worker runs and that the schedule `histories` is not paused; `quartermaster audit histories "
         "--sweep` keeps them now.",
+    )  # fmt: skip
+
+
+def _notary(facts: Facts) -> Check:
+    waiting, alarms = facts.uncertified, facts.notary_alarms
+    oldest = waiting.oldest_seconds or 0
+    late = Light.RED if oldest >= HOUR else Light.AMBER if oldest >= 5 * MINUTE else Light.GREEN
+    waits = f"{waiting.entries:,} {'entry waits' if waiting.entries == 1 else 'entries wait'} for a checkpoint" + (
+        f", the oldest for {age(oldest)}" if waiting.entries else ""
+    )
+    return Check(
+        name="notary", aspect=Aspect.RUNNING, title="Certified record", href="/audit",
+        light=Light.RED if alarms else late,
+        says="; ".join([*(f"{one.kind}, for {age(one.seconds)}: {one.detail}" for one in alarms), waits]),
+        means="The notary signs what is in the ledger within a minute or two. Until then a change would not be seen.",
+        advice="No alarm, and the oldest waits for long: start `quartermaster notary`. An alarm says what it will not "
+        "sign: change nothing, keep the anchors, and look with `quartermaster notary show` and `audit verify`.",
     )  # fmt: skip

@@ -4,6 +4,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from workflows.domain.identity import Instant, Payload
+from workflows.domain.notary import Waiting
+from workflows.domain.proofs import Alarm
 from workflows.domain.stops import Stop
 
 CAP = 5_000
@@ -113,6 +115,9 @@ class Facts(Payload):
     drift_alarms: int = 0
     stops: tuple[Stop, ...] = ()
     histories: HistoriesSeen | None = None
+    uncertified: Waiting = Waiting(entries=0)
+    """Entries of the ledger that no notary has seen."""
+    notary_alarms: tuple[Alarm, ...] = ()
 
 
 class Check(Payload):
