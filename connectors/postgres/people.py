@@ -3,6 +3,7 @@
 What is personal of somebody is sealed (personal.py); this table and the ledger have the reference and the rights.
 """
 
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +18,7 @@ from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.names import erased_name, name_key, name_problem
+from workflows.domain.names import NOBODY_YET, erased_name, name_key, name_problem
 from workflows.domain.people import GRANTS, NOTHING_HERE, Identity, Permission, Person, may_change
 
 Cursor = psycopg.AsyncCursor[DictRow]
@@ -141,6 +142,9 @@ class PostgresPeople:
     async def _store(self, cursor: Cursor, before: Person | None, person: Person, actor: Actor) -> Person:
         if before == person:
             return person
+        if person.name == NOBODY_YET:
+            # It says nothing of the person whom it stands for.
+            person = person.model_copy(update={"name": f"p-{secrets.token_hex(6)}"})
         await self._only_one(cursor, before, person)
         await cursor.execute(
             """INSERT INTO person (name, roles, locations, approval_limit, disabled_at) VALUES (%s, %s, %s, %s, %s)

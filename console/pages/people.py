@@ -50,7 +50,7 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
             person = person_of_form(None, str(form.get("name") or ""), form)
             if await people.named(person.called):
                 raise InvalidInput(f"There is {person.called} already.")
-            await people.save(person, session.actor)
+            person = await people.save(person, session.actor)
         except (InvalidInput, Conflict) as error:
             return await listed(request, session, form, str(error), status_of(error))
         return RedirectResponse(link("/people", person.name), HTTPStatus.SEE_OTHER)

@@ -1,5 +1,6 @@
 """People in memory: one of each role, one who is held to a place and an amount, and the rules of the real store."""
 
+import secrets
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,7 +8,7 @@ from decimal import Decimal
 from workflows.domain.approvals import Actor
 from workflows.domain.erasure import Erased, ErasureReason, Removed, may_erase
 from workflows.domain.errors import InvalidInput, NotAllowed
-from workflows.domain.names import erased_name, is_reference, name_key, name_problem
+from workflows.domain.names import NOBODY_YET, erased_name, is_reference, name_key, name_problem
 from workflows.domain.people import NOTHING_HERE, Identity, Permission, Person, Role, may_change
 
 ADA = Person(name="Ada", roles=frozenset({Role.PLANNER, Role.APPROVER}), email="ada@shop.example")
@@ -77,6 +78,8 @@ class MemoryPeople:
     def _store(self, before: Person | None, person: Person, actor: Actor) -> Person:
         if before == person:
             return person
+        if person.name == NOBODY_YET:
+            person = person.model_copy(update={"name": f"p-{secrets.token_hex(6)}"})
         if before is None and (problem := name_problem(person.called)):
             raise InvalidInput(problem)
         if before is None and self._namesake(person.called):

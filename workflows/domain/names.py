@@ -1,7 +1,6 @@
 """Names of people: no two people's names may look alike, and inside everybody is a random reference instead."""
 
 import re
-import secrets
 import unicodedata
 from collections.abc import Mapping
 
@@ -16,13 +15,12 @@ _WORD = re.compile(r"\w+")
 _REFERENCE = re.compile(r"p-(?<!\w..)[0-9a-f]{12}\b")
 
 
-def new_reference() -> str:
-    """A pseudonym that says nothing of the person whom it stands for: `p-` and 12 hexadecimal digits."""
-    return f"p-{secrets.token_hex(6)}"
+NOBODY_YET = "p-000000000000"
+"""In the place of a reference until the store has made one up."""
 
 
 def is_reference(name: str) -> bool:
-    """Whether it was made up; people of earlier releases have their plain name as their reference."""
+    """Whether it was made up: `p-` and 12 hexadecimal digits; people of before have their plain name."""
     return _REFERENCE.fullmatch(name) is not None
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.errors import InvalidInput, NotAllowed
 from workflows.domain.identity import Code, Instant, Payload, digest
-from workflows.domain.names import name_key, name_problem, new_reference
+from workflows.domain.names import NOBODY_YET, name_key, name_problem
 
 
 class Role(StrEnum):
@@ -141,8 +141,8 @@ class Person(Payload):
 
 
 def newcomer(name: PersonName, roles: frozenset[Role] = frozenset()) -> Person:
-    """Somebody from outside, under a new reference."""
-    return Person(name=new_reference(), display=name, roles=roles)
+    """Somebody from outside; whoever keeps people makes up their reference."""
+    return Person(name=NOBODY_YET, display=name, roles=roles)
 
 
 class Identity(Payload):
