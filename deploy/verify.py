@@ -26,12 +26,13 @@ import re
 import struct
 import sys
 import time
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -52,6 +53,10 @@ MOST_PER_CODE = 200
 CLOCK_SLACK_SECONDS = 5.0
 """How far a clock may step back (it is set by NTP) before it is a finding."""
 SKEW_SECONDS = 300.0
+ANCHOR_BEHIND_SECONDS = 900.0
+"""How much older than the pack an anchor may end without a word about it."""
+SILENCE_SECONDS = 900.0
+"""A notary signs every minute; so long a silence is said."""
 
 
 # 1. Findings ---------------------------------------------------------------------------------------------------------
@@ -134,6 +139,8 @@ class Pack:
         except FileNotFoundError:
             raise Unusable(f"there is no file {path}") from None
         members = self._zip.infolist()
+        if self._zip.comment or (members and min(member.header_offset for member in members)):
+            raise Unusable("the pack has bytes that belong to none of its files: other programs may see another pack")
         if len(members) > MOST_FILES:
             raise Unusable(f"the pack has {len(members):,} files; {MOST_FILES:,} is the most")
         self._members: dict[str, zipfile.ZipInfo] = {}
@@ -145,8 +152,8 @@ class Pack:
         name = member.filename
         if not _NAMES.fullmatch(name):
             raise Unusable(f"the pack has a file that no pack has: {name[:100]!r}")
-        if name in self._members:
-            raise Unusable(f"the pack has {name} twice")
+        if name in self._members or name != member.orig_filename:
+            raise Unusable(f"the pack has {name} twice, or under two names")
         if member.flag_bits & 1 or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise Unusable(f"{name} is encrypted or compressed in an unknown way")
         if member.file_size > 64 * MIB and member.file_size > LARGEST_RATIO * max(member.compress_size, 1):
@@ -162,7 +169,7 @@ class Pack:
     def document(self, name: str) -> dict[str, Any]:
         """A JSON object."""
         with self.open(name) as file:
-            found = json.loads(file.read(LONGEST_LINE))
+            found = _lenient(file.read(LONGEST_LINE).decode())
         if not isinstance(found, dict):
             raise Unusable(f"{name} is not a JSON object")
         return found
@@ -182,7 +189,16 @@ class Pack:
 
 
 HALF_A_LINE = object()
-_lenient = json.JSONDecoder().decode
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice: another reader may take the other one")
+    return found
+
+
+_lenient = json.JSONDecoder(object_pairs_hook=_once).decode
 
 
 def json_lines(file: BinaryIO, name: str, instead: object = None) -> Iterator[Any]:
@@ -214,12 +230,26 @@ def lines_of(path: Path, instead: object = None) -> Iterator[Any]:
         raise Unusable(f"{path} cannot be read: {error.strerror}") from None
 
 
+_RECORDED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""The one spelling in which the database records instants: texts of it sort as instants do."""
+
+
 def moment(text: str) -> float:
     """Seconds since 1970 of an RFC 3339 instant. Raises: ValueError."""
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError(f"{text} has no time zone")
     return when.timestamp()
+
+
+def utc(seconds: float) -> str:
+    """An instant for a reader."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def plainly(text: str) -> str:
+    """With escapes for what is not ASCII: two names that look alike do not read alike."""
+    return text if text.isascii() else ascii(text)
 
 
 # 3. Hashing ----------------------------------------------------------------------------------------------------------
@@ -404,12 +434,30 @@ class Rotation:
     def parse(cls, row: dict[str, Any]) -> "Rotation":
         """Raises: ValueError, KeyError."""
         statement = row.get("statement")
+        told = _lenient(statement) if isinstance(statement, str) else row
         return cls(
             Key.parse(row.get("verifier_key") or row["key"]),
-            int(row.get("first_checkpoint") or 1),
+            # What was signed counts; the row beside it anybody may have changed.
+            int(told.get("first_checkpoint") or 1),
             statement.encode() if isinstance(statement, str) else None,
             _signature(row.get("old_signature")),
             _signature(row.get("new_signature")),
+        )
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The statement; empty for a first key."""
+        found = _lenient(self.statement.decode()) if self.statement is not None else {}
+        return found if isinstance(found, dict) else {}
+
+    def follows(self, old: Key) -> bool:
+        """Whether the statement says that it follows this key, and both signed it."""
+        told = self.told
+        return (
+            self.statement is not None
+            and (told.get("old_key"), told.get("new_key")) == (old.text, self.key.text)
+            and self.key.signed(self.statement, self.new_signature)
+            and old.signed(self.statement, self.old_signature)
         )
 
 
@@ -429,16 +477,8 @@ def vouched_for(trusted: Iterable[Key], rotations: Sequence[Rotation]) -> list[K
         grown = False
         everybody = {one.key.text: one.key for one in rotations} | known
         for one in rotations:
-            if one.statement is None:
-                continue
             for old in everybody.values():
-                joined = (old.text in known) != (one.key.text in known)
-                if (
-                    joined
-                    and one.key.signed(one.statement, one.new_signature)
-                    and old.signed(one.statement, one.old_signature)
-                    and one.key.text in one.statement.decode(errors="replace")
-                ):
+                if (old.text in known) != (one.key.text in known) and one.follows(old):
                     known |= {old.text: old, one.key.text: one.key}
                     grown = True
     return list(known.values())
@@ -515,16 +555,57 @@ class Leaf(NamedTuple):
     hash: str
 
 
+class Loss(NamedTuple):
+    """A log that ended because certified entries were gone for good, and the one that goes on from what was left."""
+
+    rotation: Rotation
+    old: Key
+    leaves: int
+    told: dict[str, Any]
+
+    @property
+    def words(self) -> str:
+        """Who declared what, and why."""
+        return (f"{self.told.get('actor')} declared {self.told.get('time')} that certified entries from leaf "
+                f"{self.leaves} on are gone for good ({str(self.told.get('reason'))[:200]}); a new log, "
+                f"{self.rotation.key.name}, goes on from there")  # fmt: skip
+
+
+def losses_of(rotations: Iterable[Rotation], keys: Sequence[Key], findings: Findings) -> list[Loss]:
+    """The losses that the key before declared. Whatever says so without its signature is a finding and counts nothing.
+
+    Raises: ValueError, KeyError, TypeError.
+    """
+    found: dict[bytes, Loss] = {}
+    trusted = {key.text for key in keys}
+    for one in rotations:
+        told = one.told
+        if "loss" not in told or one.statement is None or one.statement in found:
+            continue
+        old = Key.parse(told["old_key"])
+        if old.text in trusted and one.follows(old):
+            found[one.statement] = Loss(one, old, int(told["loss"]["leaves"]), told)
+        else:
+            findings.add("loss_forged", "a loss is declared, and the key before did not sign that: nothing is gone on "
+                         "its account")  # fmt: skip
+    return list(found.values())
+
+
 @dataclass
 class Anchors:
     """What the notary left elsewhere."""
 
     leaves: dict[int, Leaf] = field(default_factory=dict)
+    """Of the log that goes on."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     rotations: list[Rotation] = field(default_factory=list)
-    losses: list[tuple[Rotation, str]] = field(default_factory=list)
-    """Keys with which a new log was begun because entries were gone for good, and what to tell of it."""
     files: int = 0
+    ended: set[str] = field(default_factory=set)
+    """Names of logs that ended with a loss."""
+    _logs: dict[str, dict[int, Leaf]] = field(default_factory=lambda: defaultdict(dict))
+    """By name. A leaf is of the log whose checkpoint comes after it."""
+    _waiting: list[Leaf] = field(default_factory=list)
+    _log: str = ""
 
     def read(self, path: Path, findings: Findings) -> None:
         """A file, or every `*.jsonl` of a folder. Raises: Unusable."""
@@ -547,43 +628,61 @@ class Anchors:
             if broken:
                 findings.note(f"{one.name}: {broken} lines were broken off, as a crash leaves them; what they should "
                               "have said follows them")  # fmt: skip
+        self._are_of(self._log, findings)
 
     def _take(self, line: dict[str, Any], findings: Findings) -> None:
         if "leaf" in line:
             leaf = Leaf(*line["leaf"])
-            if not isinstance(leaf.place, int) or not isinstance(leaf.seq, int):
-                raise ValueError("index and seq are numbers")
-            if self.leaves.setdefault(leaf.place, leaf) != leaf:
-                findings.add("forked", f"the anchors remember two different entries as leaf {leaf.place}",
-                             stream=leaf.stream, seq=leaf.seq)  # fmt: skip
+            if not isinstance(leaf.place, int) or not isinstance(leaf.seq, int) or not _HEX.fullmatch(leaf.hash):
+                raise ValueError("index and seq are numbers, a hash is 64 hexadecimal digits")
+            self._waiting.append(leaf)
         elif "checkpoint" in line:
-            self.checkpoints.append(Checkpoint.parse(line["checkpoint"]))
+            one = Checkpoint.parse(line["checkpoint"])
+            self.checkpoints.append(one)
+            self._are_of(one.origin, findings)
         elif "key" in line:
             rotation = Rotation.parse(line)
             self.rotations.append(rotation)
-            told = json.loads(rotation.statement or b"{}")
-            if "loss" in told:
-                self._lose(rotation, told)
+            if "loss" in rotation.told:
+                self._are_of(Key.parse(rotation.told["old_key"]).name, findings)
 
-    def _lose(self, rotation: Rotation, told: dict[str, Any]) -> None:
-        """From here on another log goes on from an earlier size: what was after it is gone, and said to be."""
-        size = int(told["loss"]["leaves"])
-        gone = [index for index in self.leaves if index >= size]
-        words = f"LOSS: {told['actor']} declared {told['time']} that {len(gone)} certified entries are gone for good"
-        self.losses.append((rotation, f"{words} ({str(told['reason'])[:200]}); a new log goes on from {size} entries"))
-        for index in gone:
-            del self.leaves[index]
-        self.checkpoints = [one for one in self.checkpoints if one.size <= size]
+    def _are_of(self, log: str, findings: Findings) -> None:
+        known, self._log = self._logs[log], log
+        for leaf in self._waiting:
+            if known.setdefault(leaf.place, leaf) != leaf:
+                findings.add("forked", f"the anchors remember two different entries as leaf {leaf.place}",
+                             stream=leaf.stream, seq=leaf.seq)  # fmt: skip
+        self._waiting.clear()
+
+    def settle(self, losses: Sequence[Loss], known_losses: Sequence[str], findings: Findings) -> None:
+        """Follow the log from loss to loss to the one that goes on, and tell of each what was lost."""
+        after = {one.old.name: one for one in losses}
+        begun = {one.rotation.key.name for one in losses}
+        self.ended = set(after)
+        for name, leaves in self._logs.items():
+            if name not in begun:
+                for index, leaf in leaves.items():
+                    if self.leaves.setdefault(index, leaf) != leaf:
+                        findings.add("forked", f"the anchors remember two different entries as leaf {index}",
+                                     stream=leaf.stream, seq=leaf.seq)  # fmt: skip
+        here = next((one.old.name for one in losses if one.old.name not in begun), None)
+        while here in after:
+            loss = after.pop(here)
+            here = loss.rotation.key.name
+            gone = {index: leaf for index, leaf in self.leaves.items() if index >= loss.leaves}
+            fresh = self._logs.get(here, {})
+            self.leaves = {index: leaf for index, leaf in self.leaves.items() if index < loss.leaves} | fresh
+            self.checkpoints = [one for one in self.checkpoints
+                                if one.origin != loss.old.name or one.size <= loss.leaves]  # fmt: skip
+            still = {leaf.hash for leaf in fresh.values()}
+            _tell_of(loss, [gone[index] for index in sorted(gone) if gone[index].hash not in still], known_losses,
+                     findings)  # fmt: skip
 
     def check(self, keys: Sequence[Key], findings: Findings) -> dict[int, str]:
         """That they are whole: what they remember hashes to what they say, and leads to the signed roots.
 
         The roots that they know, by size.
         """
-        for rotation, words in self.losses:
-            findings.note(words)
-            if rotation.key not in keys:
-                findings.add("anchor_damaged", "a loss was declared with a key for which no trusted key vouches")
         hashes = {(leaf.stream, leaf.seq): leaf.hash for leaf in self.leaves.values()}
         for leaf in self.leaves.values():
             _, stream, seq, kind, actor, occurred, recorded, body, own = leaf
@@ -608,6 +707,17 @@ class Anchors:
         return by_size
 
 
+def _tell_of(loss: Loss, gone: Sequence[Leaf], known_losses: Sequence[str], findings: Findings) -> None:
+    words = f"{loss.words}; the anchors remember {len(gone)} entries that are gone"
+    if loss.rotation.key.name in known_losses:
+        findings.note(f"LOSS, known to you: {words}")
+        return
+    findings.add("loss_accepted", words)
+    for leaf in gone:
+        findings.add("entry_lost", f"{leaf.type} by {plainly(leaf.actor)}, recorded {leaf.recorded_at}, is gone with "
+                     "an accepted loss", stream=leaf.stream, seq=leaf.seq)  # fmt: skip
+
+
 # 6. The tree ---------------------------------------------------------------------------------------------------------
 
 
@@ -628,6 +738,12 @@ class Sealed:
     """When the newest checkpoint was signed that the anchors and this pack should share; 0: there is none."""
     history_is_another: bool = False
     """Forked or rolled back: what differs after `diverges_at` is explained by that."""
+    dating: list[Checkpoint] = field(default_factory=list)
+    """Checkpoints of the pack and of the anchors by size: each says what was there at an instant, and what was not."""
+    places: dict[tuple[str, int], int] = field(default_factory=dict)
+    """In a pack of one decision, where the paths say that entries stand."""
+    begun: int = 0
+    """The leaf with which the notary began; what is before it was written before there was one, and may be old."""
 
     def read_leaves(self, pack: Pack, findings: Findings) -> None:
         """Raises: Unusable."""
@@ -658,18 +774,31 @@ class Sealed:
             tree.add(leaf_hash(own))
         self.roots[tree.size] = tree.root()
 
+    def date_by(self, anchored: Iterable[Checkpoint], known: dict[int, Leaf]) -> None:
+        """Take the checkpoints of both: one that is missing here still tells of its instant."""
+        every = {one.body: one for one in [*anchored, *self.checkpoints]}
+        self.dating = sorted(every.values(), key=lambda one: (one.size, one.ledger_at))
+        self._sizes = [one.size for one in self.dating]
+        first = next((index for index, leaf in known.items() if (leaf.stream, leaf.seq) == ("notary", 1)), 0)
+        self.begun = self.index_of.get("notary", {}).get(1, first)
+
+    def index(self, stream: str, seq: int) -> int | None:
+        """The place of an entry in the tree; None: it has none, or none is known."""
+        return self.index_of.get(stream, {}).get(seq, self.places.get((stream, seq)))
+
     def covered_at(self, index: int) -> tuple[Checkpoint | None, Checkpoint | None]:
         """The newest checkpoint without this leaf, and the first one with it."""
-        place = bisect.bisect_right(self.sizes, index)
-        before = self.checkpoints[place - 1] if place else None
-        return before, self.checkpoints[place] if place < len(self.checkpoints) else None
+        place = bisect.bisect_right(self._sizes, index)
+        before = self.dating[place - 1] if place else None
+        return before, self.dating[place] if place < len(self.dating) else None
 
-    @property
-    def sizes(self) -> list[int]:
-        """Of the checkpoints, in order."""
-        if len(self._sizes) != len(self.checkpoints):
-            self._sizes = [one.size for one in self.checkpoints]
-        return self._sizes
+    def certified_later(self, one: tuple[str, int], other: tuple[str, int]) -> bool:
+        """Whether a checkpoint has the other entry and not this one: then this one was written after it."""
+        index, beside = self.index(*one), self.index(*other)
+        if beside is None or beside < self.begun:
+            return False
+        first = bisect.bisect_right(self._sizes, beside)
+        return first < len(self._sizes) and (index is None or bisect.bisect_right(self._sizes, index) > first)
 
     _sizes: list[int] = field(default_factory=list)
 
@@ -697,11 +826,21 @@ def read_checkpoints(pack: Pack, findings: Findings) -> list[tuple[int, Checkpoi
 
 
 def check_signatures(
-    found: Sequence[tuple[int, Checkpoint]], rotations: Sequence[Rotation], keys: Sequence[Key], findings: Findings
-) -> list[Checkpoint]:
+    found: Sequence[tuple[int, Checkpoint]], rotations: Sequence[Rotation], keys: Sequence[Key],
+    losses: Sequence[Loss], findings: Findings,
+) -> list[Checkpoint]:  # fmt: skip
     """Every checkpoint by a trusted key that was the notary's then; those that are."""
     trusted = {key.text for key in keys}
-    firsts = sorted((one.first_checkpoint, one.key.text) for one in rotations if one.key.text in trusted)
+    firsts = sorted(
+        {
+            (one.first_checkpoint, one.key.text)
+            for one in rotations
+            if one.key.text in trusted
+            # Numbers of a log that ended are given again.
+            and not any(one.key.name == loss.old.name and one.first_checkpoint >= loss.rotation.first_checkpoint
+                        for loss in losses)
+        }
+    )  # fmt: skip
     strangers: dict[str, list[int]] = defaultdict(list)
     good = []
     for number, one in found:
@@ -719,33 +858,66 @@ def check_signatures(
     for hashed, numbers in strangers.items():
         words = f"checkpoints {numbers[0]} to {numbers[-1]} ({len(numbers)}) are signed by key {hashed}"
         findings.add("resigned_with_other_key", f"{words}, for which no trusted key vouches")
-    for one_key in rotations:
+    for one_key in {one.key.text: one for one in rotations}.values():
         if one_key.key.text not in trusted:
             findings.add("resigned_with_other_key", "the list of keys has one for which no trusted key vouches: "
                          f"{one_key.key.text[:120]}")  # fmt: skip
     return good
 
 
-def check_tree(
+def anchored_then(
     sealed: Sealed, anchors: Anchors, keys: Sequence[Key], made_at: float, findings: Findings
-) -> dict[int, Leaf]:
-    """Roots, consistency, forks and rollbacks; the anchored leaves that this pack must have."""
-    anchored = [one for one in anchors.checkpoints if one.signer(keys) is not None]
-    # Both by the database's clock.
-    newer = [one for one in anchored if one.ledger_at > made_at]
-    anchored = [one for one in anchored if one.ledger_at <= made_at]
+) -> tuple[list[Checkpoint], dict[int, Leaf]]:
+    """Signed checkpoints that were anchored when the pack was made, and the leaves that they cover."""
+    signed = [one for one in anchors.checkpoints if one.signer(keys) is not None]
+    # Both by the database's clock. Whoever has a checkpoint has all that were signed before it.
+    made_at = max([made_at, *(one.ledger_at for one in sealed.checkpoints)])
+    newer = [one for one in signed if one.ledger_at > made_at]
+    anchored = [one for one in signed if one.ledger_at <= made_at]
+    if newer:
+        findings.note(f"the anchors go on to {max(one.size for one in newer):,} entries after this pack says it was "
+                      "made: if you asked for it later than that, it is an old one (see --requested)")  # fmt: skip
+    size = max((one.size for one in anchored), default=0)
+    known = {index: leaf for index, leaf in anchors.leaves.items() if index < size}
+    newest = max((one.ledger_at for one in anchored), default=None)
+    if newest is not None and made_at - newest > ANCHOR_BEHIND_SECONDS and not newer:
+        findings.note(f"the anchors end at {utc(newest)}, {made_at - newest:.0f} seconds before the pack was made: "
+                      "they do not speak for anything after that. Ask their keeper for the newest file")  # fmt: skip
+    if len(known) < size:
+        findings.note(f"the anchors lack {size - len(known):,} of the first {size:,} leaves: files are missing, and of "
+                      "those entries they cannot say what was changed")  # fmt: skip
+    return anchored, known
+
+
+def check_heartbeat(sealed: Sealed, anchored: Sequence[Checkpoint], anchors: Anchors, findings: Findings) -> None:
+    """That no checkpoint was taken out, and when the notary said nothing."""
+    own = {one.body for one in sealed.checkpoints}
+    newest = max((one.at for one in sealed.checkpoints), default=0.0)
+    gone = [one for one in anchored if one.body not in own and one.at < newest and one.origin not in anchors.ended]
+    if gone:
+        findings.add("checkpoint_missing", f"{len(gone)} anchored checkpoints are not in the pack, and later ones are; "
+                     f"first the one of {utc(gone[0].at)}")  # fmt: skip
+    times = sorted({one.at for one in [*sealed.checkpoints, *anchored]})
+    silent = [(after - before, before, after) for before, after in itertools.pairwise(times)
+              if after - before > SILENCE_SECONDS]  # fmt: skip
+    for seconds, before, after in sorted(silent, reverse=True)[:3]:
+        findings.note(f"the notary signed nothing for {seconds / 60:.0f} minutes, from {utc(before)} to {utc(after)}: "
+                      "what was written meanwhile could be changed until then")  # fmt: skip
+    if len(silent) > 3:
+        findings.note(f"it was silent {len(silent) - 3} more times")
+
+
+def check_tree(
+    sealed: Sealed, anchored: Sequence[Checkpoint], known: dict[int, Leaf], findings: Findings
+) -> None:  # fmt: skip
+    """Roots, consistency, forks and rollbacks."""
     sealed.grow([one.size for one in [*sealed.checkpoints, *anchored]])
     wrong = [one for one in sealed.checkpoints if sealed.roots.get(one.size) != one.root]
     if wrong:
         beyond = " (there are fewer leaves than that)" if wrong[0].size > len(sealed.hashes) else ""
         findings.add("root_mismatch", f"{len(wrong)} of {len(sealed.checkpoints)} signed checkpoints have another root "
                      f"than the leaves lead to, first the one of size {wrong[0].size}{beyond}")  # fmt: skip
-    size = max((one.size for one in anchored), default=0)
-    if newer:
-        findings.note(f"the anchors go on to {max(one.size for one in newer):,} entries after this pack says it was "
-                      "made: if you asked for it later than that, it is an old one")  # fmt: skip
     sealed.anchored_until = max((one.ledger_at for one in anchored), default=0.0)
-    known = {index: leaf for index, leaf in anchors.leaves.items() if index < size}
     for index in sorted(known):
         if index >= len(sealed.hashes) or sealed.hashes[index] != known[index].hash:
             sealed.diverges_at = index
@@ -755,7 +927,6 @@ def check_tree(
         findings.add("anchor_mismatch", f"{len(bad)} of {len(anchored)} anchored checkpoints are not in this ledger, "
                      f"first the one of size {bad[0].size}")  # fmt: skip
     _fork_or_rollback(sealed, anchored, bad, known, findings)
-    return known
 
 
 def _fork_or_rollback(
@@ -879,6 +1050,9 @@ class ChainCheck:
             self._seal(entry, leaves)
             if before is not None:
                 self._times(entry, before)
+                if self._with_tree and self._sealed.certified_later((stream, before.seq), (stream, entry.seq)):
+                    self._findings.add("leaf_order", "a checkpoint has it and not the entry before it in its chain",
+                                       stream=stream, seq=entry.seq)  # fmt: skip
             before = entry
         if must_be_whole:
             for seq in leaves.keys() - {entry.seq for entry in entries}:
@@ -928,12 +1102,14 @@ class ChainCheck:
             proven = self.proofs.get((entry.stream, entry.seq))
             if proven is None:
                 self.unsealed += 1
-                newest = self._sealed.checkpoints[-1] if self._sealed.checkpoints else None
+                newest = self._sealed.dating[-1] if self._sealed.dating else None
                 if newest is not None and _before(entry.recorded_at, newest.ledger_at - self._patience):
                     self._findings.add("unproven", "it is older than the newest checkpoint, and no path leads to it",
                                        **where)  # fmt: skip
             elif proven != entry.hash:
                 self._findings.add("leaf_mismatch", "the tree has another entry in its place", **where)
+            else:
+                self._date(entry, self._sealed.places[entry.stream, entry.seq])
             return
         if index is None:
             self.unsealed += 1
@@ -950,13 +1126,16 @@ class ChainCheck:
         where = {"stream": entry.stream, "seq": entry.seq}
         try:
             recorded = moment(entry.recorded_at)
+            if not _RECORDED.fullmatch(entry.recorded_at):
+                raise ValueError("it is spelled in another way")
         except ValueError:
-            self._findings.add("time_unreadable", f"{entry.recorded_at[:40]!r} is no instant", **where)
+            self._findings.add("time_unreadable", f"{plainly(entry.recorded_at[:40])} is no instant as the database "
+                               "records them", **where)  # fmt: skip
             return
         without, first = self._sealed.covered_at(index)
         if first is not None and recorded > first.ledger_at + CLOCK_SLACK_SECONDS:
             self._findings.add("dated_after_checkpoint", "a checkpoint that is older than it says has it", **where)
-        if without is not None and recorded < without.ledger_at - self._patience:
+        if index >= self._sealed.begun and without is not None and recorded < without.ledger_at - self._patience:
             self._findings.add("late_insert", f"it says it was recorded at {entry.recorded_at}, and the checkpoint of "
                                f"size {without.size}, signed {without.ledger_at - recorded:.0f} seconds later, does "
                                "not have it", **where)  # fmt: skip
@@ -1138,18 +1317,21 @@ class Naming:
                                        f"(SHA-256 {leaf.body_sha256})", **where)  # fmt: skip
             if entry.actor != leaf.actor:
                 code = "approval_actor_edited" if leaf.type.startswith(ANSWERS) else "actor_edited"
-                self._findings.add(code, f"{leaf.type} was by {leaf.actor}; it now says {entry.actor}", **where)
+                self._findings.add(code, f"{leaf.type} was by {plainly(leaf.actor)}; it now says "
+                                   f"{plainly(entry.actor)}", **where)  # fmt: skip
             if (entry.occurred_at, entry.recorded_at) != (leaf.occurred_at, leaf.recorded_at):
                 self._findings.add("back_dated", f"it happened {leaf.occurred_at} and was recorded {leaf.recorded_at}; "
                                    f"it now says {entry.occurred_at} and {entry.recorded_at}", **where)  # fmt: skip
             if entry.type != leaf.type:
-                self._findings.add("type_edited", f"it was {leaf.type}; it now says {entry.type}", **where)
+                self._findings.add("type_edited", f"it was {leaf.type}; it now says {plainly(entry.type)}",
+                                   **where)  # fmt: skip
 
 
 # 9. Facts of decisions and orders ------------------------------------------------------------------------------------
 
 LONG_PART = "evidence_sha256"
 """`{"evidence_sha256": DIGEST}` stands in an entry for a long part of it, which is kept as evidence."""
+AUTHORISING = ("decision.proposed", "decision.released", "verdict.recorded", "verdict.signed")
 REMEMBERED = ("decision.", "verdict.", "approval.", "order.", "task.opened")
 
 
@@ -1442,13 +1624,16 @@ class Placed(NamedTuple):
 class Approvals:
     """The rule that nothing is ordered that nobody, or nobody's policy, agreed to: checked for every line sent."""
 
-    def __init__(self, facts: Facts, whole: bool, findings: Findings) -> None:
-        self._facts, self._whole, self._findings = facts, whole, findings
+    def __init__(self, facts: Facts, sealed: Sealed, whole: bool, span: range, findings: Findings) -> None:
+        self._facts, self._sealed, self._whole, self._span = facts, sealed, whole, span
+        self._findings = findings
         self.lines = 0
         self.keys: set[str] = set()
         """Of every order in the pack."""
         self.placed: dict[str, Placed] = {}
         """By key."""
+        self.prepared: dict[str, Placed] = {}
+        """By key: every payload, also of orders to which the supplier's answer is not here."""
 
     def check(self) -> None:
         """Every chain of a decision and of an order."""
@@ -1480,23 +1665,22 @@ class Approvals:
 
     def _order(self, stream: str, steps: Sequence[Step]) -> None:
         lines: list[OrderLine] | None = None
-        key = ""
+        key, needed = "", self._whole
         for step in steps:
             where = {"stream": stream, "seq": step.seq}
             if step.type == "order.prepared":
                 lines, key = self._payload(stream, step)
+                index = self._sealed.index(stream, step.seq)
+                needed = self._whole or (index is not None and index in self._span)
             elif step.type == "order.sent":
                 if lines is None:
                     self._findings.add("order_unprepared", "it was sent, and nothing was prepared before", **where)
                 for line in lines or ():
-                    self._line(stream, step, line)
+                    self._line(stream, step, line, needed)
             elif step.type == "order.answered" and step.body.get("answer") == "placed" and lines is not None:
-                units: Counter[str] = Counter()
-                for line in lines:
-                    units[line.item] += line.units
                 if step.body.get("lines_digest") != _lines_digest(lines):
                     self._findings.add("order_lines_wrong", "it was answered for other lines than were sent", **where)
-                self.placed[key] = Placed(stream[6:], str(step.body.get("supplier_number")), dict(units))
+                self.placed[key] = Placed(stream[6:], str(step.body.get("supplier_number")), _by_item(lines))
 
     def _payload(self, stream: str, step: Step) -> tuple[list[OrderLine], str]:
         where, order = {"stream": stream, "seq": step.seq}, step.body["order"]
@@ -1513,27 +1697,40 @@ class Approvals:
         if step.body["lines_digest"] != _lines_digest(lines):
             self._findings.add("order_lines_wrong", "its digest is not that of its lines", **where)
         self.keys.add(key)
+        self.prepared[key] = Placed(name, "", _by_item(lines))
         return lines, key
 
-    def _line(self, stream: str, sent: Step, line: OrderLine) -> None:
+    def _line(self, stream: str, sent: Step, line: OrderLine, needed: bool) -> None:
         decision = self._facts.steps.get(line.need)
-        if decision is None and not self._whole:
+        if decision is None and not needed:
             return
         self.lines += 1
-        why = "there is no such decision" if decision is None else self._refusal(stream, sent, line, decision)
+        why = "there is no such decision" if decision is None else self._refusal(stream, sent, line, decision, set())
+        if why is None and decision is not None:
+            # What a checkpoint shows to be younger than the sending was not there to be relied on.
+            late = {step.seq for step in decision if step.type in AUTHORISING and step.recorded_at <= sent.recorded_at
+                    and self._sealed.certified_later((line.need, step.seq), (stream, sent.seq))}  # fmt: skip
+            why = self._refusal(stream, sent, line, decision, late) if late else None
+            for seq in sorted(late) if why else ():
+                self._findings.add("late_insert", "it says that it was recorded before the order was sent, and a "
+                                   "checkpoint that has the sending has it not", stream=line.need, seq=seq,
+                                   decision=line.need)  # fmt: skip
         if why:
             self._findings.add("line_unauthorised", f"{line.units} of {line.item} were sent to the supplier, and {why}",
                                stream=stream, seq=sent.seq, decision=line.need)  # fmt: skip
 
-    def _refusal(self, stream: str, sent: Step, line: OrderLine, decision: Sequence[Step]) -> str | None:
-        """Why this line should not have been sent; None: it was right."""
-        before = [step for step in decision if step.recorded_at <= sent.recorded_at]
+    def _refusal(
+        self, stream: str, sent: Step, line: OrderLine, decision: Sequence[Step], late: set[int]
+    ) -> str | None:
+        """Why this line should not have been sent; None: it was right. What is `late` does not count."""
+        before = [step for step in decision if step.recorded_at <= sent.recorded_at and step.seq not in late]
         releases = [step for step in before if step.type == "decision.released" and
                     f"order:{step.body.get('order')}" == stream]  # fmt: skip
         if not releases:
             return "its decision was not released to this order before"
         agreed = releases[-1].body["proposal_hash"]
-        proposals = [one for one in self._facts.proposals.get(line.need, ()) if one.hash == agreed]
+        proposals = [one for one in self._facts.proposals.get(line.need, ()) if one.hash == agreed
+                     and one.recorded_at <= sent.recorded_at and one.seq not in late]  # fmt: skip
         if not proposals:
             return "what it was released for was never proposed"
         proposal = proposals[-1]
@@ -1571,10 +1768,21 @@ def _unapproved(units: int, proposal: Proposal, standing: Sequence[Signature]) -
     agreed = proposal.units if last.meaning == "approve" else last.units
     if units != agreed:
         return f"{agreed} were approved"
-    people = {one.actor for one in standing if (one.meaning, one.units) == (last.meaning, last.units)}
+    people = {
+        unicodedata.normalize("NFKC", one.actor).casefold()
+        for one in standing
+        if (one.meaning, one.units) == (last.meaning, last.units)
+    }
     if len(people) < last.needed:
         return f"{len(people)} people signed where {last.needed} must"
     return None
+
+
+def _by_item(lines: Sequence[OrderLine]) -> dict[str, int]:
+    units: Counter[str] = Counter()
+    for line in lines:
+        units[line.item] += line.units
+    return dict(units)
 
 
 def _lines_digest(lines: Sequence[OrderLine]) -> str:
@@ -1598,13 +1806,14 @@ def check_erp(path: Path, approvals: Approvals, whole: bool, findings: Findings)
             findings.add("erp_duplicate", f"the supplier has the order with key {key[:16]} twice: "
                          f"{theirs[key]['number']} and {row.get('number')}", object=key)  # fmt: skip
         theirs.setdefault(key, {"number": row.get("number"), "lines": lines})
-    for key, ours in approvals.placed.items():
+    unanswered = {key: one for key, one in approvals.prepared.items() if key in theirs}
+    for key, ours in (unanswered | approvals.placed).items():
         stream = f"order:{ours.order}"
         if key not in theirs:
             findings.add("erp_missing", f"the supplier has no order {ours.number}", stream=stream, object=key)
             continue
         there = theirs[key]
-        if str(there["number"]) != ours.number:
+        if ours.number and str(there["number"]) != ours.number:
             findings.add("erp_number_differs", f"the supplier calls it {there['number']}, the ledger {ours.number}",
                          stream=stream, object=key)  # fmt: skip
         for item in sorted(ours.lines.keys() | there["lines"].keys()):
@@ -1650,6 +1859,8 @@ class Asked:
     erp: Path | None = None
     acknowledged: Path | None = None
     longest_transaction: float = 600.0
+    requested: float | None = None
+    known_losses: Sequence[str] = ()
 
 
 @dataclass
@@ -1719,8 +1930,10 @@ def read_rotations(pack: Pack) -> list[Rotation]:
         raise Unusable(f"ledger/keys.jsonl: {type(error).__name__}: {error}") from None
 
 
-def read_proofs(pack: Pack, newest: Checkpoint | None, findings: Findings) -> dict[tuple[str, int], str]:
-    """Entries whose path leads to the newest signed root (packs of one decision)."""
+def read_proofs(
+    pack: Pack, newest: Checkpoint | None, sealed: Sealed, findings: Findings
+) -> dict[tuple[str, int], str]:
+    """Entries whose path leads to the newest signed root (packs of one decision), and their places."""
     proven: dict[tuple[str, int], str] = {}
     for row in pack.lines("ledger/proofs.jsonl"):
         try:
@@ -1731,9 +1944,21 @@ def read_proofs(pack: Pack, newest: Checkpoint | None, findings: Findings) -> di
                 findings.add("inclusion_wrong", "its path does not lead to the root of the newest signed checkpoint",
                              **where)  # fmt: skip
             proven[row["stream"], row["seq"]] = row["hash"]
+            sealed.places[row["stream"], row["seq"]] = row["index"]
         except (ValueError, TypeError, KeyError) as error:
             raise Unusable(f"ledger/proofs.jsonl: {type(error).__name__}: {error}") from None
     return proven
+
+
+def check_whole(
+    scope: Scope, decision: str, facts: Facts, present: dict[str, set[int]], findings: Findings
+) -> None:  # fmt: skip
+    """That the pack says of the chains that matter that they are whole: only then gaps in them are looked for."""
+    released = {f"order:{step.body.get('order')}" for step in facts.steps.get(decision, ())
+                if step.type == "decision.released"}  # fmt: skip
+    for stream in ({decision} & present.keys() | released) - scope.whole:
+        findings.add("chain_missing", "the pack does not say that all of this chain is in it, which a pack of this "
+                     "decision has to", stream=stream)  # fmt: skip
 
 
 def check_period(scope: Scope, sealed: Sealed, present: dict[str, set[int]], findings: Findings) -> None:
@@ -1763,32 +1988,49 @@ def verify(asked: Asked) -> dict[str, Any]:
     manifest = pack.document("manifest.json")
     scope = Scope.of(manifest)
     with_tree = scope.kind != "decision"
+    made_at = moment(scope.made_at)
+    if asked.requested is not None and made_at < asked.requested:
+        findings.add("pack_outdated", f"it was made at {utc(made_at)}, before it was asked for: what was written since "
+                     "is not in it")  # fmt: skip
+    if not scope.models:
+        findings.note("whoever asked for the pack left the models out: that they are what decided is not checked")
     anchors = Anchors()
     for path in asked.anchors:
         anchors.read(path, findings)
     rotations = read_rotations(pack)
     keys = trusted_keys(asked, anchors, rotations, findings)
+    losses = losses_of([*anchors.rotations, *rotations], keys, findings)
+    anchors.settle(losses, asked.known_losses, findings)
     anchored_roots = anchors.check(keys, findings)
     numbered = read_checkpoints(pack, findings)
     check_clocks(numbered, findings)
-    sealed = Sealed(checkpoints=check_signatures(numbered, rotations, keys, findings))
+    sealed = Sealed(checkpoints=check_signatures(numbered, [*anchors.rotations, *rotations], keys, losses, findings))
+    anchored, known = anchored_then(sealed, anchors, keys, made_at, findings)
     if not numbered:
         findings.note("there is no checkpoint: nothing proves that the ledger was not written anew as a whole")
+        if asked.keys or len(anchored) > 1:
+            findings.add("checkpoint_missing", "a notary signs this ledger, and the pack has no checkpoint")
     if not asked.anchors:
         findings.note("no anchor was given: that the newest entries were removed, or that all was signed anew, can be "
                       "seen only with one")  # fmt: skip
     if with_tree:
         sealed.read_leaves(pack, findings)
-        known = check_tree(sealed, anchors, keys, moment(scope.made_at), findings)
-    else:
-        known = anchors.leaves
+        check_tree(sealed, anchored, known, findings)
+        check_heartbeat(sealed, anchored, anchors, findings)
+    sealed.date_by(() if sealed.history_is_another else anchored, known)
+    span = range(scope.first, scope.end) if with_tree else range(0)
 
-    naming = Naming(known, sealed, findings, range(scope.first, scope.end) if with_tree else range(0))
+    naming = Naming(known, sealed, findings, span)
     facts = Facts(pack, findings)
     check = ChainCheck(sealed, with_tree, asked.longest_transaction, facts, findings)
     if not with_tree:
         newest = sealed.checkpoints[-1] if sealed.checkpoints else None
-        check.proofs = read_proofs(pack, newest, findings)
+        check.proofs = read_proofs(pack, newest, sealed, findings)
+        # The very newest may be one that a crash of the notary kept from the database until it starts again.
+        before = sorted(one.size for one in anchored)[:-1]
+        if before and (newest is None or newest.size < before[-1]):
+            findings.add("tree_short", f"it proves by a checkpoint of size {newest.size if newest else 0}, and when it "
+                         f"was made there was one of {before[-1]}")  # fmt: skip
         if newest is not None and newest.root != anchored_roots.get(newest.size, newest.root):
             findings.add("forked", f"the signed checkpoint of size {newest.size} and the anchored one have other roots")
         if newest is not None and scope.size < newest.size:
@@ -1804,6 +2046,8 @@ def verify(asked: Asked) -> dict[str, Any]:
         present[stream] = {entry.seq for entry in entries}
         if asked.acknowledged is not None:
             hashes.update({(stream, entry.seq): entry.hash for entry in entries})
+    if scope.decision is not None:
+        check_whole(scope, scope.decision, facts, present, findings)
     naming.absent(_expected_streams(scope, known))
     naming.changed()
     for stream in (sealed.index_of.keys() if scope.kind == "everything" else scope.whole) - present.keys():
@@ -1822,7 +2066,7 @@ def verify(asked: Asked) -> dict[str, Any]:
     evidence.finish()
     if scope.decision is not None and not evidence.decisions:
         findings.add("decision_missing", "the pack has no such decision", decision=scope.decision)
-    approvals = Approvals(facts, scope.kind == "everything", findings)
+    approvals = Approvals(facts, sealed, scope.kind == "everything", span, findings)
     approvals.check()
     compared = {
         "erp_orders": check_erp(asked.erp, approvals, scope.kind == "everything", findings) if asked.erp else None,
@@ -1863,7 +2107,7 @@ def _expected_streams(scope: Scope, known: dict[int, Leaf]) -> set[str] | None:
     if scope.kind == "everything":
         return None
     if scope.kind == "decision":
-        return set(scope.whole)
+        return {*scope.whole, str(scope.decision)}
     return {known[index].stream for index in range(scope.first, scope.end) if index in known}
 
 
@@ -1931,11 +2175,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--erp", type=Path, metavar="FILE", help="the supplier's orders, JSON lines")
     parser.add_argument("--acknowledged", type=Path, metavar="FILE", help="what writers were told is stored")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too; - is standard output")
+    parser.add_argument("--requested", metavar="INSTANT",
+                        help="when you asked for the pack (RFC 3339); one made before is a finding")  # fmt: skip
+    parser.add_argument("--known-loss", action="append", default=[], metavar="LOG",
+                        help="a log that began after a loss which you know of and accept")  # fmt: skip
     parser.add_argument("--longest-transaction", type=float, default=600.0, metavar="SECONDS",
                         help="how much older than a checkpoint without it an entry may be (default 600)")  # fmt: skip
     told = parser.parse_args(arguments)
-    asked = Asked(told.pack, told.anchor, told.key, told.erp, told.acknowledged, told.longest_transaction)
     try:
+        requested = moment(told.requested) if told.requested else None
+        asked = Asked(told.pack, told.anchor, told.key, told.erp, told.acknowledged, told.longest_transaction,
+                      requested, told.known_loss)  # fmt: skip
         report = verify(asked)
         document = json.dumps(report, indent=2, ensure_ascii=True)
         if told.json == Path("-"):

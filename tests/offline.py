@@ -14,7 +14,7 @@ from typing import Any
 from connectors.signing import NoteSigner
 from workflows.domain.identity import canonical, rfc3339
 from workflows.domain.ledger import GENESIS, Entry, chain_hash
-from workflows.domain.notary import Checkpoint, statement_of
+from workflows.domain.notary import Checkpoint, SignedCheckpoint, statement_of
 from workflows.domain.packs import FORMAT
 from workflows.domain.tree import Frontier, entry_leaf
 
@@ -60,10 +60,14 @@ class Book:
         self.anchor.append(line)
         self.keys.append({"verifier_key": signer.key.text, "first_checkpoint": 1})
 
-    def rotate(self, signer: NoteSigner, old: NoteSigner | None = None) -> None:
-        """Another key, vouched for by `old`."""
+    def rotate(
+        self, signer: NoteSigner, old: NoteSigner | None = None, *, loss: dict[str, Any] | None = None
+    ) -> None:  # fmt: skip
+        """Another key, vouched for by `old`; with a `loss`, one that begins another log."""
         before = old or self.signer
-        told = statement_of(before.key, signer.key, None, actor="pat", reason="old", time=self.at)
+        told = statement_of(
+            before.key, signer.key, self._newest(), actor="pat", reason="old", time=self.at, loss=loss
+        )  # fmt: skip
         row = {
             "first_checkpoint": len(self.checkpoints) + 1, "statement": told.decode(),
             "old_signature": before.sign(told), "new_signature": signer.sign(told),
@@ -71,6 +75,22 @@ class Book:
         self.keys.append({"verifier_key": signer.key.text, **row})
         self.anchor.append({"key": signer.key.text, **row})
         self.signer = signer
+
+    def _newest(self) -> SignedCheckpoint | None:
+        if not self.checkpoints:
+            return None
+        return SignedCheckpoint(**self.checkpoints[-1], signed_at=self.at, key_id=self.signer.key.key_id)
+
+    def forget(self, leaves: int) -> None:
+        """An older backup is put in place: the ledger has so many leaves again, and the checkpoints of then."""
+        kept = {(stream, seq) for _, stream, seq, _ in self.leaves[:leaves]}
+        self.entries = [one for one in self.entries if (one.stream, one.seq) in kept]
+        self.leaves = self.leaves[:leaves]
+        self.checkpoints = [one for one in self.checkpoints if one["size"] <= leaves]
+        self._heads = {one.stream: one for one in self.entries}
+        self._frontier = Frontier()
+        for *_, own in self.leaves:
+            self._frontier.append(entry_leaf(own))
 
     def append(
         self, stream: str, kind: str, said: Any = None, *, actor: str = "engine", recorded: datetime | None = None,
