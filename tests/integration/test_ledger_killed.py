@@ -104,7 +104,7 @@ class Writer(threading.Thread):
         count = len(self.acknowledged)
         streams = [f"LEEDS:SKU-{self._number}-{count // 30}:1", "shared", f"LEEDS:SKU-{self._number}-{count // 30}:1"]
         entries = [
-            NewEntry(stream=stream, type=EntryType.TASK_COMMENTED, actor="a", occurred_at=AT, body={"count": count})
+            NewEntry(stream=stream, type=EntryType.DECISION_CLOSED, actor="a", occurred_at=AT, body={"count": count})
             for stream in streams
         ]
         told: list[Event] = []

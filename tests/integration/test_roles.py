@@ -25,10 +25,19 @@ AUDITED = {
 }  # fmt: skip
 LIBRARY = {"applied_migration", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"}
 """Tables of the library that applies migrations."""
-ENTRY = NewEntry(
-    stream="LEEDS:ITEM:1", type=EntryType.AUDIT_READ, actor="auditor", occurred_at=datetime(2025, 3, 3, tzinfo=UTC),
-    body={"what": "all of it"},
-)  # fmt: skip
+OWN = {
+    DatabaseRole.NOTARY: EntryType.KEY_INSTALLED, DatabaseRole.AUDITOR: EntryType.AUDIT_READ,
+    DatabaseRole.RETENTION: EntryType.PERSON_ERASED,
+}  # fmt: skip
+"""A type that each role has to tell; of the others, one that all of them have."""
+
+
+def entry_of(role: DatabaseRole) -> NewEntry:
+    """An entry that is this role's to append."""
+    return NewEntry(
+        stream="audit:somebody", type=OWN.get(role, EntryType.ORDER_CLOSED), actor="somebody",
+        occurred_at=datetime(2025, 3, 3, tzinfo=UTC), body={"what": "all of it"},
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -138,7 +147,7 @@ def test_a_role_appends_and_can_neither_write_nor_change_an_entry(
 ) -> None:
     with connect(as_role(dsn, role), name="role") as connection:
         with transaction(connection) as cursor:
-            ledger.append_now(cursor, [ENTRY])
+            ledger.append_now(cursor, [entry_of(role)])
         for statement in (
             "INSERT INTO ledger_entry SELECT 'x', 1, '', '', '', '', '', '', '', '', 0",
             "UPDATE ledger_entry SET actor = 'me'", "DELETE FROM ledger_entry", "TRUNCATE ledger_entry",
