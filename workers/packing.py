@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from workflows.domain.errors import InvalidInput
+from workers.drafts import draft_of
 from workflows.domain.evidence import references
 from workflows.domain.identity import canonical, rfc3339
 from workflows.domain.packs import (
@@ -71,20 +70,13 @@ def write_pack(
         InvalidInput: the file cannot be written.
         NotFound: there is no such decision.
     """
-    draft = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
+    with draft_of(output) as draft:
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             manifest = _Writing(archive, record, request).write(made_by, release, anchors)
-        with draft.open("rb+") as file:
+        with draft.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
         made = PackMade(path=str(output), sha256=sha256, size=draft.stat().st_size, manifest=manifest)
         announce(made)
-        draft.replace(output)
-    except OSError as error:
-        raise InvalidInput(f"{output} cannot be written: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return made
 
 

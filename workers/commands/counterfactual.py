@@ -18,6 +18,7 @@ from connectors.postgres.named import model_named, policy_named
 from workers.commands.auditing import Desk, auditing
 from workers.commands.connection import State
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
+from workers.drafts import draft_of
 from workers.wiring import required_path
 from workflows.domain.counterfactual import Compared, Counterfactual, Other, Standing, Sums, Unread, Which
 from workflows.domain.errors import InvalidInput, explained
@@ -101,9 +102,10 @@ def _answer(desk: Desk, which: Which, policy: str | None, model: str | None, out
     from activities.learning.scoring import XgboostScoring
 
     asking = Counterfactuals(recordings, XgboostScoring(nthread=desk.settings.training_threads), bodies)
-    with output.open("wb") if output else nullcontext() as file:
-        answer = asking.ask(which, other, progress=say.bar, told=_lines_to(file) if file else None)
-    note(desk.dsn, desk.actor, EntryType.COUNTERFACTUAL_ASKED, recorded(answer))
+    with draft_of(output) if output else nullcontext() as draft:
+        with draft.open("wb") if draft else nullcontext() as file:
+            answer = asking.ask(which, other, progress=say.bar, told=_lines_to(file) if file else None)
+        note(desk.dsn, desk.actor, EntryType.COUNTERFACTUAL_ASKED, recorded(answer))
     return answer
 
 

@@ -3,19 +3,18 @@
 import asyncio
 import hashlib
 import json as documents
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from connectors.folders import sync_folder
 from connectors.postgres.auditing import note
 from connectors.postgres.population import PostgresPopulations
 from workers.commands.auditing import Desk, auditing
 from workers.commands.connection import State
 from workers.commands.output import FAILED, AsJson, errors_explained, out, people, print_json, run, say
+from workers.drafts import draft_of
 from workflows.domain.errors import InvalidInput
 from workflows.domain.ledger import EntryType
 from workflows.domain.population import Item, PopulationFormat, PopulationKind, Proof, Wanted, header, line
@@ -64,9 +63,9 @@ async def _export(state: str | None, wanted: Wanted, form: PopulationFormat, out
 
 def _written(desk: Desk, wanted: Wanted, form: PopulationFormat, output: Path) -> Proof:
     """The file appears whole or not at all, and after the ledger says that it was taken."""
-    partial, sha, count = output.with_name(output.name + ".partial"), hashlib.sha256(), 0
-    try:
-        with partial.open("wb") as file:
+    sha, count = hashlib.sha256(), 0
+    with draft_of(output) as table, draft_of(proof_of(output)) as beside:
+        with table.open("wb") as file:
 
             def write(text: str) -> None:
                 raw = text.encode()
@@ -83,17 +82,9 @@ def _written(desk: Desk, wanted: Wanted, form: PopulationFormat, output: Path) -
             for text in header(form):
                 write(text)
             found = PostgresPopulations(desk.dsn).export(wanted, take)
-            file.flush()
-            os.fsync(file.fileno())
         proof = found.model_copy(update={"sha256": sha.hexdigest()})
+        beside.write_text(documents.dumps(proof.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
         note(desk.dsn, desk.actor, EntryType.EXPORT_MADE, recorded(proof))
-        proof_of(output).write_text(documents.dumps(proof.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, output)
-        sync_folder(output.absolute().parent)
-    except OSError as error:
-        raise InvalidInput(f"{output} cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return proof
 
 
