@@ -148,6 +148,28 @@ async def test_the_database_refuses_a_body_that_is_too_long_and_names_the_entry(
     assert storeroom.verified().entries == 2
 
 
+async def test_a_chain_is_the_same_however_many_entries_come_at_once(storeroom: Storeroom) -> None:
+    numbers = iter(range(100))
+    for many in (1, 8, 9, 2, 30):
+        await append(storeroom.database, *[entry("ü", note=f"é {next(numbers)}", actor="Zoë") for _ in range(many)])
+    assert storeroom.verified() == Verification(entries=50, streams=1, breaks=())
+    found = list(ledger.read_entries(storeroom.connection, "ü"))
+    assert [one.body for one in found] == [f'{{"note":"é {number}"}}'.encode() for number in range(50)]
+    assert [one.recorded_at for one in found] == sorted(one.recorded_at for one in found)
+
+
+async def test_calls_that_wait_for_each_other_at_one_chain_go_on_from_each_other(storeroom: Storeroom) -> None:
+    await asyncio.gather(*[append(storeroom.database, entry(note=f"{n}"), entry(note="b")) for n in range(40)])
+    assert storeroom.verified() == Verification(entries=80, streams=1, breaks=())
+
+
+async def test_of_one_chain_too_a_body_that_is_too_long_is_named(storeroom: Storeroom) -> None:
+    given = [["a", "a"], ["task.opened", "task.closed"], ["x", "x"], ["", ""], [b"{}", b"x" * 65_537]]
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded, match=r"task.closed of a has 65537 bytes"):
+        storeroom.connection.execute(ledger.APPEND_MANY, given)
+    assert storeroom.verified().entries == 0
+
+
 async def test_arrays_of_different_lengths_are_refused(storeroom: Storeroom) -> None:
     with pytest.raises(psycopg.Error, match="five arrays of one length"):
         storeroom.connection.execute(ledger.APPEND_MANY, [["a", "b"], ["t", "t"], ["x"], ["", ""], [b"", b""]])
