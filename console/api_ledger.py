@@ -11,6 +11,7 @@ from console.audit_desk import AuditDesk, about_people
 from console.auth import Caller, Gate
 from console.pages.audit import question_of
 from workflows.domain.audit import Chain, LedgerLine, Question, SignedExport
+from workflows.domain.auditing import RecordDesk
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Break, EntryType
 from workflows.domain.people import Permission
@@ -36,6 +37,14 @@ class VerificationDocument(BaseModel):
     entries: int
     chains: int
     breaks: list[Break]
+    leaves: int = 0
+    """Of the tree over all entries."""
+    checkpoints: int = 0
+    """That are signed and were checked against the tree."""
+    without_leaf: int = 0
+    """Entries that no checkpoint covers yet."""
+    problems: list[str] = []
+    """Where tree, checkpoints or keys do not agree with the entries, in words."""
 
 
 class SigningKey(BaseModel):
@@ -54,7 +63,7 @@ def asked_by_query(
     return question_of(request)
 
 
-def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
+def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate) -> APIRouter:
     """`/api/v1/ledger...`."""
     router = APIRouter(prefix="/api/v1/ledger")
     Auditor = Annotated[Caller, Depends(gate.api(Permission.AUDIT))]
@@ -93,12 +102,16 @@ def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
     async def key(caller: Auditor) -> SigningKey:
         return SigningKey(algorithm="Ed25519", public_key=asked().signer.public_key)
 
-    @router.post("/verify", summary="Recompute every hash", responses=NOT_HERE)
+    @router.post("/verify", summary="Recompute every chain, leaf and checkpoint", responses=NOT_HERE)
     async def verify(caller: Auditor, idempotency_key: FreeKey) -> VerificationDocument:
         """Reads everything and changes nothing; that it was read is recorded each time."""
-        found = await asked().trail.verify(caller.actor)
+        trail = asked().trail
+        checked = await record.check(caller.actor) if record else None
+        found = checked.chains if checked else await trail.verify(caller.actor)
+        told = checked.model_dump(include={"leaves", "checkpoints", "without_leaf"}) if checked else {}
         return VerificationDocument(
-            ok=found.ok, entries=found.entries, chains=found.streams, breaks=list(found.breaks[:1000])
-        )
+            ok=checked.ok if checked else found.ok, entries=found.entries, chains=found.streams,
+            breaks=list(found.breaks[:1000]), problems=list(checked.problems) if checked else [], **told,
+        )  # fmt: skip
 
     return router

@@ -14,6 +14,8 @@ from workflows.domain.errors import Audience, QuartermasterError
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEAVY = ("/what-if", "/api/v1/what-if", "/policies/new", "/api/v1/policy/dry-run", "/api/v1/policy/changes")
 """Paths whose answer takes seconds of computing; a GET of a form is counted among them, which harms nobody."""
+HEAVY_ENDS = ("/replay", "/pack", "/population", "/verify")
+"""Ends of such paths."""
 
 
 class TooMany(QuartermasterError):
@@ -52,7 +54,8 @@ class RateLimits:
         Raises:
             TooMany: there were too many of its kind.
         """
-        kind = "heavy" if path.startswith(HEAVY) else "look" if method in SAFE_METHODS else "change"
+        heavy = path.startswith(HEAVY) or path.endswith(HEAVY_ENDS)
+        kind = "heavy" if heavy else "look" if method in SAFE_METHODS else "change"
         for limit in self._limits[kind]:
             if not self._limiter.hit(limit, kind, person):
                 raise TooMany(self._wait(limit, kind, person))

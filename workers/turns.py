@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from workflows.domain.errors import Unavailable
+from workflows.domain.errors import Conflict
 
 
 class OneAtATime:
@@ -18,10 +18,10 @@ class OneAtATime:
         """Work.
 
         Raises:
-            Unavailable: somebody else does.
+            Conflict: somebody else does.
         """
         if not self._lock.acquire(blocking=False):
-            raise Unavailable(f"another {self._what} is being made on this console; try again in a minute")
+            raise Conflict(f"another {self._what} is being made on this console; try again in a minute")
         try:
             yield
         finally:

@@ -29,7 +29,7 @@ from workflows.domain.access_review import AccessReview
 from workflows.domain.approvals import Actor
 from workflows.domain.auditing import AnchorTold
 from workflows.domain.controls import Controls
-from workflows.domain.errors import Unavailable
+from workflows.domain.errors import InvalidInput
 from workflows.domain.ledger import Entry, EntryType
 from workflows.domain.notary import SignedCheckpoint
 from workflows.domain.remaking import Remade, Replaying
@@ -59,7 +59,7 @@ class LiveReplays:
 
             def hurry() -> None:
                 if time.monotonic() > until:
-                    raise Unavailable(
+                    raise InvalidInput(
                         f"making {decision_id} again takes longer than the {self._seconds:.0f} s that a page waits: "
                         f"`quartermaster audit replay {decision_id}` waits as long as it takes"
                     )

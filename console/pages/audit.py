@@ -1,4 +1,4 @@
-"""The audit page: search, one chain from its first entry, verification, export; what is read here is recorded."""
+"""The audit page: state of the record, search, one chain, verification, export; what is read here is recorded."""
 
 import json
 from http import HTTPStatus
@@ -9,9 +9,12 @@ from pydantic import ValidationError
 
 from console.audit_desk import AuditDesk, about_people
 from console.auth import Gate, Session
+from console.record_words import badge, checked_in_words, standing
 from console.rendering import Pages, link
 from console.words import ENTRIES, text
 from workflows.domain.audit import Question
+from workflows.domain.auditing import RecordDesk
+from workflows.domain.checkup import age
 from workflows.domain.errors import InvalidInput, NotFound, explained
 from workflows.domain.identity import plain
 from workflows.domain.ledger import EntryType
@@ -43,7 +46,7 @@ def question_of(request: Request) -> Question:
         raise InvalidInput(explained(error, "the dates")) from error
 
 
-def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
+def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     """`/audit`, `/audit/chain`, `/audit/verify`, `/audit/export.json` and `.csv`."""
     router = APIRouter(include_in_schema=False, prefix="/audit")
     AuditSession = Annotated[Session, Depends(gate.page(Permission.AUDIT))]
@@ -56,8 +59,11 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     async def meant_by(request: Request) -> Question:
         return await about_people(question_of(request), gate.sign_in.people)
 
-    def context_of(question: Question) -> dict[str, object]:
+    async def context_of(question: Question) -> dict[str, object]:
+        state = await record.state() if record else None
         return {
+            "problem": "", "found": None, "verified": None, "after": None,
+            "state": state, "standing": standing(state) if state else None, "span": age, "checked": None,
             "question": question,
             "types": [(kind, text(ENTRIES, kind)) for kind in EntryType],
             "presets": [(name, f"/audit?{address_of(Question(types=kinds))}") for name, kinds in PRESETS],
@@ -74,9 +80,15 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
             meant = await about_people(question, gate.sign_in.people)
             found = await asked().trail.search(meant, session.actor, after=after)
         except InvalidInput as error:
-            context = {**context_of(Question()), "problem": str(error), "found": None, "verified": None, "after": None}
+            context = {
+                **await context_of(Question()),
+                "problem": str(error),
+                "found": None,
+                "verified": None,
+                "after": None,
+            }
             return pages.show(request, "audit.html", session, context, HTTPStatus.UNPROCESSABLE_ENTITY)
-        context = {**context_of(question), "problem": "", "found": found, "verified": None, "after": after}
+        context = {**await context_of(question), "found": found, "after": after}
         return pages.show(request, "audit.html", session, context)
 
     @router.get("/chain")
@@ -85,13 +97,19 @@ def routes(desk: AuditDesk | None, gate: Gate, pages: Pages) -> APIRouter:
     ) -> Response:
         found = await asked().trail.chain(stream, session.actor)
         bodies = [json.dumps(line.body, ensure_ascii=False, indent=2, sort_keys=True) for line in found.lines]
-        context = {"chain": found, "bodies": bodies, "decision": decision_of(stream)}
+        certified = await record.certified([(line.stream, line.seq) for line in found.lines]) if record else None
+        badges = [badge(certified, line.stream, line.seq) for line in found.lines]
+        leaves = [certified.leaves.get((line.stream, line.seq)) if certified else None for line in found.lines]
+        context = {"chain": found, "bodies": bodies, "decision": decision_of(stream), "badges": badges,
+                   "leaves": leaves}  # fmt: skip
         return pages.show(request, "audit_chain.html", session, context)
 
     @router.post("/verify")
     async def verify(request: Request, session: Annotated[Session, Depends(gate.form(Permission.AUDIT))]) -> Response:
-        verified = await asked().trail.verify(session.actor)
-        context = {**context_of(Question()), "problem": "", "found": None, "verified": verified, "after": None}
+        desk, checked = asked(), await record.check(session.actor) if record else None
+        verified = checked.chains if checked else await desk.trail.verify(session.actor)
+        context = {**await context_of(Question()), "verified": verified, "checked": checked,
+                   "told": checked_in_words(checked) if checked else []}  # fmt: skip
         return pages.show(request, "audit.html", session, context)
 
     @router.get("/export.json")

@@ -1,7 +1,7 @@
 """Everything that the page of a decision shows, gathered once: the page, its pane in the inbox and the stale page."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from console.decision_words import cutoff, headline, life, option_of
 from console.formats import number
 from console.inbox_views import guards, next_steps
 from console.ports import ConsolePorts
+from console.record_words import ReplayTold, badge
 from console.stakes import stakes_in_words
 from workflows.domain.approvals import Meaning, RejectReason, TaskState
 from workflows.domain.errors import InvalidInput, NotFound
@@ -30,9 +31,10 @@ class DecisionPages:
 
     async def context(
         self, session: Session, decision_id: str, *, form: Mapping[str, str] | None = None, asked: int | None = None,
-        made_again: bool = False,
+        made_again: bool = False, replayed: Sequence[ReplayTold] = (),
     ) -> dict[str, object]:  # fmt: skip
-        """What the template shows. `asked` is another quantity to compute; `made_again` re-makes the decision.
+        """What the template shows. `asked` is another quantity to compute; `made_again` decides again from the inputs
+        and the policy; `replayed` is what came of making it again from the record alone.
 
         Raises:
             NotFound: no such decision.
@@ -59,6 +61,12 @@ class DecisionPages:
             "form": form,
             "asked": await self._asked(found, session, asked),
             "made_again": await self._made_again(decision_id) if made_again else None,
+            "replayed": replayed,
+            "replays": ports.replays is not None,
+            "certified": await self._certified(found),
+            "badge": badge,
+            "may_audit": session.person.may(Permission.AUDIT),
+            "copies": ports.copies is not None,
         }
 
     async def _otherwise(self, found: Explained, session: Session, clock: datetime | None) -> dict[str, object]:
@@ -90,6 +98,12 @@ class DecisionPages:
             return await self._desk.recompute(found.view.decision.decision_id, units, session.person)
         except InvalidInput:
             return None
+
+    async def _certified(self, found: Explained) -> object:
+        """Which entries of its life are under a signed checkpoint; None where nobody certifies."""
+        if self._ports.record is None:
+            return None
+        return await self._ports.record.certified([(one["stream"], one["seq"]) for one in found.view.timeline])
 
     async def _made_again(self, decision_id: str) -> dict[str, object]:
         try:

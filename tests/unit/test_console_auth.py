@@ -77,6 +77,8 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         *(path.format(location="LEEDS", item="ITEM-001") for path in FIGURE_PAGES),
         *(path.format(decision_id="LEEDS:OAT-1L:1") for path in INBOX_PAGES),
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
+        "/audit/proof?stream=policy&seq=1", "/audit/proof.json?stream=policy&seq=1", "/audit/population",
+        "/audit/access", "/audit/access.csv",
     ]  # fmt: skip
     for page in pages:
         answer = client.get(page)
@@ -94,6 +96,9 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/models/rollback",
         "/sign-out",
         "/audit/verify",
+        "/audit/pack",
+        "/audit/population",
+        "/decisions/LEEDS:OAT-1L:1/replay",
         *POLICY_FORMS,
         *OPERATOR_FORMS,
     ):
@@ -139,6 +144,8 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/account/sign-out-everywhere",
         *FIGURE_PAGES, *INBOX_PAGES, *INBOX_FORMS,
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
+        "/audit/proof", "/audit/proof.json", "/audit/population", "/audit/pack", "/audit/access", "/audit/access.csv",
+        "/decisions/{decision_id}/replay",
         "/orders/{order_id}", "/orders/{order_id}/retry", "/orders/{order_id}/close", "/orders/{order_id}/seen",
         "/health", "/live", "/stops", "/stops/{stop_id}/lift", "/dead-letters/{dead_letter_id}/redrive",
     }  # fmt: skip

@@ -120,7 +120,8 @@ class DecisionReplays(Protocol):
 
         Raises:
             NotFound: the ledger records no such decision.
-            Unavailable: it would take longer than a page waits, or another one is being made again.
+            InvalidInput: it would take longer than a page waits.
+            Conflict: another one is being made again.
         """
         ...
 
@@ -144,7 +145,7 @@ class RecordCopies(Protocol):
         Raises:
             NotFound: there is no such decision.
             InvalidInput: nothing was recorded then, or it would be larger than is made here.
-            Unavailable: another one is being made.
+            Conflict: another one is being made.
         """
         ...
 
@@ -153,7 +154,7 @@ class RecordCopies(Protocol):
 
         Raises:
             InvalidInput: it would be larger than is made here.
-            Unavailable: another one is being made.
+            Conflict: another one is being made.
         """
         ...
 

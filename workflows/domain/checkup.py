@@ -240,7 +240,7 @@ def _notary(facts: Facts) -> Check:
     )
     return Check(
         name="notary", aspect=Aspect.RUNNING, title="Certified record", href="/audit",
-        light=Light.RED if alarms else late,
+        light=worst((late, *(Light.AMBER if one.only_warns else Light.RED for one in alarms))),
         says="; ".join([*(f"{one.kind}, for {age(one.seconds)}: {one.detail}" for one in alarms), waits]),
         means="The notary signs what is in the ledger within a minute or two. Until then a change would not be seen.",
         advice="No alarm, and the oldest waits for long: start `quartermaster notary`. An alarm says what it will not "

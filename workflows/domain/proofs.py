@@ -47,6 +47,11 @@ class Alarm(Payload):
     seconds: float
     """For how long."""
 
+    @property
+    def only_warns(self) -> bool:
+        """The notary signs on."""
+        return self.kind in ("clock", "anchor_url")
+
 
 class LedgerProofs(Protocol):
     """What the notary certified, for whoever reads."""
