@@ -3,14 +3,15 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
+from connectors.postgres import ledger, live_check
 from connectors.postgres.people import meant
-from connectors.postgres.pool import Database, connect
+from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.audit import EXPORT_LINES, SUBJECTS, Chain, Found, LedgerLine, Question
 from workflows.domain.errors import InvalidInput, NotFound
@@ -52,9 +53,10 @@ UNION ALL SELECT %(subject)s
 class PostgresAudit:
     """The `AuditTrail` port."""
 
-    def __init__(self, database: Database, dsn: str) -> None:
+    def __init__(self, database: Database, dsn: str, anchors: Path | None = None) -> None:
         self._database = database
         self._dsn = dsn
+        self._anchors = anchors
 
     async def search(self, question: Question, actor: Actor, *, limit: int = 100, after: str | None = None) -> Found:
         limit = max(1, min(limit, PAGE))
@@ -83,14 +85,10 @@ class PostgresAudit:
         )  # fmt: skip
 
     async def verify(self, actor: Actor) -> Verification:
-        def whole() -> Verification:
-            connection = connect(self._dsn, name="quartermaster-audit")
-            with connection:
-                return ledger.verify(ledger.read_entries(connection))
-
-        found = await asyncio.to_thread(whole)
+        found = await asyncio.to_thread(live_check.check, self._dsn, self._anchors)
         async with self._database.transaction() as cursor:
-            body = {"what": "verify", "entries": found.entries, "streams": found.streams, "breaks": len(found.breaks)}
+            body = {"what": "verify", "entries": found.entries, "streams": found.streams, "breaks": len(found.breaks),
+                    "leaves": found.leaves, "checkpoints": found.checkpoints}  # fmt: skip
             await _append(cursor, actor, EntryType.AUDIT_READ, body)
         return found
 

@@ -11,6 +11,7 @@ from workers.commands import person
 from workers.commands.connection import State, addresses, connected
 from workers.commands.output import FAILED, AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.commands.tasks import _view, print_decision
+from workers.commands.verified_words import verified_words
 from workers.databases import dsn_of
 from workers.preparing import train
 from workflows.domain.errors import NotFound
@@ -43,13 +44,14 @@ def show_decision(decision: str, state: State = None, json: AsJson = False) -> N
 
 @audit.command()
 def verify(state: State = None, json: AsJson = False) -> None:
-    """Recompute every hash of the ledger. Exit code 1 when anything is not what was written."""
+    """Check every hash, the tree, its signatures and the anchors. Exit code 1: something is not what was written."""
     with errors_explained():
         found = run(_verify(state))
         if json:
             print_json({"ok": found.ok, **found.model_dump(mode="json")})
         else:
-            out.print(f"{found.entries:,} entries in {found.streams:,} chains: " + ("whole" if found.ok else "BROKEN"))
+            for words in verified_words(found):
+                out.print(words)
             for one in found.breaks[:100]:
                 out.print(f"  {one.stream} entry {one.seq}: {one.problem}")
         if not found.ok:
@@ -135,7 +137,7 @@ async def _verify(state: str | None) -> Verification:
     async with addresses(state, Permission.AUDIT) as found:
         dsn = dsn_of(found, DatabaseRole.AUDITOR)
         async with Database(dsn, name="quartermaster-verify", size=1) as database:
-            return await PostgresAudit(database, dsn).verify(person.me())  # which records that it was read
+            return await PostgresAudit(database, dsn, found.anchor_directory).verify(person.me())  # which is recorded
 
 
 async def _versions(state: str | None) -> list[ModelVersion]:

@@ -159,6 +159,19 @@ class Verification(Payload):
     entries: int
     streams: int
     breaks: tuple[Break, ...]
+    leaves: int = 0
+    """Entries in the notary's tree."""
+    checkpoints: int = 0
+    """Signed ones, each compared with the leaves."""
+    unsealed: int = 0
+    """Entries that have no leaf yet."""
+    oldest_unsealed_s: float | None = None
+    """Seconds since the oldest of those was recorded."""
+    anchored_leaves: int | None = None
+    """Compared with what the anchors remember; None: the anchors cannot be seen from here."""
+    anchored_checkpoints: int | None = None
+    losses: tuple[str, ...] = ()
+    """Who accepted that certified entries are gone for good, and why."""
 
     @property
     def ok(self) -> bool:
