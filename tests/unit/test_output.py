@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 import typer
 
+from workers.commands import output
 from workers.commands.output import KNOWN, errors_explained, print_json, print_table, run
 from workers.embedded import StackRunning
 from workers.progress import QuietLines
@@ -97,3 +98,20 @@ def test_a_bar_without_a_terminal_is_a_quiet_line_now_and_then(capsys: pytest.Ca
 
     out, err = capsys.readouterr()
     assert (out, err) == ("", "days: 0 of 10\n")
+
+
+HOSTILE = "order\x1b]0;owned\x07 \x1b[2J\x9b31m\u202e000,1\u2066 und ein Ärger\tmehr"
+"""What a supplier's answer could hold: a new title, an empty screen, colours, and a sum that reads backwards."""
+
+
+def test_what_strangers_wrote_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.out.print(HOSTILE)
+    print_table("Answers", ("said",), [(HOSTILE,)])
+    with pytest.raises(typer.Exit), errors_explained():
+        raise InvalidInput(HOSTILE)
+    print_json({"said": HOSTILE})
+
+    said = "".join(capsys.readouterr())
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2066"} & set(said)
+    assert said.count("Ärger") == 4
+    assert json.loads(said.splitlines()[[line[:1] for line in said.splitlines()].index("{")]) == {"said": HOSTILE}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from workflows.domain.names import with_names
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on one line on stdout.")]
 _names: dict[str, str] = {}
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Control characters other than tab and end of line, and those that turn text round or do not show (Unicode TR 36)."""
 
 
 def people_are(names: Mapping[str, str]) -> None:
@@ -32,11 +35,17 @@ def people_are(names: Mapping[str, str]) -> None:
     _names.update(names)
 
 
+def shown(text: str) -> str:
+    """The text as a terminal may have it: people by their names, and no character that moves the cursor, colours what
+    follows, or turns the order of letters round. Such a character comes from a stranger."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", with_names(text, _names))
+
+
 class _Naming(Console):
-    """A console that prints people by their names."""
+    """A console that prints what is `shown`."""
 
     def print(self, *objects: Any, **how: Any) -> None:
-        super().print(*(with_names(one, _names) if isinstance(one, str) else one for one in objects), **how)
+        super().print(*(shown(one) if isinstance(one, str) else one for one in objects), **how)
 
 
 # What is printed was often written by strangers: nothing in it is markup.
@@ -52,8 +61,9 @@ say = progress()
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One object, one line, stdout."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+    """One object, one line, stdout; what no terminal should see stands as an escape, which is the same JSON."""
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    sys.stdout.write(_UNSEEN.sub(lambda one: f"\\u{ord(one[0]):04x}", text) + "\n")
     sys.stdout.flush()
 
 
@@ -66,7 +76,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else with_names(str(cell), _names) for cell in row))
+        table.add_row(*("" if cell is None else shown(str(cell)) for cell in row))
     out.print(table)
 
 
