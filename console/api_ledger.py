@@ -11,7 +11,6 @@ from console.audit_desk import AuditDesk, about_people
 from console.auth import Caller, Gate
 from console.pages.audit import question_of
 from workflows.domain.audit import Chain, LedgerLine, Question, SignedExport
-from workflows.domain.auditing import RecordDesk
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Break, EntryType
 from workflows.domain.people import Permission
@@ -37,14 +36,16 @@ class VerificationDocument(BaseModel):
     entries: int
     chains: int
     breaks: list[Break]
-    leaves: int = 0
-    """Of the tree over all entries."""
-    checkpoints: int = 0
-    """That are signed and were checked against the tree."""
-    without_leaf: int = 0
+    leaves: int
+    """Of the notary's tree."""
+    checkpoints: int
+    """Signed ones, each compared with the leaves."""
+    without_leaf: int
     """Entries that no checkpoint covers yet."""
-    problems: list[str] = []
-    """Where tree, checkpoints or keys do not agree with the entries, in words."""
+    anchored_leaves: int | None
+    """Compared with what the anchors remember; null: they cannot be seen from here."""
+    losses: list[str]
+    """Who accepted that certified entries are gone for good, and why."""
 
 
 class SigningKey(BaseModel):
@@ -63,7 +64,7 @@ def asked_by_query(
     return question_of(request)
 
 
-def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate) -> APIRouter:
+def routes(desk: AuditDesk | None, gate: Gate) -> APIRouter:
     """`/api/v1/ledger...`."""
     router = APIRouter(prefix="/api/v1/ledger")
     Auditor = Annotated[Caller, Depends(gate.api(Permission.AUDIT))]
@@ -102,16 +103,16 @@ def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate) -> API
     async def key(caller: Auditor) -> SigningKey:
         return SigningKey(algorithm="Ed25519", public_key=asked().signer.public_key)
 
-    @router.post("/verify", summary="Recompute every chain, leaf and checkpoint", responses=NOT_HERE)
+    @router.post(
+        "/verify", summary="Recompute chains, tree and checkpoints, and compare the anchors", responses=NOT_HERE
+    )
     async def verify(caller: Auditor, idempotency_key: FreeKey) -> VerificationDocument:
         """Reads everything and changes nothing; that it was read is recorded each time."""
-        trail = asked().trail
-        checked = await record.check(caller.actor) if record else None
-        found = checked.chains if checked else await trail.verify(caller.actor)
-        told = checked.model_dump(include={"leaves", "checkpoints", "without_leaf"}) if checked else {}
+        found = await asked().trail.verify(caller.actor)
         return VerificationDocument(
-            ok=checked.ok if checked else found.ok, entries=found.entries, chains=found.streams,
-            breaks=list(found.breaks[:1000]), problems=list(checked.problems) if checked else [], **told,
+            ok=found.ok, entries=found.entries, chains=found.streams, breaks=list(found.breaks[:1000]),
+            leaves=found.leaves, checkpoints=found.checkpoints, without_leaf=found.unsealed,
+            anchored_leaves=found.anchored_leaves, losses=list(found.losses),
         )  # fmt: skip
 
     return router

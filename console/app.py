@@ -99,7 +99,7 @@ def create_app(ports: ConsolePorts) -> FastAPI:
         audit_take.routes(ports.copies, gate, pages),
         audit_access.routes(ports.reviews, gate, pages),
         decision_replay.routes(ports, gate, pages),
-        api_ledger.routes(audit_desk, ports.record, gate),
+        api_ledger.routes(audit_desk, gate),
         api_record.routes(ports, gate),
         live.routes(hub, gate, names),
         api_people.routes(gate),

@@ -7,9 +7,9 @@ from console.formats import number
 from console.words import Word
 from workflows.domain.auditing import Certified, RecordState
 from workflows.domain.checkup import age
+from workflows.domain.ledger import Verification
 from workflows.domain.remaking import Remade
 from workflows.domain.replay import Verdict
-from workflows.domain.tree_check import TreeCheck
 
 LATE_S = 300.0
 """Nothing waits so long while a notary runs."""
@@ -39,31 +39,32 @@ def _entries(count: int) -> str:
     return f"{number(count)} entr{'y' if count == 1 else 'ies'}"
 
 
-def checked_in_words(found: TreeCheck) -> list[Word]:
-    """What recomputing everything found, a sentence for chains, leaves, checkpoints and keys."""
-    chains, breaks = found.chains, len(found.chains.breaks)
+def verified_in_words(found: Verification) -> list[Word]:
+    """What recomputing everything found: a sentence each for chains, tree, what waits, anchors and losses."""
     told = [
-        Word(f"Chains: {number(chains.entries)} entries in {number(chains.streams)} chains were recomputed, and "
-             + ("every hash is what was written." if not breaks
-                else f"{number(breaks)} {'is' if breaks == 1 else 'are'} not what was written."),
-             "cross" if breaks else "check", "bad" if breaks else "good")
-    ]  # fmt: skip
-    if not found.checkpoints:
-        return [*told, Word("Tree: no notary has signed anything yet, so there is none to compare with.", "dash")]
-    bad = found.problems_found
-    told.append(
-        Word(f"Tree: {number(found.leaves)} leaves, {number(found.checkpoints)} signed checkpoints and "
-             f"{number(found.keys)} key{'' if found.keys == 1 else 's'} were recomputed, and "
-             + (f"{number(bad)} thing{' does' if bad == 1 else 's do'} not agree." if bad
-                else "each agrees with every entry that it covers."),
-             "cross" if bad else "check", "bad" if bad else "good")
-    )  # fmt: skip
-    if found.without_leaf:
-        told.append(Word(f"{_entries(found.without_leaf)} not under a checkpoint yet.", "dash"))
-    if found.accepted:
-        words = f"{number(found.accepted)} checkpoints cover entries whose loss somebody accepted."
-        told.append(Word(words, "alert", "warn"))
-    return told
+        Word(
+            f"{_entries(found.entries)} in {number(found.streams)} chains were recomputed, and "
+            + ("every hash is what was written." if found.ok else "not all is what was written."),
+            "check" if found.ok else "cross",
+        )
+    ]
+    if found.checkpoints:
+        tree = f"{number(found.leaves)} leaves of the notary's tree and {number(found.checkpoints)} signed checkpoints"
+        told.append(Word(f"{tree} were recomputed and compared with them, signatures and keys too.", "check"))
+    else:
+        told.append(Word("No checkpoint was signed: nothing proves yet that not all was written anew.", "alert"))
+    if found.unsealed:
+        oldest = f", the oldest for {age(found.oldest_unsealed_s)}" if found.oldest_unsealed_s is not None else ""
+        told.append(Word(f"{_entries(found.unsealed)} not under a checkpoint yet{oldest}.", "dash"))
+    if found.anchored_leaves is None:
+        words = "The anchors cannot be seen from here: that nothing was cut off the end was not checked."
+        told.append(Word(words, "alert"))
+    else:
+        told.append(
+            Word(f"{number(found.anchored_leaves)} leaves and {number(found.anchored_checkpoints or 0)} checkpoints of "
+                 "the anchors were compared.", "check")
+        )  # fmt: skip
+    return [*told, *(Word(f"Loss: {one}", "alert") for one in found.losses)]
 
 
 class ReplayTold(NamedTuple):

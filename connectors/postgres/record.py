@@ -1,13 +1,11 @@
-"""Reads how far the record is certified, and proves and rechecks it; whoever asks for that is noted in the ledger."""
+"""Reads how far the record is certified, and proves single entries; whoever asks for that is noted in the ledger."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from connectors.postgres import ledger
 from connectors.postgres.auditing import note
-from connectors.postgres.notary import CHECKPOINT, KEY
-from connectors.postgres.pool import Connection, Database, connect, transaction
+from connectors.postgres.pool import Database
 from connectors.postgres.proofs import PostgresProofs
 from connectors.signing import verify
 from workflows.domain.approvals import Actor
@@ -15,22 +13,12 @@ from workflows.domain.auditing import AnchorTold, Certified, CheckpointTold, Key
 from workflows.domain.entry_proofs import EntryProof, checked
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import Entry, EntryType
-from workflows.domain.notary import InstalledKey, SignedCheckpoint
-from workflows.domain.tree_check import LeafSeen, TreeCheck, TreeChecking
+from workflows.domain.notary import SignedCheckpoint
 
-AT_ONCE = 5_000
 PATIENCE_MS = 5_000
 Anchors = Callable[[SignedCheckpoint | None], Sequence[AnchorTold]]
 """Where anchors are, as far as this process can see; it may look at files."""
 _COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
-_LEAVES = """
-SELECT l.tree_index AS place, l.stream, l.seq, l.hash, e.hash AS entry_hash
-FROM ledger_leaf l LEFT JOIN ledger_entry e USING (stream, seq) ORDER BY l.tree_index
-"""
-_WITHOUT = """
-SELECT count(*) AS n FROM ledger_entry e
-WHERE NOT EXISTS (SELECT FROM ledger_leaf l WHERE l.stream = e.stream AND l.seq = e.seq)
-"""
 
 
 class PostgresRecord:
@@ -84,41 +72,3 @@ class PostgresRecord:
         told = {"what": "proof", "of": [stream, seq], "checkpoint": proof.checkpoint_number, "holds": proof.holds}
         await asyncio.to_thread(note, self._dsn, actor, EntryType.AUDIT_READ, told)
         return proof
-
-    async def check(self, actor: Actor) -> TreeCheck:
-        """See the port."""
-        return await asyncio.to_thread(self._check, actor)
-
-    def _check(self, actor: Actor) -> TreeCheck:
-        with connect(self._dsn, name="quartermaster-audit-check") as connection, transaction(connection) as cursor:
-            # One instant for all: what is appended meanwhile is neither counted nor missed.
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute(f"SELECT {KEY} FROM notary_key ORDER BY first_checkpoint, installed_at")  # noqa: S608
-            checking = TreeChecking([InstalledKey(**row) for row in cursor.fetchall()], verify)
-            checking.take(_leaves(connection), _checkpoints(connection))
-            cursor.execute(_WITHOUT)
-            row = cursor.fetchone() or {"n": 0}
-            found = checking.result(ledger.verify(ledger.read_entries(connection)), int(row["n"]))
-        body = {
-            "what": "verify", "entries": found.chains.entries, "streams": found.chains.streams,
-            "breaks": len(found.chains.breaks), "leaves": found.leaves, "checkpoints": found.checkpoints,
-            "problems": found.problems_found,
-        }  # fmt: skip
-        note(self._dsn, actor, EntryType.AUDIT_READ, body)
-        return found
-
-
-def _leaves(connection: Connection) -> Iterator[LeafSeen]:
-    with connection.cursor(name="leaves") as cursor:
-        cursor.itersize = AT_ONCE
-        cursor.execute(_LEAVES)
-        for row in cursor:
-            yield LeafSeen(**row)
-
-
-def _checkpoints(connection: Connection) -> Iterator[SignedCheckpoint]:
-    with connection.cursor(name="checkpoints") as cursor:
-        cursor.itersize = AT_ONCE
-        cursor.execute(f"SELECT {CHECKPOINT} FROM ledger_checkpoint ORDER BY number")  # noqa: S608
-        for row in cursor:
-            yield SignedCheckpoint(**row)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from console.audit_desk import AuditDesk, about_people
 from console.auth import Gate, Session
-from console.record_words import badge, checked_in_words, standing
+from console.record_words import badge, standing, verified_in_words
 from console.rendering import Pages, link
 from console.words import ENTRIES, text
 from workflows.domain.audit import Question
@@ -63,7 +63,7 @@ def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate, pages:
         state = await record.state() if record else None
         return {
             "problem": "", "found": None, "verified": None, "after": None,
-            "state": state, "standing": standing(state) if state else None, "span": age, "checked": None,
+            "state": state, "standing": standing(state) if state else None, "span": age,
             "question": question,
             "types": [(kind, text(ENTRIES, kind)) for kind in EntryType],
             "presets": [(name, f"/audit?{address_of(Question(types=kinds))}") for name, kinds in PRESETS],
@@ -106,10 +106,8 @@ def routes(desk: AuditDesk | None, record: RecordDesk | None, gate: Gate, pages:
 
     @router.post("/verify")
     async def verify(request: Request, session: Annotated[Session, Depends(gate.form(Permission.AUDIT))]) -> Response:
-        desk, checked = asked(), await record.check(session.actor) if record else None
-        verified = checked.chains if checked else await desk.trail.verify(session.actor)
-        context = {**await context_of(Question()), "verified": verified, "checked": checked,
-                   "told": checked_in_words(checked) if checked else []}  # fmt: skip
+        verified = await asked().trail.verify(session.actor)
+        context = {**await context_of(Question()), "verified": verified, "told": verified_in_words(verified)}
         return pages.show(request, "audit.html", session, context)
 
     @router.get("/export.json")

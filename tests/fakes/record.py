@@ -5,7 +5,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 
 from connectors.signing import SEED_BYTES, NoteSigner, verify
@@ -27,7 +26,7 @@ from workflows.domain.controls import BLOCKED, Controls, Counting
 from workflows.domain.deciding import decide
 from workflows.domain.entry_proofs import EntryProof, checked
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
-from workflows.domain.ledger import Entry, EntryType, Verification, verify_stream
+from workflows.domain.ledger import Entry, EntryType
 from workflows.domain.notary import Checkpoint, InstalledKey, SignedCheckpoint, Waiting
 from workflows.domain.packs import PackRequest
 from workflows.domain.policy_timeline import PolicyTimeline
@@ -37,7 +36,6 @@ from workflows.domain.remaking import Remade
 from workflows.domain.replay import DecisionRef, Findings, Missing
 from workflows.domain.reviewing import Reviewing
 from workflows.domain.tree import entry_leaf, inclusion_spans, root_of
-from workflows.domain.tree_check import LeafSeen, TreeCheck, TreeChecking
 
 SIGNED_AT = datetime(2025, 3, 4, 10, tzinfo=UTC)
 SIGNER = NoteSigner("quartermaster/0123456789ab", bytes(SEED_BYTES))
@@ -106,18 +104,6 @@ class MemoryRecord:
         )
         before = found.get((stream, seq - 1))
         return checked(found[stream, seq], before.hash if before else None, inclusion, self.keys, verify)
-
-    async def check(self, actor: Actor) -> TreeCheck:
-        """See the port."""
-        self.asked.append((actor.name, "check"))
-        entries = sorted(self._audit.entries, key=lambda one: (one.stream, one.seq))
-        breaks = [b for _, chain in groupby(entries, key=lambda one: one.stream) for b in verify_stream(chain)]
-        now = {(one.stream, one.seq): one.hash for one in entries}
-        checking = TreeChecking(self.keys, verify)
-        leaves = [LeafSeen(at, *one, now.get(one[:2])) for at, one in enumerate(self.leaves)]
-        checking.take(leaves, self.checkpoints)
-        chains = Verification(entries=len(entries), streams=len({one.stream for one in entries}), breaks=tuple(breaks))
-        return checking.result(chains, len(entries) - len(self.leaves))
 
 
 class MemoryReplays:

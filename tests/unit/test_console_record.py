@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from connectors.signing import SEED_BYTES, NoteSigner, verify
 from console.auth import api_token, sign_in_token
 from tests.fakes.console import KEY, ConsoleOverFakes
+from tests.fakes.record import SIGNED_AT, SIGNER
 from workflows.domain.decisions import Decided
+from workflows.domain.entry_proofs import key_problems
 from workflows.domain.errors import InvalidInput
-from workflows.domain.notary import Waiting
+from workflows.domain.ledger import Break, Verification
+from workflows.domain.notary import Waiting, statement_of
 from workflows.domain.proofs import Alarm
 from workflows.domain.replay import Missing
 from workflows.domain.tree import is_included
@@ -40,11 +44,6 @@ def sent(client: TestClient, page: str, action: str, **fields: str) -> Any:
     return client.post(action, data={"csrf": csrf, **fields})
 
 
-def altered(console: ConsoleOverFakes, **fields: Any) -> None:
-    """Somebody changes the first entry in the database."""
-    console.audit.entries[0] = console.audit.entries[0].model_copy(update=fields)
-
-
 def test_the_page_says_how_far_the_record_is_certified(client: TestClient, console: ConsoleOverFakes) -> None:
     text = client.get("/audit").text
 
@@ -69,20 +68,51 @@ def test_a_notary_that_does_not_run_is_told(client: TestClient, console: Console
     assert "7 entries without a checkpoint, the oldest for 67 min: the notary may not run" in client.get("/audit").text
 
 
-def test_everything_is_verified_down_to_keys(client: TestClient, console: ConsoleOverFakes) -> None:
+def test_what_verifying_found_is_told_in_words(client: TestClient, console: ConsoleOverFakes) -> None:
+    told = Verification(
+        entries=6, streams=3, breaks=(), leaves=5, checkpoints=2, unsealed=1, oldest_unsealed_s=12.0,
+        anchored_leaves=5, anchored_checkpoints=2, losses=("Otto accepted it",),
+    )  # fmt: skip
+
+    async def verify(actor: object) -> Verification:
+        return told
+
+    console.audit.verify = verify  # type: ignore[method-assign]
     text = sent(client, "/audit", "/audit/verify").text
     assert "The ledger is whole" in text
-    assert "5 leaves, 2 signed checkpoints and 1 key were recomputed" in text
+    assert "5 leaves of the notary&#39;s tree and 2 signed checkpoints were recomputed" in text
+    assert "5 leaves and 2 checkpoints of the anchors were compared" in text
+    assert "Loss: Otto accepted it" in text
 
-    stream, seq, _ = console.record.leaves[1]
-    console.record.leaves[1] = (stream, seq, "0" * 64)
+    broken = (Break(stream="checkpoints", seq=2, problem="it is no signed note"),
+              Break(stream="the tree", seq=4, problem="its hash is none"))  # fmt: skip
+    told = told.model_copy(update={"breaks": broken, "anchored_leaves": None})
     text = sent(client, "/audit", "/audit/verify").text
     assert "The ledger is not what was written" in text
-    assert "was changed after leaf 1 was made of it" in text
-    assert "checkpoint 2 has another root than its 5 leaves give" in text
-    told = client.post("/api/v1/ledger/verify", headers=HEADERS).json()
-    assert (told["ok"], told["breaks"], told["without_leaf"]) == (False, [], 1)
-    assert len(told["problems"]) == 3
+    assert "The tree, number 4: its hash is none" in text
+    assert "The anchors cannot be seen from here" in text
+    answer = client.post("/api/v1/ledger/verify", headers=HEADERS).json()
+    assert (answer["ok"], answer["without_leaf"], answer["anchored_leaves"]) == (False, 1, None)
+
+
+def test_a_key_that_nobody_vouched_for_is_seen(client: TestClient, console: ConsoleOverFakes) -> None:
+    first, other = console.record.keys[0], NoteSigner(SIGNER.key.name, b"x" * SEED_BYTES)
+    before = console.record.checkpoints[0]
+    statement = statement_of(SIGNER.key, other.key, before, actor="Otto", reason="rotation", time=SIGNED_AT)
+    joined = first.model_copy(update={
+        "key_id": other.key.key_id, "verifier_key": other.key.text, "first_checkpoint": before.number + 1,
+        "statement": statement, "old_signature": SIGNER.sign(statement), "new_signature": other.sign(statement),
+    })  # fmt: skip
+
+    assert key_problems([first, joined], verify) == []
+    for field, value in (("old_signature", other.sign(statement)), ("first_checkpoint", 1), ("statement", None)):
+        assert len(key_problems([first, joined.model_copy(update={field: value})], verify)) == 1, field
+    assert len(key_problems([joined], verify)) == 1
+
+    console.record.keys.append(joined)
+    page = client.get("/audit/proof", params={"stream": OAT, "seq": 1}).text
+    assert "Checkpoint 2 is not signed by the key that was in use then" in page
+    assert "This proof does not hold" in page
 
 
 def test_a_chain_has_badges_and_leads_to_proofs(client: TestClient) -> None:

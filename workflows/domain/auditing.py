@@ -15,7 +15,6 @@ from workflows.domain.packs import PackRequest
 from workflows.domain.population import PopulationFormat, Wanted
 from workflows.domain.proofs import Alarm
 from workflows.domain.remaking import Remade
-from workflows.domain.tree_check import TreeCheck
 
 Place = tuple[str, int]
 """An entry by its chain and its number there."""
@@ -105,10 +104,6 @@ class RecordDesk(Protocol):
             NotFound: there is no such entry.
             Conflict: it waits for the next checkpoint.
         """
-        ...
-
-    async def check(self, actor: Actor) -> TreeCheck:
-        """Recompute the tree over every entry, and check every checkpoint and key against it."""
         ...
 
 

@@ -1,7 +1,7 @@
 """A proof about one entry is checked step by step, each told in words, and can be checked again elsewhere."""
 
 import hashlib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +11,6 @@ from workflows.domain.ledger import GENESIS, Entry, chain_hash
 from workflows.domain.notary import InstalledKey, VerifierKey, Verify, read_note
 from workflows.domain.proofs import Inclusion
 from workflows.domain.tree import entry_leaf
-from workflows.domain.tree_check import key_of, key_problems
 
 FORMAT = "quartermaster.entry-proof.v1"
 
@@ -130,7 +129,8 @@ def _of_tree(entry: Entry, found: Inclusion) -> tuple[ProofStep, ...]:
 def _of_signature(
     found: Inclusion, keys: Sequence[InstalledKey], verify: Verify
 ) -> tuple[ProofStep, ...]:  # fmt: skip
-    checkpoint, key = found.checkpoint, key_of(keys, found.checkpoint.number)
+    checkpoint = found.checkpoint
+    key = next((one for one in reversed(keys) if one.first_checkpoint <= checkpoint.number), None)
     try:
         signed = key is not None and read_note(checkpoint.note).signed_by(VerifierKey.parse(key.verifier_key), verify)
     except InvalidInput:
@@ -152,3 +152,27 @@ def _of_signature(
             "one that you wrote down.",
         ),
     )  # fmt: skip
+
+
+def key_problems(keys: Sequence[InstalledKey], verify: Verify) -> list[str]:
+    """Why these keys are not one row in which each change was signed by the key before and the one after."""
+    found = []
+    for at, key in enumerate(keys):
+        before = {one.verifier_key for one in keys[:at]}
+        if (at or key.statement is not None) and not _follows(key, before, verify):
+            found.append(f"no statement that the key before it signed says that key {key.key_id} follows")
+    return found
+
+
+def _follows(key: InstalledKey, before: set[str], verify: Verify) -> bool:
+    try:
+        said, statement = key.told(), key.statement or b""
+        old, new = VerifierKey.parse(str(said.get("old_key"))), VerifierKey.parse(key.verifier_key)
+        signed = verify(old.public, b64decode(key.old_signature or ""), statement) and verify(
+            new.public, b64decode(key.new_signature or ""), statement
+        )
+    except (InvalidInput, ValueError, AttributeError):
+        return False
+    # After an accepted loss the key before may be lost as well: the statement that it signed is all there is of it.
+    known = old.text in before or key.begins_a_log()
+    return signed and known and (said.get("new_key"), said.get("first_checkpoint")) == (new.text, key.first_checkpoint)
