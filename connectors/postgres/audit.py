@@ -23,6 +23,8 @@ CHAIN_LINES = 5_000
 PATIENCE_MS = 8_000
 """A search that takes longer is given up: narrow it."""
 PAGE = 500
+NOT_KEPT = "(not kept)"
+"""Stands in the record for what was typed and found nothing."""
 
 _LINES = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 _SEARCH = f"""
@@ -167,6 +169,9 @@ def _line(row: DictRow) -> LedgerLine:
 
 async def _note(cursor: Cursor, actor: Actor, kind: EntryType, what: str, question: Question, lines: int) -> None:
     asked = {name: value for name, value in plain(question).items() if value}
+    if not lines:
+        # Whatever was typed led to nothing, so it may be anything: a name that is known no more, say.
+        asked |= {name: NOT_KEPT for name in ("subject", "item", "location", "model") if name in asked}
     await _append(cursor, actor, kind, {"what": what, "question": asked, "lines": lines})
 
 

@@ -112,6 +112,24 @@ async def test_what_was_ended_past_the_engine_is_noticed_once(engine: Engine) ->
     assert noticed["replenishment/2", "run-2", "terminated"].by == "7@x"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("7@worker-1.example", "7@worker-1.example"), ("", ""), ("temporal-cli:nora@laptop", "temporal-cli:(not kept)"),
+        ("nora.quist@example.com", "(not kept)"), ("Nora Quist", "(not kept)"), ("nora@laptop:x", "(not kept)"),
+        ("7@laptop nora", "(not kept)"),
+    ],
+)  # fmt: skip
+def test_an_account_that_a_client_names_is_not_kept_for_good(said: str, kept: str) -> None:
+    body = document({
+        "eventTime": "2025-03-03T09:00:00Z", "workflowExecutionTerminatedEventAttributes": {"identity": said},
+    })  # fmt: skip
+    (found,) = overrides_of(Fetched(run=closed(1, status=RunStatus.TERMINATED), body=body))
+
+    assert found.by == kept
+    assert b"nora" not in body.lower()
+
+
 async def test_a_reset_that_still_runs_is_noticed(engine: Engine) -> None:
     reset = Override(workflow_id="replenishment/1", run_id="new", type="replenishment", what="reset", at=NOW)
     engine.closed_runs.target.resets = [reset]

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from connectors.postgres import ledger
-from connectors.postgres.audit import PostgresAudit
+from connectors.postgres.audit import NOT_KEPT, PostgresAudit
 from tests.storeroom import Storeroom, catalog, clock, counted
 from workflows.domain.approvals import Actor, Meaning
 from workflows.domain.audit import Question
@@ -91,6 +91,17 @@ async def test_reading_and_exporting_are_recorded_with_what_was_asked(storeroom:
     assert [body["what"] for body in bodies] == ["search", "ledger", "chain", "verify"]
     assert bodies[0]["question"] == {"item": "ITEM-001"}
     assert storeroom.verified().ok
+
+
+async def test_what_was_typed_and_found_nothing_is_not_kept_for_good(storeroom: Storeroom, dsn: str) -> None:
+    audit = await told(storeroom, dsn)
+    await audit.search(Question(subject="person:Nora Quist", item="Nora Quist"), AUDREY)
+    await audit.export(Question(subject="Nora Quist"), AUDREY)
+
+    own = [one.body for one in ledger.read_entries(storeroom.connection, "audit:Audrey")]
+    assert len(own) == 2
+    assert not any(b"Nora" in body for body in own)
+    assert json.loads(own[0])["question"] == {"subject": NOT_KEPT, "item": NOT_KEPT}
 
 
 async def test_a_changed_entry_is_named(storeroom: Storeroom, dsn: str) -> None:

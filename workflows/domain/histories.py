@@ -6,6 +6,7 @@ rule against floats holds for what the engine says itself, not for what it quote
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,8 @@ RELIST_EVERY = timedelta(days=1)
 MARGIN = timedelta(days=1)
 """Temporal removes late rather than early: so much further back is looked."""
 SLICE = timedelta(hours=6)
+NOT_KEPT = "(not kept)"
+_PROCESS = re.compile(r"\d+@[\w.-]*")
 FAILS_BY_ITSELF = frozenset({"retraining"})
 """Types for which failing is one of their ways to end."""
 
@@ -174,8 +177,29 @@ class Histories(Protocol):
 
 
 def canonical_history(document: Mapping[str, Any]) -> bytes:
-    """RFC 8785 bytes of a history's protobuf JSON."""
-    return rfc8785.dumps(dict(document))
+    """RFC 8785 bytes of a history's protobuf JSON; what its clients call themselves is kept as `client_of` says."""
+    return rfc8785.dumps(_nameless(dict(document)))
+
+
+def client_of(identity: str) -> str:
+    """What a client of Temporal says of itself, without the account that it names.
+
+    A process number and a host (`7@host`, as the SDKs say) stay. Command line and web page name whoever uses them
+    (`temporal-cli:user@host`, an e-mail address): nobody proves that, and what is kept for good is no place for it.
+    """
+    if not identity or _PROCESS.fullmatch(identity):
+        return identity[:200]
+    program, colon, _ = identity.partition(":")
+    return f"{program[:100]}:{NOT_KEPT}" if colon and "@" not in program else NOT_KEPT
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: client_of(one) if key == "identity" and isinstance(one, str) else _nameless(one)
+            for key, one in value.items()
+        }
+    return [_nameless(one) for one in value] if isinstance(value, list) else value
 
 
 def first_instant(point: SweepPoint | None, now: datetime, retention: timedelta) -> SweepPoint:
@@ -223,7 +247,7 @@ def _who_closed(events: Sequence[Mapping[str, Any]]) -> str:
     for event in reversed(events):
         for name in ("workflowExecutionTerminatedEventAttributes", "workflowExecutionCancelRequestedEventAttributes"):
             if name in event:
-                return _principal(event) or str(event[name].get("identity", ""))[:200]
+                return _principal(event) or client_of(str(event[name].get("identity", "")))
     return ""
 
 
