@@ -3,8 +3,9 @@
 Each transaction appends to 250 chains what a decision usually leaves: a proposal of about 1.3 kB and a short entry; the
 chains grow from round to round. Both sides send the same number of rows a transaction through the same eight
 connections, with durable commits, and what they send was made and encoded before: only the server works on it.
-`ledger_append` also locks each chain, numbers, links and hashes. Verification reads every entry back and recomputes
-every hash. Evidence is measured on what deciding really keeps.
+`ledger_append` also locks each chain, numbers, links and hashes. Verification is what `audit verify` does: it reads
+every entry back, recomputes every hash and the whole tree, and compares all of it with signed checkpoints and anchors;
+a real notary certified it before. Evidence is measured on what deciding really keeps.
 """
 
 import asyncio
@@ -17,12 +18,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
 
-from connectors.postgres.ledger import read_entries, verify
+from connectors.anchors import FileAnchor
+from connectors.notary_folder import NotaryFolder
+from connectors.postgres.live_check import check
+from connectors.postgres.notary import PostgresNotary
 from connectors.postgres.pool import Connection, connect
 from tests.bench import evidence_bytes
 from tests.bench.measuring import (
@@ -36,8 +41,9 @@ from tests.bench.measuring import (
     spread,
     temporary_database,
 )
+from workers.certifying import Notary
 from workflows.domain.identity import rfc3339
-from workflows.domain.ledger import GENESIS, Entry, EntryType, NewEntry, chain_hash
+from workflows.domain.ledger import GENESIS, Entry, EntryType, NewEntry, Verification, chain_hash
 
 WRITERS, TRANSACTIONS, CHAINS = 8, 3, 250
 QUICK_CHAINS = 10
@@ -221,18 +227,34 @@ def _percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
     return {"p50_ms": round(cuts[49], 2), "p99_ms": round(cuts[98], 2)}
 
 
-def verifying(owner: Connection, *, quick: bool) -> dict[str, Any]:
-    """Entries a second that one process verifies, reading included."""
+def certify(state: Path, dsn: str) -> tuple[Path, float]:
+    """Let a notary certify everything; the anchors, and how long it took."""
+    anchors = state / "anchors"
+    folder, anchor = NotaryFolder(state / "notary" / "notary.key"), FileAnchor(anchors)
+    notary, begun = Notary(lambda: PostgresNotary(dsn), folder, anchor, None), time.perf_counter()
+    try:
+        notary.round(3_600.0)
+        return anchors, time.perf_counter() - begun
+    finally:
+        notary.close()
 
-    def whole() -> int:
-        found = verify(read_entries(owner))
-        if not found.ok:
-            raise RuntimeError(f"the ledger is broken: {found.breaks[:3]}")
-        return found.entries
 
-    entries = whole()
-    rates = spread([entries / seconds(whole) for number in rounds(quick=quick) if number])
-    return {"verify_per_s": rates["median"], "verified_entries": entries, "verify_spread": rates}
+def verifying(state: Path, dsn: str, *, quick: bool) -> dict[str, Any]:
+    """Entries a second that one process verifies, reading included: chains, tree, signatures and anchors."""
+    anchors, certified_s = certify(state, dsn)
+
+    def whole() -> Verification:
+        found = check(dsn, anchors)
+        if not found.ok or not found.entries == found.leaves == found.anchored_leaves:
+            raise RuntimeError(f"the ledger is broken, or not all of it was certified: {found}"[:500])
+        return found
+
+    found = whole()
+    rates = spread([found.entries / seconds(whole) for number in rounds(quick=quick) if number])
+    return {
+        "verify_per_s": rates["median"], "verified_entries": found.entries, "verify_spread": rates,
+        "verified_leaves": found.anchored_leaves, "certified_per_s": round(found.entries / certified_s),
+    }  # fmt: skip
 
 
 @contextmanager
@@ -242,7 +264,7 @@ def connected(dsn: str) -> Iterator[Writers]:
         yield Writers([opened.enter_context(connect(dsn, name=f"bench-{n}")) for n in range(WRITERS)])
 
 
-def measure(owner: Connection, dsn: str, *, quick: bool) -> dict[str, Any]:
+def measure(owner: Connection, state: Path, dsn: str, *, quick: bool) -> dict[str, Any]:
     """Everything; `one_decision` is the same with what one decision leaves in each transaction."""
     owner.execute("CREATE TABLE plain_ledger (LIKE ledger_entry INCLUDING ALL)")
     with connected(dsn) as writers:
@@ -257,7 +279,7 @@ def measure(owner: Connection, dsn: str, *, quick: bool) -> dict[str, Any]:
         "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
     ).fetchall()
     return {
-        **figures, **verifying(owner, quick=quick), "one_decision": {name: one[name] for name in kept},
+        **figures, **verifying(state, dsn, quick=quick), "one_decision": {name: one[name] for name in kept},
         "durability": {row["name"]: row["setting"] for row in settings},
     }  # fmt: skip
 
@@ -266,7 +288,7 @@ def main() -> None:
     """Measure and print."""
     told, begun, before = options(__doc__ or ""), time.monotonic(), machine()
     with temporary_database() as (state, dsn), connect(dsn, name="bench") as owner:
-        figures = measure(owner, dsn, quick=told.quick)
+        figures = measure(owner, state, dsn, quick=told.quick)
         evidence = asyncio.run(evidence_bytes.measure(state, dsn, quick=told.quick))
     figures |= {"evidence_bytes_per_decision": evidence.pop("evidence_bytes_per_decision"), "evidence": evidence}
     publish(told, "ledger", before, begun, figures)

@@ -49,12 +49,18 @@ def _assessment(said: dict[str, Any]) -> None:
 
 def _ledger(said: dict[str, Any]) -> None:
     figures = {"entries_per_s", "plain_insert_per_s", "ratio", "p50_ms", "p99_ms"}
+    assert said["verified_entries"] == said["verified_leaves"]
     more = {"verify_per_s", "evidence_bytes_per_decision", "canonical_entries_per_s"}
     assert all(said[name] > 0 for name in figures | more)
     assert said["one_decision"].keys() >= figures
     assert said["spread"]["ratio"].keys() == said["verify_spread"].keys() == SPREAD
     assert said["p50_ms"] <= said["p99_ms"]
     assert (said["writers"], set(said["durability"].values())) == (8, {"on"})
+
+
+def _verify(said: dict[str, Any]) -> None:
+    assert said["entries"] == 1_200
+    assert said["entries_per_s"].keys() == said["entries_per_cpu_s"].keys() == SPREAD
 
 
 def _oracle(said: dict[str, Any]) -> None:
@@ -107,6 +113,7 @@ _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESSMENT: _assessment,
     Benchmark.LEDGER: _ledger,
+    Benchmark.VERIFY: _verify,
     Benchmark.ORACLE: _oracle,
     Benchmark.FORECAST: _forecast,
     Benchmark.QUALITY: _quality,

@@ -23,6 +23,7 @@ class Benchmark(StrEnum):
     INTAKE = "intake"
     ASSESSMENT = "assessment"
     LEDGER = "ledger"
+    VERIFY = "verify"
     ORACLE = "oracle"
     FORECAST = "forecast"
     QUALITY = "quality"
