@@ -227,3 +227,13 @@ async def _gone(owner: Connection, name: str) -> None:
     while owner.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = %s", [name]).fetchone():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+
+
+def test_a_guard_is_not_shown_a_table_of_the_session_s_own(owner: Connection, dsn: str) -> None:
+    # The installation's own first version: nothing stands before it.
+    owner.execute("INSERT INTO policy_version (version, digest, document) VALUES (1, 'first', '{}')")
+    with connect(as_role(dsn, DatabaseRole.CONSOLE), name="console") as console:
+        console.execute("CREATE TEMP TABLE policy_change (state text, digest text, base_digest text, document bytea)")
+        console.execute("INSERT INTO policy_change VALUES ('adopted', 'mine', 'first', '{}')")
+        with pytest.raises(psycopg.errors.RaiseException, match="only through an approved change"):
+            console.execute("INSERT INTO policy_version (version, digest, document) VALUES (2, 'mine', '{}')")
