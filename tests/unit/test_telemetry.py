@@ -69,7 +69,6 @@ def test_metrics_are_lines_with_their_units(started: Start, tmp_path: Path) -> N
 
 
 def test_every_instrument_says_its_unit(started: Start, tmp_path: Path) -> None:
-    assert len(Instruments.__dataclass_fields__) == 10
     telemetry = started(directory=tmp_path)
     for name in Instruments.__dataclass_fields__:
         instrument: Any = getattr(telemetry.instruments, name)
