@@ -16,6 +16,7 @@ from workflows.domain.feeds import RecordedDemand, RecordedReceipt
 from workflows.domain.identity import canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.policies import Policy
+from workflows.domain.recordable import by_reference
 
 INSTALLATION = "installation"
 """The ledger's stream of what was set up."""
@@ -139,9 +140,9 @@ def adopt_policy(connection: Connection, policy: Policy, *, actor: str) -> bool:
         )
         if cursor.rowcount != 1:
             return False
-        _record(
-            cursor, EntryType.POLICY_ADOPTED, actor, {"digest": policy.digest, "policy": policy.model_dump(mode="json")}
-        )
+        body, kept = by_reference({"digest": policy.digest, "policy": policy.model_dump(mode="json")}, "policy")
+        evidence.keep_now(cursor, kept)
+        _record(cursor, EntryType.POLICY_ADOPTED, actor, body)
     return True
 
 

@@ -19,6 +19,7 @@ from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.identity import rfc3339
 from workflows.domain.notary import read_note
 from workflows.domain.packs import LeafRange, PackRequest, Scope, ScopeKind
+from workflows.domain.recordable import dereferenced
 from workflows.domain.tree import Place, inclusion_spans, places, root_over
 
 AT_ONCE = 2_000
@@ -185,7 +186,7 @@ class PackReader:
         """Chains of decisions and orders of the period, and of what those speak of: they are in the pack as a whole."""
         found: set[str] = set()
         for row in self._stream(_TOUCHED, span):
-            found |= {row["stream"], *_spoken_of(row)}
+            found |= {row["stream"], *self._spoken_of(row)}
         return found
 
     def _chains_of(self, decision: str) -> tuple[str, ...]:
@@ -193,7 +194,7 @@ class PackReader:
         if not any(row["type"] == "decision.proposed" for row in rows):
             return (self._batch_with(decision),)
         models = {f"model:{model}" for row in rows if (model := _model_of(row))}
-        return tuple(sorted({decision, *(one for row in rows for one in _spoken_of(row)), *models}))
+        return tuple(sorted({decision, *(one for row in rows for one in self._spoken_of(row)), *models}))
 
     def _batch_with(self, decision: str) -> str:
         """The batch in which this decision was a hold."""
@@ -204,6 +205,20 @@ class PackReader:
             if isinstance(listed, bytes) and any(item[0] == decision for item in json.loads(listed)):
                 return str(row["stream"])
         raise NotFound(f"the ledger has no decision {decision}")
+
+    def _spoken_of(self, row: DictRow) -> set[str]:
+        """The chains that an entry of a decision or of an order leads to."""
+        said = _said(row)
+        if row["type"] == "decision.released":
+            return {f"order:{said.get('order')}"}
+        if row["type"] == "order.prepared":
+            try:
+                order = dereferenced(said, self._evidence).get("order")
+            except (EvidenceMissing, EvidenceDamaged, ValueError):
+                return set()  # for the verifier to tell
+            lines = order.get("lines", ()) if isinstance(order, dict) else ()
+            return {str(line["need_id"]) for line in lines if isinstance(line, dict) and "need_id" in line}
+        return set()
 
     def _one(self, query: str, arguments: Mapping[str, Any] | None = None) -> DictRow:
         found = self._connection.execute(query.encode(), arguments).fetchone()
@@ -246,18 +261,6 @@ def _said(row: DictRow) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _spoken_of(row: DictRow) -> set[str]:
-    """The chains that an entry of a decision or of an order leads to."""
-    said = _said(row)
-    if row["type"] == "decision.released":
-        return {f"order:{said.get('order')}"}
-    if row["type"] == "order.prepared":
-        order = said.get("order")
-        lines = order.get("lines", ()) if isinstance(order, dict) else ()
-        return {str(line["need_id"]) for line in lines if isinstance(line, dict) and "need_id" in line}
-    return set()
 
 
 def _model_of(row: DictRow) -> str | None:
