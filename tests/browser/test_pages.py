@@ -39,6 +39,7 @@ NO_PAGES = {
     "/tasks/{decision_id}/evidence": "the inbox's third pane", "/live/events": "a stream that does not end",
     "/decisions": "leads to a decision", "/sign-in/begin": "leads to the identity provider",
     "/sign-in/callback": "comes from the identity provider", "/demand/forecast.csv": "a download",
+    "/audit/proof.json": "a download",
 }  # fmt: skip
 
 
