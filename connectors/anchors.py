@@ -13,6 +13,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from workflows.domain.notary import Standing
 
 RECENT = 10_000
 """So many of the newest leaves and checkpoints are looked at when a notary starts."""
+HALF_LINES = 100
+"""More lines than that are looked at for them: a crash leaves half of one."""
 POST_ATTEMPTS = 3
 POST_TIMEOUT_S = 5.0
 
@@ -102,15 +105,20 @@ class _Found:
     def __init__(self) -> None:
         self.next_leaf, self.empty, self.begins = 0, True, False
         self.notes: deque[str] = deque(maxlen=RECENT)
-        self.recent: deque[tuple[int, str, int, str]] = deque(maxlen=RECENT)
+        self.recent: list[tuple[int, str, int, str]] = []
+        self._leaves: deque[bytes] = deque(maxlen=RECENT + HALF_LINES)
 
-    def take(self, line: dict[str, Any]) -> None:
+    def take(self, line: bytes) -> None:
         self.empty = False
-        if "leaf" in line:
-            index, stream, seq, *_, entry_hash = line["leaf"]
-            self.recent.append((int(index), str(stream), int(seq), str(entry_hash)))
-            self.next_leaf = int(index) + 1
-        elif "checkpoint" in line:
+        if line.startswith(b'{"leaf":'):
+            self._leaves.append(line)  # a day may have millions, and only the newest are looked at
+            return
+        # Of half a line nothing is taken: what it should have said was never counted on.
+        with suppress(ValueError, TypeError, AttributeError, KeyError):
+            self._take(json.loads(line))
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "checkpoint" in line:
             self.notes.append(str(line["checkpoint"]))
         elif "key" in line:
             statement = json.loads(line.get("statement") or "{}")
@@ -118,16 +126,25 @@ class _Found:
                 # Another log begins here, with the leaves that it still has.
                 self.next_leaf, self.begins = int(statement["loss"]["leaves"]), True
                 self.notes.clear()
-                self.recent.clear()
+                self._leaves.clear()
+
+    def end(self) -> None:
+        """Read the newest leaves."""
+        for line in self._leaves:
+            try:
+                index, stream, seq, *_, entry_hash = json.loads(line)["leaf"]
+                self.recent.append((int(index), str(stream), int(seq), str(entry_hash)))
+                self.next_leaf = int(index) + 1
+            except (ValueError, TypeError, KeyError):
+                continue  # half a line, as above
+        del self.recent[:-RECENT]
 
 
 def _read(path: Path) -> _Found:
     found = _Found()
     for line in _lines(path):
-        try:
-            found.take(json.loads(line))
-        except (ValueError, TypeError, AttributeError, KeyError):
-            found.empty = False  # half a line: what it should have said was never counted on
+        found.take(line)
+    found.end()
     return found
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from connectors.folders import sync_folder
 from connectors.signing import NoteSigner
-from workflows.domain.errors import InvalidInput
+from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.notary import InstalledKey, NotaryRefuses, NotaryRuns, State
 
 
@@ -104,12 +104,21 @@ class NotaryFolder:
         self._state.unlink(missing_ok=True)
 
     def rotation(self) -> tuple[NoteSigner, InstalledKey] | None:
-        """A key that is being installed, if a crash left one."""
+        """A key that is being installed, if a crash left one.
+
+        Raises:
+            NotaryRefuses: the file is damaged.
+        """
         try:
             kept = json.loads(self._rotation.read_text())
+            return NoteSigner.parse(kept["private"]), InstalledKey.model_validate(kept["key"])
         except FileNotFoundError:
             return None
-        return NoteSigner.parse(kept["private"]), InstalledKey.model_validate(kept["key"])
+        except (OSError, ValueError, TypeError, KeyError, InvalidInput) as error:
+            raise NotaryRefuses(
+                "key", f"the key that is being installed, {self._rotation}, cannot be read "
+                f"({str(error).splitlines()[0]}): restore it from its backup, it may be the newest that signed"
+            ) from None  # fmt: skip
 
     def keep_rotation(self, signer: NoteSigner, key: InstalledKey) -> None:
         """Note a key before anybody hears of it: whatever follows can then be repeated."""
@@ -143,14 +152,21 @@ class NotaryFolder:
         self._asked.unlink(missing_ok=True)
 
     def _write(self, path: Path, text: str) -> None:
-        """Atomically, and on disk when this returns."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Atomically, and on disk when this returns.
+
+        Raises:
+            Unavailable: the disk is full, or the folder cannot be written; what was there stays.
+        """
         draft = path.with_name(path.name + ".new")
-        draft.unlink(missing_ok=True)
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_folder(self._folder)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+            sync_folder(self._folder)
+        except OSError as error:
+            raise Unavailable(f"the notary's folder {self._folder} cannot be written: {error}") from error

@@ -1,9 +1,11 @@
 """A checkpoint is a note that others can read: names, keys and signatures are those of C2SP; nothing else passes."""
 
 import base64
+import errno
 import hashlib
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.anchors import FileAnchor, UrlAnchor
+from connectors.anchors import RECENT, FileAnchor, UrlAnchor
 from connectors.notary_folder import NotaryFolder
 from connectors.signing import NoteSigner, verify
 from workflows.domain.certifying import clock_warning, problem_of
@@ -191,6 +193,16 @@ def test_an_accepted_loss_begins_anew_in_the_anchor(tmp_path: Path) -> None:
     assert (standing.next_leaf, standing.notes, standing.recent) == (1, (), ())
 
 
+def test_of_a_long_day_the_newest_leaves_are_known_and_half_lines_among_them_are_not(tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path)
+    anchor.append([*map(leaf, range(RECENT + 50)), {"checkpoint": "one"}], date(2026, 3, 3))
+    with (tmp_path / "anchor-2026-03-03.jsonl").open("ab") as file:
+        file.write(b'{"leaf":[10050,"s"')
+    standing = FileAnchor(tmp_path).standing()
+    assert (standing.next_leaf, standing.notes) == (RECENT + 50, ("one",))
+    assert [one[0] for one in standing.recent] == list(range(50, RECENT + 50))
+
+
 def test_a_key_file_belongs_to_its_owner_alone(tmp_path: Path) -> None:
     folder = NotaryFolder(tmp_path / "notary" / "notary.key")
     assert folder.key() is None
@@ -216,6 +228,30 @@ def test_a_half_written_file_of_the_folder_changes_nothing(tmp_path: Path) -> No
     (tmp_path / "rotation.asked.json").write_text("{")
     assert folder.asked() is None
     assert not (tmp_path / "rotation.asked.json").exists()
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{}", b"[]", b"\xff\x00", b'{"private":"PRIVATE+KEY+x","key":{}}'])
+def test_a_damaged_key_that_is_being_installed_is_refused_and_said(tmp_path: Path, garbage: bytes) -> None:
+    (tmp_path / "rotation.json").write_bytes(garbage)
+    with pytest.raises(NotaryRefuses, match="restore it from its backup"):
+        NotaryFolder(tmp_path / "notary.key").rotation()
+
+
+def test_a_full_disk_is_an_outage_and_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = NotaryFolder(tmp_path / "notary.key")
+    state = State(origin=NAME, number=1, size=2, root="ab" * 32, note="n")
+    folder.keep_state(state)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(Unavailable, match="No space left"):
+            folder.keep_state(state.model_copy(update={"number": 2}))
+    assert folder.state() == state
+    folder.keep_state(state.model_copy(update={"number": 3}))
+    assert folder.state() == state.model_copy(update={"number": 3})
 
 
 class Keeper(http.server.BaseHTTPRequestHandler):
