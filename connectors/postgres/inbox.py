@@ -17,7 +17,7 @@ from connectors.postgres.pool import Connection, transaction
 from workflows.domain.errors import Conflict
 from workflows.domain.events import ClockAdvanced, Event, content_digest
 from workflows.domain.evidence import EvidenceKind, Kept
-from workflows.domain.identity import canonical, digest
+from workflows.domain.identity import canonical_texts, digest
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import NeedCause
 from workflows.domain.positions import movement_of
@@ -203,7 +203,7 @@ class Inbox:
             span[0], span[1] = min(span[0], message.offset), max(span[1], message.offset)
         items = [[m.event.source, m.event.id, content_digest(m.raw)] for m in fresh if m.event]
         leaves = [sha256.encode() for _, _, sha256 in items]
-        listed = canonical(items)
+        listed = canonical_texts(items)
         evidence.keep_now(cursor, {digest(listed): Kept(EvidenceKind.ITEMS, listed)})
         body = {
             "log": self._log_id,

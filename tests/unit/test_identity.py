@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from workflows.domain.identity import Code, Payload, canonical, digest, need_id, order_id, order_key, plain, rfc3339
+from workflows.domain.identity import (
+    Code,
+    Payload,
+    canonical,
+    canonical_texts,
+    digest,
+    need_id,
+    order_id,
+    order_key,
+    plain,
+    rfc3339,
+)
 from workflows.domain.orders import lines_digest
 
 CODES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
@@ -102,3 +113,13 @@ def test_payloads_are_frozen_and_ignore_what_they_do_not_know() -> None:
     assert sample == Sample(units=4)
     with pytest.raises(ValidationError):
         sample.units = 5  # type: ignore[misc]
+
+
+@given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=4), max_size=6))
+def test_rows_of_texts_have_the_same_bytes_the_quick_way(rows: list[list[str]]) -> None:
+    assert canonical_texts(rows) == canonical(rows)
+
+
+def test_the_quick_way_escapes_as_the_other_does() -> None:
+    rows = [["".join(map(chr, range(0x250))), '\u2028\u2029/\\"\x7f', "🚚\uffff"]]
+    assert canonical_texts(rows) == canonical(rows)

@@ -5,6 +5,7 @@ second attempt is recognised as such.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -99,6 +100,12 @@ def plain(value: Any) -> Any:
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of the value (after `plain`): what is hashed, stored and compared."""
     return rfc8785.dumps(plain(value))
+
+
+def canonical_texts(rows: Sequence[Sequence[str]]) -> bytes:
+    """What `canonical` gives for rows of texts, in a tenth of its time: Python's JSON escapes texts as RFC 8785 does;
+    it is numbers and the order of keys that differ."""
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def digest(value: Any) -> str:
