@@ -52,7 +52,8 @@ class BoundedFile:
         return True
 
     def _write(self, body: bytes) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # Spans tell what is decided and ordered: as a folder of ours, it is ours alone.
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Opened anew each time (every few seconds), so that a file turned over by another process is let go.
         with self._path.open("ab") as file:
             if file.tell() == 0 or file.tell() + len(body) <= self._max_bytes:

@@ -1,6 +1,7 @@
 """Telemetry stays readable without a collector, carries a trace across processes and never breaks its caller."""
 
 import json
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,11 @@ def test_a_collector_that_does_not_answer_holds_nobody_up(started: Start) -> Non
     telemetry.shutdown()
     telemetry.shutdown()
     assert time.monotonic() - began < 20
+
+
+def test_a_folder_that_is_made_for_them_is_its_owner_s_alone(tmp_path: Path) -> None:
+    assert BoundedFile(tmp_path / "made" / "spans.jsonl").append(["{}"])
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700
 
 
 def test_a_file_is_turned_over_at_its_bound(tmp_path: Path) -> None:
