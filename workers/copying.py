@@ -15,7 +15,6 @@ from typing import Any
 from connectors.postgres.auditing import note
 from connectors.postgres.packs import PackReader, reading
 from connectors.postgres.population import PostgresPopulations
-from workers.commands.population import recorded
 from workers.packing import write_pack
 from workers.recording import release
 from workers.turns import OneAtATime
@@ -95,7 +94,7 @@ class LiveCopies:
                 archive.writestr(f"{table.name}.proof.json", json.dumps(proof.model_dump(mode="json"), indent=2) + "\n")
             table.unlink()
             sha256 = _sha256(path)
-            note(self._dsn, actor, EntryType.EXPORT_MADE, {**recorded(proof), "zip_sha256": sha256})
+            note(self._dsn, actor, EntryType.EXPORT_MADE, {**proof.told, "zip_sha256": sha256})
             return MadeFile(path, path.name, sha256, path.stat().st_size)
 
 

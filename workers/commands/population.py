@@ -5,7 +5,7 @@ import hashlib
 import json as documents
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -84,21 +84,13 @@ def _written(desk: Desk, wanted: Wanted, form: PopulationFormat, output: Path) -
             found = PostgresPopulations(desk.dsn).export(wanted, take)
         proof = found.model_copy(update={"sha256": sha.hexdigest()})
         beside.write_text(documents.dumps(proof.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8")
-        note(desk.dsn, desk.actor, EntryType.EXPORT_MADE, recorded(proof))
+        note(desk.dsn, desk.actor, EntryType.EXPORT_MADE, proof.told)
     return proof
 
 
 def proof_of(output: Path) -> Path:
     """Where the proof of this file lies."""
     return output.with_name(output.name + ".proof.json")
-
-
-def recorded(proof: Proof) -> dict[str, Any]:
-    """What the ledger keeps of an export."""
-    tree = proof.tree.model_dump(include={"number", "size", "root"}) if proof.tree else None
-    counts = {"entries": proof.entries, "items": proof.items, "without_leaf": proof.without_leaf}
-    wanted = {"kind": str(proof.wanted.what), "since": proof.wanted.since, "until": proof.wanted.until}
-    return {"what": "population", **wanted, **counts, "tree": tree, "sha256": proof.sha256}
 
 
 def show(proof: Proof, output: Path) -> None:

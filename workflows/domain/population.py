@@ -143,6 +143,14 @@ class Proof(Payload):
         """Whether everything that was counted apart is in the file."""
         return {one.type: one.entries for one in self.counted} == dict(self.counted_apart)
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the ledger keeps of the export."""
+        tree = self.tree.model_dump(include={"number", "size", "root"}) if self.tree else None
+        counts = {"entries": self.entries, "items": self.items, "without_leaf": self.without_leaf}
+        wanted = {"kind": str(self.wanted.what), "since": self.wanted.since, "until": self.wanted.until}
+        return {"what": "population", **wanted, **counts, "tree": tree, "sha256": self.sha256}
+
 
 class Tally:
     """Counts a population while it is written."""
