@@ -165,7 +165,7 @@ def test_what_it_refuses_is_said_and_looked_at_again(process: Process) -> None:
 def test_the_key_is_nowhere_but_in_its_file(process: Process) -> None:
     process.begin()
     process.until(lambda: process.signed() > 0)
-    secret = process.house.key_file.read_text().strip().rpartition("+")[2]
+    secret = process.house.key_file.read_text().strip().split("+", 4)[4]  # base64 may have a plus in it
     assert process.running is not None
     environment = Path(f"/proc/{process.running.pid}/environ").read_bytes()
     assert secret.encode() not in environment

@@ -136,7 +136,7 @@ async def test_from_a_document_to_what_decides(storeroom: Storeroom, desk: Polic
     assert newest == {"policy_digest": adopted.digest, "revision": 2}
 
     told = storeroom.rows(
-        "SELECT stream, type, actor FROM ledger_entry WHERE type LIKE 'policy.%%' ORDER BY recorded_at"
+        "SELECT stream, type, actor FROM ledger_entry WHERE type LIKE 'policy.%%' ORDER BY recorded_at, stream, seq"
     )
     assert [(row["stream"], row["type"], row["actor"]) for row in told] == [
         ("installation", "policy.adopted", "test"), ("policy", "policy.proposed", "Ada"),
