@@ -203,9 +203,7 @@ def console_of(parts: Engine) -> ConsolePorts:
         live_clocks=parts.clock is ClockMode.LIVE,
         zones=zones,
         invented=invented,
-        audit=PostgresAudit(
-            parts.database, required(parts.settings, "postgres_dsn"), parts.settings.anchor_directory
-        ),
+        audit=PostgresAudit(parts.database, required(parts.settings, "postgres_dsn"), parts.settings.anchor_directory),
         signer=export_signer(parts.settings),
         model_history=PostgresModelHistory(parts.database),
         drift=parts.monitoring.view,

@@ -93,6 +93,7 @@ async def gather(
         ordered_before, largest = past.get(key, (False, None))
         first = preferred(offered) or first_choice(offered)
         cost = first.sourcing.unit_cost if first else Decimal(0)
+        kept = calendars.get(key[0], {})
         scoring = ScoringRow(
             item=row["item"],
             location=row["location"],
@@ -102,7 +103,8 @@ async def gather(
             history=demand.history(key) or DemandHistory(first_day=keys["today"], daily_units=()),
             promotions=demand.promotions(key),
             drivers=outside[key],
-            **calendars.get(key[0], {}),
+            country=kept.get("country"),
+            subdivision=kept.get("subdivision"),
             demand_definition=definition,
             on_hand_units=position.on_hand_units,
             reserved_units=position.reserved_units,

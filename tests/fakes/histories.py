@@ -11,8 +11,8 @@ from workflows.domain.histories import (
     Histories,
     Override,
     RunStatus,
-    Swept,
     SweepPoint,
+    Swept,
     canonical_history,
 )
 
