@@ -8,6 +8,7 @@ before and is taken over as it stands; nothing is ever signed twice in two ways.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -103,17 +104,18 @@ class Notary:
         oldest, _ = at.store.horizon()
         # A counter that went back: the database was moved. Nothing is known of its transactions.
         written_from = at.horizon if oldest >= at.horizon else 0
-        for keys in at.store.without_leaf(written_from):
-            entries = certified(at.store.load(keys), len(keys))
-            nodes: dict[Place, bytes] = {}
-            frontier = at.frontier.copy()
-            for entry in entries:
-                frontier.append(entry_leaf(entry.hash), nodes.__setitem__)
-            at.store.append(at.frontier.size, entries, nodes)
-            at.frontier = frontier
-            self._reached("leaves stored")
-            if self.hurry.is_set() or monotonic() > until:
-                return
+        with closing(at.store.without_leaf(written_from)) as waiting:
+            for keys in waiting:
+                entries = certified(at.store.load(keys), len(keys))
+                nodes: dict[Place, bytes] = {}
+                frontier = at.frontier.copy()
+                for entry in entries:
+                    frontier.append(entry_leaf(entry.hash), nodes.__setitem__)
+                at.store.append(at.frontier.size, entries, nodes)
+                at.frontier = frontier
+                self._reached("leaves stored")
+                if self.hurry.is_set() or monotonic() > until:
+                    return
         at.horizon = oldest
 
     def _recalled(self, *, accepting: bool = False) -> Recalled:

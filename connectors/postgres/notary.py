@@ -1,7 +1,7 @@
 """Gives the notary what was committed and has no leaf yet, and keeps what it certifies."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -89,7 +89,7 @@ class PostgresNotary:
             row = cursor.fetchone() or {"oldest": 0, "now": datetime.now(UTC)}
             return row["oldest"], row["now"]
 
-    def without_leaf(self, written_from: int) -> Iterator[list[tuple[str, int]]]:
+    def without_leaf(self, written_from: int) -> Generator[list[tuple[str, int]]]:
         """(stream, seq) of committed entries of this transaction and later ones, in batches; seen at one instant."""
         with transaction(self._reading), self._reading.cursor(name="without_leaf") as cursor:
             cursor.execute(_WITHOUT_LEAF, [written_from])

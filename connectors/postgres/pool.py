@@ -39,6 +39,17 @@ class UnsafeDatabase(QuartermasterError):
     """The server may lose what it has acknowledged; nothing is started on it."""
 
 
+class _ServerCursor(psycopg.ServerCursor[DictRow]):
+    """Closed also when the server is gone: the driver's own stays open then, and warns when it is thrown away."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except psycopg.OperationalError:
+            super().close()  # by now the connection knows that it is over: nothing is sent
+            raise
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -70,6 +81,7 @@ def connect(dsn: str, *, name: str) -> Connection:
         connection = psycopg.connect(
             dsn, row_factory=dict_row, application_name=name, options=_SESSION, autocommit=True
         )
+        connection.server_cursor_factory = _ServerCursor
         try:
             refuse_unsafe(connection)
         except BaseException:

@@ -26,11 +26,7 @@ from workers.servers.process import ManagedProcess, within
 from workflows.domain.errors import Unavailable
 from workflows.domain.ledger import EntryType, NewEntry
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    # A cursor whose server was killed cannot be closed any more, and says so when it is thrown away.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.timeout(180)
 ROUNDS, WRITERS = 6, 5
 ACKNOWLEDGED_A_ROUND = 150
 WITHIN_S = 30.0
