@@ -15,7 +15,7 @@ from connectors.postgres.notices import PostgresNotices
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.personal import ERASED_WORDS, PersonalKeyLost
 from connectors.postgres.pool import Connection, Database
-from connectors.postgres.roles import as_role, let_in
+from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from connectors.postgres.sessions import PostgresSessions
 from connectors.postgres.task_work import PostgresTaskWork
 from connectors.postgres.tokens import PostgresTokens
@@ -253,6 +253,16 @@ async def test_words_that_come_with_an_erasure_are_before_it_or_refused(flow: Fl
     assert not any(later[6:])
     async with database.transaction() as cursor:
         assert await database.vault.read(cursor, [f"late:{n}" for n in range(9)]) == {}
+
+
+@pytest.mark.parametrize("role", [role for role in DatabaseRole])
+async def test_no_role_of_a_process_gives_everybodys_data_up(
+    flow: Flow, dsn: str, tmp_path: Path, role: DatabaseRole
+) -> None:
+    let_in(dsn)
+    async with Database(as_role(dsn, role), name="test", size=1, personal=tmp_path / "lost.key") as database:
+        with pytest.raises(Unavailable, match="permission denied"):
+            await PostgresErasing(database).give_up_key(HERE)
 
 
 async def test_a_lost_key_is_told_of_and_given_up_only_when_it_is_gone(

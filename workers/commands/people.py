@@ -16,11 +16,11 @@ from connectors.postgres.tokens import PostgresTokens
 from workers.commands import person
 from workers.commands.connection import State, addresses
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
+from workers.databases import owner_of
 from workers.enrolling import let_in, recognised
 from workers.personal_key import database_of
-from workers.wiring import required
 from workflows.domain.erasure import Erased, ErasureReason
-from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.errors import InvalidInput, NotAllowed, NotFound
 from workflows.domain.people import Permission, Person, PersonName, Role, newcomer
 from workflows.domain.sessions import LONGEST_TOKEN_DAYS, ApiToken
 
@@ -199,7 +199,9 @@ def _amount(text: str) -> Decimal:
 async def _opened(state: str | None, needs: Permission | None = None) -> AsyncIterator[Database]:
     """The database; who gives the command is known, and asked for what it needs if anything."""
     async with addresses(state) as found:
-        dsn = required(found, "postgres_dsn")
+        dsn = owner_of(found)
+        if dsn is None:
+            raise NotAllowed("This is for the owner of the database: name its DSN, as for `quartermaster migrate`.")
         async with database_of(found, dsn, name="quartermaster-cli", size=1) as database:
             if needs is not None:
                 await let_in(found, database, needs)
@@ -247,7 +249,9 @@ async def _erase(state: str | None, name: str, reason: ErasureReason) -> Erased:
 
 async def _give_up_key(state: str | None) -> int:
     async with addresses(state) as found:
-        dsn = required(found, "postgres_dsn")
+        dsn = owner_of(found)
+        if dsn is None:
+            raise NotAllowed("This is for the owner of the database: name its DSN, as for `quartermaster migrate`.")
         async with database_of(found, dsn, name="quartermaster-cli", size=1) as database:
             return await PostgresErasing(database).give_up_key(person.me())
 
