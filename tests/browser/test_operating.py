@@ -121,11 +121,11 @@ def test_an_auditor_searches_follows_a_chain_and_recomputes_it(any_page: Page, s
     expect(page.get_by_role("region", name="Entry 1")).to_contain_text("NORTHMILL")
 
     page.goto(f"{served.origin}/audit")
-    page.get_by_role("button", name="Recompute every hash").click()
+    page.get_by_role("button", name="Verify everything now").click()
     expect(page.get_by_role("status")).to_contain_text("The ledger is whole")
     falsify(audit)
-    page.get_by_role("button", name="Recompute every hash").click()
-    expect(page.get_by_role("status")).to_contain_text("The ledger is not what was written")
+    page.get_by_role("button", name="Verify everything now").click()
+    expect(page.get_by_role("alert")).to_contain_text("The ledger is not what was written")
     page.get_by_role("listitem").get_by_role("link", name=OAT).first.click()
     expect(page.get_by_role("status")).to_contain_text("This chain is not what was written")
     assert {who for who, _ in audit.read} == {"Audrey"}, "reading is on the record"
