@@ -193,6 +193,8 @@ async def test_a_refused_order_is_listed_until_somebody_saw_it(storeroom: Storer
 
     assert again.done == "seen by otto"
     assert await states(desk, Attention.FAILED) == []
+    told = storeroom.rows("SELECT actor FROM ledger_entry WHERE type = 'order.attended'")
+    assert [row["actor"] for row in told] == ["otto"], "once, whoever looks again"
 
 
 # Health, arrivals, dead letters.
