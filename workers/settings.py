@@ -129,6 +129,11 @@ class Settings(BaseModel):
     """How far the business clock stays behind the newest event, in minutes."""
     undo_seconds: int | None = Field(default=None, ge=0, le=600)
     """How long an answer may be taken back before anything comes of it. Unset: 10, and 0 with a replayed clock."""
+    worker_build: ShortName | None = None
+    """Names the worker's build to Temporal (Worker Versioning). Unset: it is not versioned, and every change of a
+    workflow is patched."""
+    worker_versioning: Literal["auto_upgrade", "pinned"] = "auto_upgrade"
+    """Of a named build: whether running workflows go on with a newer one, or stay with the one that began them."""
     training_threads: int = Field(default=1, ge=1, le=256)
     outcome_interval_s: int | None = Field(default=None, ge=1)
     """Seconds between two closings of due decisions. Unset: the schedule's own interval."""

@@ -3,7 +3,8 @@ libraries: they take seconds to load, and the command line should not."""
 
 from datetime import timedelta
 
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.approvals import ApprovalActivities
 from activities.counterfactual import Counterfactuals
@@ -46,6 +47,8 @@ HTTP_TIMEOUT_SECONDS = 10.0
 SETTLE_SECONDS = 12.0
 """The HTTP timeout and two seconds for the supplier's own transaction: how long a lost request may still land."""
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+DEPLOYMENT = "quartermaster"
+"""What Temporal calls all builds of the worker together."""
 
 
 def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments) -> list[Worker]:
@@ -94,6 +97,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         max_cached_workflows=500,
         max_concurrent_activities=16,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        deployment_config=deployment_of(settings),
     )  # fmt: skip
     learning_worker = Worker(
         parts.client,
@@ -113,6 +117,20 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )
     return [engine_worker, learning_worker, supplier_worker]
+
+
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """How Temporal tells this build from others; None: it does not.
+
+    Only the worker that runs workflows is versioned: activities are repeatable and any build may do them.
+    """
+    if settings.worker_build is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=DEPLOYMENT, build_id=settings.worker_build),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior[settings.worker_versioning.upper()],
+    )
 
 
 def suppliers_of(settings: Settings) -> HttpSuppliers:
