@@ -66,15 +66,24 @@ def unpack(packed: Packed, words: bytes) -> bytes:
     # One byte more than there may be: a damaged stream shows, and cannot fill the memory.
     most = packed.size + 1
     try:
-        if packed.codec == "xz":
-            body = lzma.LZMADecompressor().decompress(packed.body, most)
-        elif packed.codec == "zlib":
-            body = (zlib.decompressobj(zdict=words) if words else zlib.decompressobj()).decompress(packed.body, most)
+        if packed.codec == "raw":
+            body, whole = packed.body, True
         else:
-            body = packed.body
+            stream = lzma.LZMADecompressor() if packed.codec == "xz" else _inflating(words)
+            body = stream.decompress(packed.body, most)
+            # What stands behind the end is read by nobody, and was not kept by us.
+            whole = stream.eof and not stream.unused_data
     except (zlib.error, lzma.LZMAError, EOFError) as error:
         raise EvidenceDamaged(f"evidence {packed.sha256} ({packed.kind}) cannot be unpacked: {error}") from error
+    if not whole or len(body) != packed.size:
+        raise EvidenceDamaged(
+            f"evidence {packed.sha256} ({packed.kind}) is damaged: it is shorter or longer than it was"
+        )
     return checked(packed.sha256, packed.kind, body)
+
+
+def _inflating(words: bytes) -> "zlib._Decompress":
+    return zlib.decompressobj(zdict=words) if words else zlib.decompressobj()
 
 
 def checked(sha256: Digest, kind: str, body: bytes) -> bytes:

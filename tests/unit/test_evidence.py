@@ -167,7 +167,7 @@ def test_damage_names_the_digest_and_the_kind() -> None:
     body = canonical(row([1, 2, 3] * 100))
     packed = pack(digest(body), Kept(EvidenceKind.ITEMS, body))
     half = len(packed.body) // 2
-    for damaged in (packed.body[:half], packed.body[half:], zlib.compress(b"another")):
+    for damaged in (packed.body[:half], packed.body[half:], packed.body + b"\0", zlib.compress(b"another")):
         with pytest.raises(EvidenceDamaged, match=rf"{packed.sha256} \(items\)"):
             unpack(packed._replace(body=damaged), b"")
     as_it_is = packed._replace(codec="raw", body=body[:-1] + b" ")
