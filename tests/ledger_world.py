@@ -1,8 +1,12 @@
 """A ledger with a whole flow in it, certified by a real notary and anchored: what tampering is tried on."""
 
+import asyncio
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -16,6 +20,7 @@ from connectors.postgres.notary import PostgresNotary
 from connectors.postgres.packs import reading
 from connectors.postgres.pool import Database, connect
 from connectors.postgres.stops import PostgresStops
+from tests.databases import DatabaseServer
 from tests.storeroom import LOCATION, MODEL, MORNING, SUPPLIER, Storeroom, catalog, clock, counted, received, sold
 from workers.certifying import Notary
 from workers.packing import write_pack
@@ -196,6 +201,19 @@ class World:
         self.certify()
         assert await storeroom.place(NEXT_ORDER, "A-2") is not None
         self.certify(2)
+
+
+@contextmanager
+def two_days(server: DatabaseServer, at: Path) -> Iterator[World]:
+    """A world after its second day; the database and the notary's folder of the evening before are kept beside it."""
+    with server.migrated() as dsn:
+        made = World(dsn, at, at / "personal.key")
+        asyncio.run(made.first_day())
+        with server.copied(dsn) as yesterday:
+            made.yesterday = yesterday
+            shutil.copytree(at / "notary", at / "notary-yesterday")
+            asyncio.run(made.second_day())
+            yield made
 
 
 def only_cryptography(at: Path) -> Path:

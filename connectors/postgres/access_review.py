@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from connectors.postgres.evidence import PostgresEvidence
+from connectors.postgres.ledger import COLUMNS
 from connectors.postgres.pool import Connection, connect, transaction
 from workflows.domain.access_review import AccessReview
 from workflows.domain.controls import BLOCKED, Controls, Counting
@@ -15,7 +16,6 @@ from workflows.domain.policy_timeline import PolicyTimeline, timeline_of
 from workflows.domain.reviewing import Reviewing
 
 AT_ONCE = 1_000
-_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 _PEOPLE = [EntryType.PERSON_CHANGED, EntryType.PERSON_ERASED, EntryType.POLICY_PROPOSED, EntryType.POLICY_APPROVED]
 _ANSWERS = [
     EntryType.VERDICT_RECORDED, EntryType.VERDICT_REFUSED, EntryType.VERDICT_WITHDRAWN, EntryType.ACCESS_REFUSED,
@@ -23,7 +23,7 @@ _ANSWERS = [
 ]  # fmt: skip
 _ABOUT = [EntryType.TASK_OPENED, EntryType.DECISION_PROPOSED, EntryType.VERDICT_SIGNED]
 _REVIEW = f"""
-SELECT {_COLUMNS} FROM ledger_entry WHERE recorded_at < %(end)s AND (
+SELECT {COLUMNS} FROM ledger_entry WHERE recorded_at < %(end)s AND (
     type = ANY(%(people)s) OR (type = ANY(%(answers)s) AND recorded_at >= %(first)s)
     OR (type = 'verdict.signed' AND recorded_at >= %(first)s)
     OR (type = ANY(%(about)s) AND stream IN (
@@ -32,11 +32,11 @@ SELECT {_COLUMNS} FROM ledger_entry WHERE recorded_at < %(end)s AND (
 ORDER BY recorded_at, stream COLLATE "C", seq
 """  # noqa: S608 - our own column names
 _BLOCKED = f"""
-SELECT {_COLUMNS} FROM ledger_entry WHERE type = ANY(%(types)s) AND recorded_at >= %(first)s AND recorded_at < %(end)s
+SELECT {COLUMNS} FROM ledger_entry WHERE type = ANY(%(types)s) AND recorded_at >= %(first)s AND recorded_at < %(end)s
 ORDER BY recorded_at, stream COLLATE "C", seq
 """  # noqa: S608 - our own column names
 _POLICIES = f"""
-SELECT {_COLUMNS} FROM ledger_entry WHERE type IN ('policy.adopted', 'policy.proposed') AND recorded_at < %(end)s
+SELECT {COLUMNS} FROM ledger_entry WHERE type IN ('policy.adopted', 'policy.proposed') AND recorded_at < %(end)s
 ORDER BY recorded_at, stream COLLATE "C", seq
 """  # noqa: S608 - our own column names
 

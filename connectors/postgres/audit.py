@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger, live_check
+from connectors.postgres.ledger import COLUMNS
 from connectors.postgres.people import meant
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
@@ -26,9 +27,8 @@ PAGE = 500
 NOT_KEPT = "(not kept)"
 """Stands in the record for what was typed and found nothing."""
 
-_LINES = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 _SEARCH = f"""
-SELECT {_LINES} FROM ledger_entry
+SELECT {COLUMNS} FROM ledger_entry
 WHERE (%(streams)s::text[] IS NULL OR stream = ANY(%(streams)s))
   AND (%(person)s = '' OR actor = %(person)s)
   AND (%(types)s::text[] IS NULL OR type = ANY(%(types)s))
@@ -73,7 +73,7 @@ class PostgresAudit:
     async def chain(self, stream: str, actor: Actor) -> Chain:
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                f"SELECT {_LINES} FROM ledger_entry WHERE stream = %s ORDER BY seq LIMIT %s",  # noqa: S608
+                f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq LIMIT %s",  # noqa: S608
                 [stream, CHAIN_LINES + 1],
             )
             rows = await cursor.fetchall()

@@ -13,7 +13,8 @@ from workflows.domain.ledger import Break, Entry, NewEntry, Verification, verify
 
 APPEND_MANY = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
 """Appends many entries by one Postgres function: streams, types, actors, instants, bodies, each as an array."""
-_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
+COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
+"""Of an entry, as `Entry` has them."""
 
 
 def _arguments(entries: Sequence[NewEntry]) -> tuple[list[Any], ...]:
@@ -42,7 +43,7 @@ def read_entries(connection: Connection, stream: str | None = None) -> Iterator[
     """Entries in (stream, seq) order, streamed from the server: memory does not grow with the ledger."""
     where, arguments = ("WHERE stream = %s", [stream]) if stream else ("", [])
     with connection.transaction(), connection.cursor(name="ledger_read") as cursor:
-        cursor.execute(f"SELECT {_COLUMNS} FROM ledger_entry {where} ORDER BY stream, seq", arguments)  # noqa: S608
+        cursor.execute(f"SELECT {COLUMNS} FROM ledger_entry {where} ORDER BY stream, seq", arguments)  # noqa: S608
         for row in cursor:
             yield Entry(**row)
 
@@ -61,5 +62,5 @@ def verify(entries: Iterable[Entry]) -> Verification:
 async def timeline(database: Database, stream: str) -> list[Entry]:
     """One stream's entries, oldest first."""
     async with database.transaction() as cursor:
-        await cursor.execute(f"SELECT {_COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq", [stream])  # noqa: S608
+        await cursor.execute(f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq", [stream])  # noqa: S608
         return [Entry(**row) for row in await cursor.fetchall()]

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 
 from connectors.postgres.earlier_holds import EarlierHolds
 from connectors.postgres.evidence import PostgresEvidence
+from connectors.postgres.ledger import COLUMNS
 from connectors.postgres.pool import connect, transaction
 from workflows.domain.evidence import EvidenceSource
 from workflows.domain.identity import rfc3339
@@ -18,13 +19,12 @@ from workflows.domain.population import TYPES, Item, PopulationKind, Proof, Tall
 from workflows.domain.recordable import dereferenced
 
 AT_ONCE = 1_000
-_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 _WHERE = """
 WHERE recorded_at >= %(first)s AND recorded_at < %(end)s AND (%(types)s::text[] IS NULL OR type = ANY(%(types)s))
 """
 # The index gives the instants in order; entries of one instant are put in an order that every server has.
 _ROWS = f"""
-SELECT {_COLUMNS}, l.tree_index AS leaf
+SELECT {COLUMNS}, l.tree_index AS leaf
 FROM ledger_entry LEFT JOIN (SELECT stream, seq, tree_index FROM ledger_leaf) l USING (stream, seq)
 {_WHERE} ORDER BY recorded_at, stream COLLATE "C", seq
 """  # noqa: S608 - our own text

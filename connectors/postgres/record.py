@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from connectors.postgres.auditing import note
+from connectors.postgres.ledger import COLUMNS
 from connectors.postgres.pool import Database
 from connectors.postgres.proofs import PostgresProofs
 from connectors.signing import verify
@@ -18,7 +19,6 @@ from workflows.domain.notary import SignedCheckpoint
 PATIENCE_MS = 5_000
 Anchors = Callable[[SignedCheckpoint | None], Sequence[AnchorTold]]
 """Where anchors are, as far as this process can see; it may look at files."""
-_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 
 
 class PostgresRecord:
@@ -60,7 +60,7 @@ class PostgresRecord:
         """See the port."""
         async with self._database.transaction() as cursor:
             await cursor.execute(
-                f"SELECT {_COLUMNS} FROM ledger_entry WHERE stream = %s AND seq BETWEEN %s AND %s ORDER BY seq",  # noqa: S608
+                f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s AND seq BETWEEN %s AND %s ORDER BY seq",  # noqa: S608
                 [stream, seq - 1, seq],
             )
             found = {row["seq"]: Entry(**row) for row in await cursor.fetchall()}

@@ -4,22 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from connectors.postgres import ledger
+from connectors.postgres.ledger import COLUMNS
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Entry, EntryType, NewEntry
 from workflows.domain.replaying import DECIDING, Point, ReplayPlan, ReplayRequest
 
-_COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 # By the primary key, so that each chunk costs what it reads; instants are compared as they are spelled.
 _DECIDING = f"""
-SELECT {_COLUMNS} FROM ledger_entry
+SELECT {COLUMNS} FROM ledger_entry
 WHERE (stream, seq) > (%(stream)s, %(seq)s) AND type = ANY(%(types)s) AND recorded_at <= %(through)s
   AND (%(since)s::text IS NULL OR occurred_at >= %(since)s) AND (%(until)s::text IS NULL OR occurred_at < %(until)s)
 ORDER BY stream, seq LIMIT %(limit)s
 """  # noqa: S608 - our own names
-_CHAINS = f"SELECT {_COLUMNS} FROM ledger_entry WHERE stream = ANY(%s) ORDER BY stream, seq"  # noqa: S608
+_CHAINS = f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = ANY(%s) ORDER BY stream, seq"  # noqa: S608
 _POLICIES = f"""
-SELECT {_COLUMNS} FROM ledger_entry WHERE stream = ANY(%s) AND type = ANY(%s) ORDER BY recorded_at, stream, seq
+SELECT {COLUMNS} FROM ledger_entry WHERE stream = ANY(%s) AND type = ANY(%s) ORDER BY recorded_at, stream, seq
 """  # noqa: S608
 _POLICY_STREAMS = ["installation", "policy"]
 _NOW = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS now"""

@@ -1,6 +1,5 @@
 """`audit verify` finds in the database itself what was done to the record, its tree, its signatures and its anchors."""
 
-import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from connectors.postgres.pool import Database, connect, transaction
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from connectors.signing import NoteSigner
 from tests.databases import DatabaseServer
-from tests.ledger_world import World, need
+from tests.ledger_world import World, need, two_days
 from tests.tampering import Tamperer, one_digit_changed, tampering
 from workers.commands.verified_words import verified_words
 from workflows.domain.approvals import Actor
@@ -28,15 +27,8 @@ DECISION = need(1)
 @pytest.fixture(scope="module")
 def world(server: DatabaseServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two days of a ledger, certified."""
-    at = tmp_path_factory.mktemp("live")
-    with server.migrated() as dsn:
-        made = World(dsn, at, at / "personal.key")
-        asyncio.run(made.first_day())
-        with server.copied(dsn) as yesterday:
-            made.yesterday = yesterday
-            shutil.copytree(at / "notary", at / "notary-yesterday")
-            asyncio.run(made.second_day())
-            yield made
+    with two_days(server, tmp_path_factory.mktemp("live")) as made:
+        yield made
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ He recomputes every hash that needs no secret key. The verifier gets the anchor 
 elsewhere. And it stays silent about a record that nobody touched.
 """
 
-import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from connectors.postgres import ledger
 from connectors.postgres.pool import connect, transaction
 from connectors.signing import NoteSigner
 from tests.databases import DatabaseServer
-from tests.ledger_world import NEXT_ORDER, ORDER, World, need
+from tests.ledger_world import NEXT_ORDER, ORDER, World, need, two_days
 from tests.storeroom import MORNING
 from tests.tampering import Tamperer, edited, one_digit_changed, tampering
 from workflows.domain.ledger import EntryType, NewEntry
@@ -27,16 +26,9 @@ ORDER_CHAIN, DECISION, OTHER = f"order:{ORDER}", need(1), need(2)
 @pytest.fixture(scope="module")
 def world(server: DatabaseServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two days of a ledger with checkpoints, and what it was after the first."""
-    at = tmp_path_factory.mktemp("world")
-    with server.migrated() as dsn:
-        made = World(dsn, at, at / "personal.key")
-        asyncio.run(made.first_day())
-        with server.copied(dsn) as yesterday:
-            made.yesterday = yesterday
-            shutil.copytree(at / "notary", at / "notary-yesterday")
-            asyncio.run(made.second_day())
-            made.erp()
-            yield made
+    with two_days(server, tmp_path_factory.mktemp("world")) as made:
+        made.erp()
+        yield made
 
 
 @pytest.fixture

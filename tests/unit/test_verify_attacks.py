@@ -19,7 +19,8 @@ from workflows.domain.tree import entry_leaf, inclusion_spans, root_of
 NEW_LOG = "quartermaster/ba9876543210"
 
 
-def test_an_approval_that_is_written_after_the_sending_does_not_count(tmp_path: Path) -> None:
+def approved_afterwards() -> Book:
+    """An order that nobody had agreed to when it left; its approval says that it was earlier."""
     book = Book()
     agreed = proposal(book)
     before = book.at
@@ -29,7 +30,11 @@ def test_an_approval_that_is_written_after_the_sending_does_not_count(tmp_path: 
     body = {"command": "c", "meaning": "approve", "proposal_hash": agreed, "units": None}
     book.append(NEED, "verdict.recorded", body, actor="pat", recorded=before)
     book.sign()
-    found = report(book, tmp_path)
+    return book
+
+
+def test_an_approval_that_is_written_after_the_sending_does_not_count(tmp_path: Path) -> None:
+    found = report(approved_afterwards(), tmp_path)
 
     assert {"late_insert", "line_unauthorised"} <= set(found["counts"])
     late = next(one for one in found["findings"] if one["code"] == "late_insert")
@@ -347,15 +352,7 @@ def test_one_decision_with_a_forged_path(tmp_path: Path) -> None:
 
 
 def test_one_decision_with_an_approval_written_afterwards(tmp_path: Path) -> None:
-    book = Book()
-    agreed = proposal(book)
-    before = book.at
-    ordered(book, agreed)
-    book.sign()
-    body = {"command": "c", "meaning": "approve", "proposal_hash": agreed, "units": None}
-    book.append(NEED, "verdict.recorded", body, actor="pat", recorded=before)
-    book.sign()
-    assert {"late_insert", "line_unauthorised"} <= codes(one_decision(book), tmp_path)
+    assert {"late_insert", "line_unauthorised"} <= codes(one_decision(approved_afterwards()), tmp_path)
 
 
 def test_a_period_brings_the_decisions_of_its_orders(tmp_path: Path) -> None:
