@@ -16,6 +16,7 @@ from yoyo.connections import DatabaseURI
 import connectors
 from connectors.postgres.personal import Vault
 from workflows.domain.errors import InvalidInput, QuartermasterError, Unavailable
+from workflows.domain.failpoints import AFTER, BEFORE, reach, reached
 
 Connection = psycopg.Connection[DictRow]
 AsyncConnection = psycopg.AsyncConnection[DictRow]
@@ -70,6 +71,17 @@ def _translated() -> Iterator[None]:
         raise InvalidInput(f"PostgreSQL cannot hold this value: {str(error).strip()[:300]}") from error
 
 
+@contextmanager
+def _nothing_written() -> Iterator[None]:
+    """A write where none was announced is our mistake, not the server's state: nobody should try it again."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise RuntimeError(
+            "this transaction was opened to read; to write, take `transaction`"
+        ) from error
+
+
 def connect(dsn: str, *, name: str) -> Connection:
     """One synchronous connection (intake's thread, short commands); `name` shows in pg_stat_activity.
 
@@ -91,14 +103,34 @@ def connect(dsn: str, *, name: str) -> Connection:
 
 
 @contextmanager
-def transaction(connection: Connection) -> Iterator[psycopg.Cursor[DictRow]]:
-    """One transaction on a synchronous connection.
+def transaction(connection: Connection, at: str = "") -> Iterator[psycopg.Cursor[DictRow]]:
+    """One transaction on a synchronous connection that may write; `at` names its failpoint (`noun.verb`).
 
     Raises:
         Unavailable: the connection was lost; whether the commit happened is unknown, so callers repeat idempotently.
     """
-    with _translated(), connection.transaction(), connection.cursor() as cursor:
-        yield cursor
+    with _translated():
+        with connection.transaction(), connection.cursor() as cursor:
+            yield cursor
+            reach(at, BEFORE)
+        reach(at, AFTER)
+
+
+@contextmanager
+def reading(connection: Connection) -> Iterator[psycopg.Cursor[DictRow]]:
+    """One transaction that only reads: the server refuses it to write, so it needs no failpoint.
+
+    Raises:
+        Unavailable: the connection was lost.
+    """
+    with _translated():
+        connection.read_only = True
+        try:
+            with _nothing_written(), connection.transaction(), connection.cursor() as cursor:
+                yield cursor
+        finally:
+            if not connection.closed:
+                connection.read_only = None
 
 
 class Database:
@@ -138,15 +170,35 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[psycopg.AsyncCursor[DictRow]]:
-        """One transaction.
+    async def transaction(self, at: str = "") -> AsyncIterator[psycopg.AsyncCursor[DictRow]]:
+        """One transaction that may write; `at` names its failpoint (`noun.verb`).
+
+        Raises:
+            Unavailable: the server did not answer, or the connection was lost: whether the commit happened is unknown.
+        """
+        with _translated():
+            async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
+                yield cursor
+                await reached(at, BEFORE)
+            await reached(at, AFTER)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[psycopg.AsyncCursor[DictRow]]:
+        """One transaction that only reads: the server refuses it to write, so it needs no failpoint.
 
         Raises:
             Unavailable: the server did not answer, or the connection was lost.
         """
         with _translated():
-            async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-                yield cursor
+            async with self._pool.connection() as connection:
+                await connection.set_read_only(True)
+                try:
+                    with _nothing_written():
+                        async with connection.transaction(), connection.cursor() as cursor:
+                            yield cursor
+                finally:
+                    if not connection.closed:
+                        await connection.set_read_only(None)
 
     @asynccontextmanager
     async def listening(self, channel: str) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:

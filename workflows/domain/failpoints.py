@@ -1,0 +1,45 @@
+"""A failpoint names a moment around a side effect, so that a test can crash, fail or delay a process exactly there.
+
+Nothing is armed unless a test's harness installs a trigger; then `reach` costs one comparison. Names are written where
+the effect is, as literals: `noun.verb`. Each has two moments: `before` the effect counts and `after` it counted, but
+nobody has been told yet. A failure at `after` is the one that fools retries: it was done, and the caller hears that
+nobody answered.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+BEFORE: Final = "before"
+AFTER: Final = "after"
+Trigger = Callable[[str], float]
+"""Given `noun.verb:moment`: ends the process, raises, or says for how many seconds to wait (0: go on)."""
+
+_trigger: Trigger | None = None
+
+
+def install(trigger: Trigger | None) -> None:
+    """From now on ask this trigger at every failpoint of the process; None: no more."""
+    global _trigger
+    _trigger = trigger
+
+
+def reach(name: str, moment: str) -> None:
+    """The thread has come to this failpoint; a delay holds the thread.
+
+    Raises:
+        Unavailable: the harness asked for a failure here.
+    """
+    if _trigger is not None and (seconds := _trigger(f"{name}:{moment}")):
+        time.sleep(seconds)
+
+
+async def reached(name: str, moment: str) -> None:
+    """As `reach`, on an event loop: a delay holds the caller only.
+
+    Raises:
+        Unavailable: the harness asked for a failure here.
+    """
+    if _trigger is not None and (seconds := _trigger(f"{name}:{moment}")):
+        await asyncio.sleep(seconds)
