@@ -48,7 +48,7 @@ pip --target "$$VENV/oldest-xgboost" --no-deps --require-hashes --requirement re
 echo "$$want" > "$$note"
 endef
 
-.PHONY: setup engine up demo lint check test bench browser pictures lock clean
+.PHONY: setup engine up demo lint check test bench browser kafka pictures lock clean
 .NOTPARALLEL:
 
 # Everything: what runs and what proves it.
@@ -75,7 +75,7 @@ lint: setup
 check: lint
 	"$$VENV/bin/pytest" tests/unit tests/architecture $(ARGS)
 
-test: lint browser
+test: lint browser kafka
 	OLDEST_XGBOOST=required "$$VENV/bin/pytest" $(ARGS)
 
 # Three JSON lines on stdout, about a minute and a half together.
@@ -89,6 +89,25 @@ browser:
 			{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >&2; \
 		fi; \
 	} || echo "no Chromium, and it could not be installed: the browser tests need one" >&2
+
+# Apache Kafka beside the environment, for the tests that run on it: its jars through Maven, once. Never fails.
+kafka: setup
+	@note="$$VENV/.installed-apache-kafka"; want="$$(cat tests/kafka/pom.xml tests/kafka/jars.sha256 | cksum)"; \
+	[ "$$(cat "$$note" 2>/dev/null || true)" != "$$want" ] || { command -v java >/dev/null 2>&1 && exit 0; }; \
+	{ command -v java && command -v mvn; } >/dev/null 2>&1 || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+			{ apt-get update -qq && \
+				apt-get install -y -qq --no-install-recommends default-jre-headless maven; } >&2; \
+		fi; \
+	}; \
+	folder="$$(cd "$$VENV" && pwd)/apache-kafka"; rm -rf "$$folder"; \
+	echo "Fetching Apache Kafka into $$folder (once)" >&2; \
+	{ mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies \
+		-Dstyle.color=never "-DoutputDirectory=$$folder" -DincludeScope=runtime >&2 && \
+		sums="$$PWD/tests/kafka/jars.sha256" && \
+		cd "$$folder" && sha256sum --quiet --check "$$sums" >&2 && cd "$$OLDPWD" && echo "$$want" > "$$note"; \
+	} || { rm -rf "$$folder"; \
+		echo "no Apache Kafka, and it could not be fetched: its tests need Java 17 and Maven" >&2; }
 
 # The pictures of docs/console.md, from a demo world that is played for them (about four minutes).
 pictures: setup browser

@@ -10,7 +10,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from connectors.postgres.pool import Database, connect, migrate
+from connectors.postgres.migrating import migrate
+from connectors.postgres.pool import Database, connect
 from tests.storeroom import Storeroom
 from workers.embedded import EmbeddedStack
 from workers.settings import Settings

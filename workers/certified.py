@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from connectors.postgres.pool import connect, transaction
+from connectors.postgres.pool import connect, reading
 from workers.stack import EngineStack
 from workers.wiring import required
 
@@ -22,7 +22,7 @@ def closed_books(stack: EngineStack) -> dict[str, int]:
         stack.stop_process(name)
     with (
         connect(required(stack.settings, "postgres_dsn"), name="quartermaster-demo") as connection,
-        transaction(connection) as cursor,
+        reading(connection) as cursor,
     ):
         cursor.execute(_COUNTS)
         return {name: int(count) for name, count in (cursor.fetchone() or {}).items()}

@@ -26,14 +26,14 @@ class LiveOperations(PostgresOrderDesk):
 
     async def redrive(self, dead_letter_id: int, actor: Actor, *, command_id: str | None = None) -> Redriven:
         asked: dict[str, object] = {"do": "redrive", "by": actor.name, "dead_letter": dead_letter_id}
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, Redriven)
         if before is not None:
             return before
         # Not in the transaction: a broker may be slow. Sent twice is accepted once, for the inbox knows the event's id.
         topic = await asyncio.to_thread(send_again, self._settings, dead_letter_id, None, by=actor.name)
         sent = Redriven(dead_letter_id=dead_letter_id, topic=topic)
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("operations.keep_redriven") as cursor:
             if await operator_commands.answered(cursor, command_id, asked, Redriven) is None:
                 await operator_commands.keep(cursor, command_id, asked, sent)
         return sent

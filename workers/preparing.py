@@ -7,8 +7,9 @@ from connectors.feeds.dataco import DataCo
 from connectors.feeds.online_retail import OnlineRetail
 from connectors.feeds.world import DemoWorld
 from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
+from connectors.postgres.migrating import migrate
 from connectors.postgres.policies import note_invented
-from connectors.postgres.pool import connect, migrate
+from connectors.postgres.pool import connect
 from connectors.postgres.sealing_step import count_clear, seal_what_is_clear, vacuum
 from connectors.postgres.settings_kept import note_schema, watch_schema
 from workers.databases import owner_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.ledger import COLUMNS
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect, reading
 from workflows.domain.access_review import AccessReview
 from workflows.domain.controls import BLOCKED, Controls, Counting
 from workflows.domain.identity import rfc3339
@@ -60,8 +60,8 @@ class PostgresAccess:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with connect(self._dsn, name="quartermaster-access") as connection, transaction(connection) as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with connect(self._dsn, name="quartermaster-access") as connection, reading(connection) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             yield connection
 
 

@@ -49,7 +49,7 @@ class PostgresApprovals:
         self._undo_seconds = undo_seconds
 
     async def record(self, command: VerdictCommand, actor: Actor) -> Approval:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("approvals.record") as cursor:
             task = await _lock_task(cursor, command.decision_id)
             known = await _approval(cursor, command.command_id)
             if known is not None:
@@ -115,19 +115,19 @@ class PostgresApprovals:
         return _as_approval(row)
 
     async def withdraw(self, command: UndoCommand, actor: Actor) -> Withdrawal:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("approvals.withdraw") as cursor:
             found = await withdraw(cursor, command, actor)
         if isinstance(found, Refusal):
             raise found.error
         return found
 
     async def find(self, approval_id: str) -> Approval | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             row = await _approval(cursor, approval_id)
             return _as_approval(row) if row and row["voided_at"] is None and row["complete"] else None
 
     async def heard(self, approval_id: str) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("approvals.heard") as cursor:
             await cursor.execute(
                 "UPDATE approval SET heard_at = clock_timestamp() WHERE approval_id = %s AND heard_at IS NULL",
                 [approval_id],
@@ -135,7 +135,7 @@ class PostgresApprovals:
 
     async def unheard(self, older_than_s: float) -> list[tuple[str, VerdictNotice]]:
         """Standing approvals of waiting proposals that no workflow has acknowledged: (decision id, notice)."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT a.approval_id, a.decision_id, a.proposal_hash, a.meaning
                    FROM approval a JOIN replenishment r USING (decision_id)
@@ -154,7 +154,7 @@ class PostgresApprovals:
         await self._note(decision_id, "escalated_at", EntryType.TASK_ESCALATED)
 
     async def _note(self, decision_id: str, column: str, kind: EntryType) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("approvals.note") as cursor:
             await cursor.execute(
                 f"""UPDATE task SET {column} = clock_timestamp()
                     WHERE decision_id = %s AND state = 'open' AND {column} IS NULL""",  # noqa: S608 - our own names
@@ -164,7 +164,7 @@ class PostgresApprovals:
                 await ledger.append(cursor, [_entry(decision_id, kind, "clock", {})])
 
     async def expire(self, decision_id: str, proposal_hash: str) -> TaskState:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("approvals.expire") as cursor:
             task = await _lock_task(cursor, decision_id)
             if task["state"] != "open":
                 return TaskState(task["state"])

@@ -38,12 +38,12 @@ class PostgresArrivals:
         self._database = database
 
     async def events(self, limit: int = 50) -> list[EventRow]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_EVENTS, [min(limit, 500)])
             return [_event_row(row) for row in await cursor.fetchall()]
 
     async def rates(self) -> Rates:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_RATES, {"most": COUNTED})
             rows = await cursor.fetchall()
             await cursor.execute(_TODAY, {"most": COUNTED})

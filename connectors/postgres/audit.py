@@ -62,7 +62,7 @@ class PostgresAudit:
 
     async def search(self, question: Question, actor: Actor, *, limit: int = 100, after: str | None = None) -> Found:
         limit = max(1, min(limit, PAGE))
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("audit.search") as cursor:
             question = await self._about(cursor, question)
             rows, capped = await _find(cursor, question, limit + 1, _position(after))
             await _note(cursor, actor, EntryType.AUDIT_READ, "search", question, min(len(rows), limit))
@@ -71,7 +71,7 @@ class PostgresAudit:
         return Found(lines=lines, after=more, capped=capped)
 
     async def chain(self, stream: str, actor: Actor) -> Chain:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("audit.chain") as cursor:
             await cursor.execute(
                 f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq LIMIT %s",  # noqa: S608
                 [stream, CHAIN_LINES + 1],
@@ -88,14 +88,14 @@ class PostgresAudit:
 
     async def verify(self, actor: Actor) -> Verification:
         found = await asyncio.to_thread(live_check.check, self._dsn, self._anchors)
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("audit.verify") as cursor:
             body = {"what": "verify", "entries": found.entries, "streams": found.streams, "breaks": len(found.breaks),
                     "leaves": found.leaves, "checkpoints": found.checkpoints}  # fmt: skip
             await _append(cursor, actor, EntryType.AUDIT_READ, body)
         return found
 
     async def export(self, question: Question, actor: Actor) -> tuple[list[LedgerLine], bool]:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("audit.export") as cursor:
             question = await self._about(cursor, question)
             rows, capped = await _find(cursor, question, EXPORT_LINES + 1, None)
             await _note(cursor, actor, EntryType.EXPORT_MADE, "ledger", question, min(len(rows), EXPORT_LINES))

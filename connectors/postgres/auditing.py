@@ -20,5 +20,8 @@ def note(dsn: str, actor: Actor, kind: EntryType, body: Mapping[str, Any]) -> No
     entry = NewEntry(
         stream=f"audit:{actor.name}", type=kind, actor=actor.name, occurred_at=datetime.now(UTC), body=plain(body)
     )
-    with connect(dsn, name="quartermaster-audit-note") as connection, transaction(connection) as cursor:
+    with (
+        connect(dsn, name="quartermaster-audit-note") as connection,
+        transaction(connection, "audit.note_now") as cursor,
+    ):
         ledger.append_now(cursor, [entry])

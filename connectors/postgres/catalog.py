@@ -30,7 +30,7 @@ def load_catalog(connection: Connection, catalog: Catalog, *, actor: str) -> boo
     The document that was loaded last changes nothing when it is loaded again, also not what events have changed since
     (a supplier's lead time, say). Returns whether it was another one.
     """
-    with transaction(connection) as cursor:
+    with transaction(connection, "catalog.load_catalog") as cursor:
         if _loaded_last(cursor) == digest(catalog):
             return False
         for key, value in (("currency", catalog.currency), ("holding_rate_per_year", str(HOLDING_RATE_PER_YEAR))):
@@ -102,7 +102,7 @@ def load_history(
     """
     days = list(demand)
     deliveries = list(receipts)
-    with transaction(connection) as cursor:
+    with transaction(connection, "catalog.load_history") as cursor:
         cursor.execute("CREATE TEMP TABLE loading (LIKE recorded_demand INCLUDING DEFAULTS) ON COMMIT DROP")
         columns = "location, item, day, units, in_stock, promotion, unit_price"
         with cursor.copy(f"COPY loading ({columns}) FROM STDIN") as copy:
@@ -133,7 +133,7 @@ def load_history(
 
 def adopt_policy(connection: Connection, policy: Policy, *, actor: str) -> bool:
     """Make this the newest policy unless its version is there already; whether it was new."""
-    with transaction(connection) as cursor:
+    with transaction(connection, "catalog.adopt_policy") as cursor:
         cursor.execute(
             "INSERT INTO policy_version (digest, version, document) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
             [policy.digest, policy.version, canonical(policy)],

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect, reading
 from connectors.postgres.recorded import Opening, Place
 from workflows.domain.counterfactual import Recorded, Which
 from workflows.domain.errors import NotFound
@@ -49,8 +49,8 @@ class PostgresRecordings:
         self._dsn = dsn
 
     def read(self, which: Which) -> Iterator[Recorded]:
-        with self._reading() as connection, transaction(connection) as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with self._reading() as connection, reading(connection) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             opening = Opening(connection, which)
             found = 0
             for batch in self._batches(connection, cursor, which, opening):
@@ -67,7 +67,7 @@ class PostgresRecordings:
     def count(self, which: Which) -> int:
         if which.decision_id is not None or which.newest is not None:
             return which.newest or 1
-        with self._reading() as connection, transaction(connection) as cursor:
+        with self._reading() as connection, reading(connection) as cursor:
             cursor.execute(f"SELECT count(*) AS n {_WHERE}", _stretch(which))
             row = cursor.fetchone()
             return int(row["n"]) if row else 0

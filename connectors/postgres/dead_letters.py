@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading, transaction
 from workflows.domain.errors import NotFound
 from workflows.domain.ledger import EntryType, NewEntry
 
@@ -37,7 +37,7 @@ class DeadLetters:
 
     def unpublished(self, limit: int = 500) -> list[StoredLetter]:
         """Letters that their topic does not have yet, oldest first."""
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(
                 f"SELECT {_COLUMNS} FROM dead_letter WHERE published_at IS NULL ORDER BY dead_letter_id LIMIT %s",  # noqa: S608
                 [limit],
@@ -46,7 +46,7 @@ class DeadLetters:
 
     def published(self, ids: list[int]) -> None:
         """Note that the topic has them."""
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "dead_letters.published") as cursor:
             cursor.execute(
                 "UPDATE dead_letter SET published_at = clock_timestamp() WHERE dead_letter_id = ANY(%s)", [ids]
             )
@@ -57,7 +57,7 @@ class DeadLetters:
         Raises:
             NotFound: there is none with this number.
         """
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE dead_letter_id = %s", [dead_letter_id])  # noqa: S608
             row = cursor.fetchone()
         if row is None:
@@ -74,7 +74,7 @@ class DeadLetters:
             occurred_at=datetime.now(UTC),
             body=body,
         )
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "dead_letters.redriven") as cursor:
             cursor.execute(
                 "UPDATE dead_letter SET redriven_at = clock_timestamp() WHERE dead_letter_id = %s", [dead_letter_id]
             )

@@ -67,12 +67,12 @@ class PostgresDeliveries:
         self._database = database
 
     async def delivery_records(self, last_day: date) -> list[DeliveryRecord]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await delivery_records(cursor, last_day)
 
     async def in_flight(self, limit: int) -> list[OrderInFlight]:
         """Placed orders that have not come in full; those due first come first."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_IN_FLIGHT, [limit])
             rows = await cursor.fetchall()
             items = await _items(cursor, {row["order_id"]: row["today"] for row in rows})
@@ -100,7 +100,7 @@ class PostgresDeliveries:
 
     async def years(self) -> list[SupplierYear]:
         """Every supplier of the catalog that was ordered from in the last year."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT (coalesce(max(watermark), clock_timestamp()) AT TIME ZONE 'UTC')::date AS today"
                 " FROM business_clock"

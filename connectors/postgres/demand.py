@@ -47,7 +47,7 @@ class PostgresDemand:
         Raises:
             NotFound: no definition has this digest.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             if digest is None:
                 return await definition_at(cursor)
             found = await definition_named(cursor, digest)
@@ -61,7 +61,7 @@ class PostgresDemand:
         Raises:
             Conflict: its version is not the next one.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("demand.adopt") as cursor:
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('demand definition', 13))")
             current = await definition_at(cursor)
             if definition.digest == current.digest:
@@ -90,7 +90,7 @@ class PostgresDemand:
             NotFound: the catalog does not have the item or the location.
             InvalidInput: the words make no sense, such as units for days that are missing.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("demand.adjust") as cursor:
             await _locked(cursor, location, item)
             await cursor.execute(
                 """SELECT (SELECT count(*) FROM item WHERE item = %s) AS items,
@@ -132,7 +132,7 @@ class PostgresDemand:
         Raises:
             NotFound: there is no such adjustment.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await _found(cursor, adjustment_id)
 
     async def withdraw(self, adjustment_id: str, *, reason: str, author: str) -> Adjustment:
@@ -144,7 +144,7 @@ class PostgresDemand:
         """
         if not reason.strip():
             raise InvalidInput("say why: --reason TEXT")
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("demand.withdraw") as cursor:
             found = await _found(cursor, adjustment_id)
             await cursor.execute(
                 """INSERT INTO demand_withdrawal (adjustment_id, reason, author) VALUES (%s, %s, %s)
@@ -159,7 +159,7 @@ class PostgresDemand:
 
     async def said(self, location: str, item: str) -> list[Said]:
         """Everything that was ever said about an item at a location, oldest first."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await _said(cursor, location, item)
 
     async def layers(self, location: str, item: str, since: date, end: date) -> list[DayLayers]:
@@ -167,7 +167,7 @@ class PostgresDemand:
 
         The whole history is read: an outlier is cut by the days before it.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             keys = {"locations": [location], "items": [item], "since": date.min, "today": end}
             known = await histories_of(cursor, keys)
         key = location, item

@@ -48,7 +48,7 @@ class PostgresDemandViews:
 
     async def history(self, location: str, item: str, days: int) -> DemandHistoryView:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             end = await _newest_day(cursor, [location]) + timedelta(days=1)
             # The whole history is read: an outlier is cut by the days before it.
             keys = {"locations": [location], "items": [item], "since": date.min, "today": end}
@@ -76,7 +76,7 @@ class PostgresDemandViews:
             NotFound: the catalog does not have an item or a location, or there is no demand yet.
             InvalidInput: more than `MOST_SERIES` series.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await _in_catalog(cursor, request)
             keys = await _asked_for(cursor, request)
             last_day = await _newest_day(cursor, sorted({location for location, _ in keys}))
@@ -111,7 +111,7 @@ class PostgresDemandViews:
         Raises:
             InvalidInput: the id was used for another question.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT request_digest, answer FROM forecast_answer WHERE actor = %s AND command_id = %s",
                 [actor, command_id],
@@ -125,7 +125,7 @@ class PostgresDemandViews:
 
     async def keep_answer(self, actor: str, command_id: str, request_digest: str, answer: bytes) -> None:
         """Remember what was answered, for a while; the first answer under an id stays."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("demand_views.keep_answer") as cursor:
             await cursor.execute("DELETE FROM forecast_answer WHERE recorded_at < now() - %s", [KEPT_ANSWERS])
             await cursor.execute(
                 """INSERT INTO forecast_answer (actor, command_id, request_digest, answer) VALUES (%s, %s, %s, %s)

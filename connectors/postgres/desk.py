@@ -71,17 +71,17 @@ class PostgresDesk:
         where = "true" if state is None else "t.state = %(state)s"
         place = _AFTER if after is not None else ""
         query = f"SELECT {COLUMNS} FROM task t WHERE {where} {place} ORDER BY {ORDER} LIMIT %(limit)s"  # noqa: S608
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(query.encode(), {"state": state, "limit": min(limit, 500), "after": after})
             return [as_row(row) for row in await cursor.fetchall()]
 
     async def blocked(self, limit: int = 100) -> list[BlockedRow]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_BLOCKED, [min(limit, 500)])
             return [_blocked_row(row) for row in await cursor.fetchall()]
 
     async def decision(self, decision_id: str) -> DecisionView:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT d.body, e.body AS inputs FROM decision d JOIN evidence e ON e.sha256 = d.inputs_sha256
                    WHERE d.decision_id = %s ORDER BY d.revision DESC LIMIT 1""",
@@ -134,13 +134,13 @@ class PostgresDesk:
         return await revisions.revision(self._database, decision_id, proposal_hash)
 
     async def counts(self) -> dict[str, int]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_COUNTS)
             row = await cursor.fetchone()
             return {name: int(value) for name, value in (row or {}).items()}
 
     async def orders(self, limit: int = 100) -> list[dict[str, Any]]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """WITH newest AS (SELECT order_id FROM purchase_order ORDER BY cutoff_at DESC, order_id LIMIT %s)
                    SELECT o.order_id, o.key, o.supplier, o.location, o.cycle, o.state, o.currency, o.cutoff_at,
@@ -157,14 +157,14 @@ class PostgresDesk:
 
     async def order_lines(self) -> set[tuple[str, str]]:
         """(order key, hash of lines) of every order that the supplier should have, for reconciliation."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT key, lines_digest FROM purchase_order WHERE state IN ('placed', 'received', 'closed')"
             )
             return {(row["key"], row["lines_digest"]) for row in await cursor.fetchall()}
 
     async def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT dead_letter_id, topic, partition, kafka_offset, message_key, error_code, error_detail,
                           length(payload) AS bytes, first_seen, redriven_at

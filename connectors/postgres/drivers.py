@@ -106,7 +106,7 @@ def _series_of(given: Mapping[str, Mapping[str, Mapping[date, Decimal]]], locati
 def load_drivers(connection: Connection, values: Iterable[ExternalValue], *, actor: str) -> tuple[int, int]:
     """Store values from outside, on the record; what is there already stays. Returns (given, new)."""
     rows = list(values)
-    with transaction(connection) as cursor:
+    with transaction(connection, "drivers.load_drivers") as cursor:
         cursor.execute("CREATE TEMP TABLE loading (LIKE external_driver INCLUDING DEFAULTS) ON COMMIT DROP")
         with cursor.copy("COPY loading (location, name, day, known_at, value) FROM STDIN") as copy:
             for one in rows:

@@ -36,7 +36,7 @@ class PostgresErasing:
         self._database = database
 
     async def erase(self, named: str, reason: ErasureReason, actor: Actor) -> Erased:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("erasing.erase") as cursor:
             name = await meant(cursor, self._database.vault, named)
             target = await known_person(cursor, self._database.vault, name) if name else None
             person = may_erase(target, await person_of(cursor, actor.name), actor, named)
@@ -65,7 +65,7 @@ class PostgresErasing:
         Raises:
             InvalidInput: the key is there, or nothing was sealed.
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("erasing.give_up_key") as cursor:
             await cursor.execute("SELECT key_id FROM personal_key")
             row = await cursor.fetchone()
             if row is None:

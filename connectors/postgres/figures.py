@@ -116,7 +116,7 @@ class PostgresFigures:
         return found
 
     async def waiting(self, most: int) -> int:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT count(*) AS n FROM (SELECT 1 FROM task WHERE state = 'open' LIMIT %s) t", [most]
             )
@@ -124,7 +124,7 @@ class PostgresFigures:
 
     async def refresh(self) -> bool:
         """Count now, unless somebody else does or has just done; whether it was done."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("figures.refresh") as cursor:
             await cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended('figures', 21)) AS mine")
             if not (await cursor.fetchone() or {})["mine"]:
                 return False
@@ -156,7 +156,7 @@ class PostgresFigures:
         return age >= max(self._every, LOAD_SHARE * float(seconds) if self._every else 0)
 
     async def _read(self) -> Snapshot | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT document FROM figure_snapshot")
             row = await cursor.fetchone()
         return Snapshot.model_validate_json(row["document"]) if row else None

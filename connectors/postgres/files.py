@@ -48,14 +48,14 @@ class PostgresFiles:
         key = ", ".join(KEYS[kind])
         where = f"WHERE ({key}) > ({', '.join(['%s'] * len(KEYS[kind]))})" if after else ""
         query = f"SELECT {_columns(kind)} FROM {_TABLES[kind]} {where} ORDER BY {key} LIMIT %s"  # noqa: S608
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(query.encode(), [*(after or ()), limit])
             return [CATALOG[kind].model_validate(row) for row in await cursor.fetchall()]
 
     async def change_catalog(
         self, kind: FileKind, rows: Sequence[tuple[int, CatalogRow]], digest: str, actor: Actor, *, check: bool
     ) -> CatalogChange:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("files.change_catalog") as cursor:
             # One after the other: what a file changes is told against what the one before it left.
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('catalog', 20))")
             if await _last(cursor) == digest:
@@ -82,13 +82,13 @@ class PostgresFiles:
         self, filters: DecisionFilters, after: tuple[str, int] | None, limit: int
     ) -> list[dict[str, Any]]:
         place = {"id": after[0] if after else None, "revision": after[1] if after else None}
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_DECISIONS, {**dict(filters), **place, "limit": limit})
             return list(await cursor.fetchall())
 
     async def exported(self, kind: FileKind, filters: Mapping[str, str], actor: Actor) -> None:
         body = {"what": str(kind), "filters": dict(filters), "channel": actor.channel}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("files.exported") as cursor:
             await _record(cursor, EXPORTS, EntryType.EXPORT_MADE, actor, body)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading
 
 REST = 99
 """Totals rest so many times as long as counting them took: a million decisions are counted in half a second."""
@@ -45,7 +45,7 @@ class Gauges:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        with transaction(connection) as cursor:
+        with reading(connection) as cursor:
             cursor.execute("SELECT clock_timestamp() AS now")
             row = cursor.fetchone()
         self._since: datetime = row["now"] if row else datetime.now(UTC)
@@ -57,7 +57,7 @@ class Gauges:
         """Look now."""
         if monotonic() >= self._count_from:
             self._count()
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute("SELECT clock_timestamp() AS now")
             row = cursor.fetchone()
             now = row["now"] if row else self._since
@@ -86,7 +86,7 @@ class Gauges:
 
     def _count(self) -> None:
         begun = monotonic()
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_DECISIONS)
             self._decisions = {(one["kind"], one["tier"]): int(one["n"]) for one in cursor.fetchall() if one["n"]}
             cursor.execute("SELECT state, count(*) AS n FROM purchase_order GROUP BY state")

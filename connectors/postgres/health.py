@@ -95,7 +95,7 @@ class PostgresHealth:
         self._proofs = PostgresProofs(database)
 
     async def facts(self) -> Facts:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             piles = {name: await _pile(cursor, rows) for name, rows in _PILES.items()}
             partitions = [PartitionLag.model_validate(row) for row in await _rows(cursor, _LAGS)]
             clocks = [ClockAge.model_validate(row) for row in await _rows(cursor, _CLOCKS)]

@@ -51,13 +51,13 @@ class PostgresHistories:
         self._database = database
 
     async def point(self) -> SweepPoint | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SELECT {_POINT} FROM history_sweep")  # noqa: S608 - our own names
             row = await cursor.fetchone()
         return SweepPoint.model_validate(row) if row else None
 
     async def move(self, point: SweepPoint) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("histories_kept.move") as cursor:
             await cursor.execute(
                 """INSERT INTO history_sweep (swept_through, passed_through, relisted_at, retention_seconds)
                    VALUES (%s, %s, %s, %s)
@@ -70,13 +70,13 @@ class PostgresHistories:
     async def unknown(self, runs: Sequence[ClosedRun]) -> list[ClosedRun]:
         if not runs:
             return []
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_UNKNOWN, [[one.workflow_id for one in runs], [one.run_id for one in runs]])
             found = [runs[row["n"] - 1] for row in await cursor.fetchall()]
         return sorted(found, key=lambda run: (run.closed_at, run.workflow_id, run.run_id))
 
     async def seen_before(self, workflow_ids: Sequence[str]) -> frozenset[str]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT k.id FROM unnest(%s::text[]) AS k (id)
                    WHERE EXISTS (SELECT 1 FROM workflow_history h WHERE h.workflow_id = k.id)""",
@@ -89,7 +89,7 @@ class PostgresHistories:
             return Swept()
         ordered = sorted(batch, key=lambda one: (one.run.workflow_id, one.run.run_id))  # nobody waits in a circle
         rows = {(one.run.workflow_id, one.run.run_id): _row(one) for one in ordered}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("histories_kept.keep") as cursor:
             new: set[tuple[str, str]] = set()
             if rows:
                 await cursor.execute(_KEEP, [list(column) for column in zip(*rows.values(), strict=True)])

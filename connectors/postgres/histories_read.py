@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from connectors.postgres import ledger
 from connectors.postgres.evidence import PostgresEvidence
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading, transaction
 from workflows.domain.approvals import Actor
 from workflows.domain.histories import STREAM, ClosedRun, KeptHistory
 from workflows.domain.identity import digest
@@ -27,7 +27,7 @@ def kept_histories(
     connection: Connection, *, workflow_id: str | None = None, since: datetime | None = None
 ) -> Iterator[KeptHistory]:
     """Kept histories, oldest first, streamed from the server. Of a body that cannot be read, why."""
-    with connection.transaction(), connection.cursor(name="histories_read") as cursor:
+    with reading(connection), connection.cursor(name="histories_read") as cursor:
         cursor.itersize = 50
         cursor.execute(_HISTORIES, {"id": workflow_id, "since": since})
         for row in cursor:
@@ -76,5 +76,5 @@ def note_replayed(connection: Connection, actor: Actor, found: Mapping[str, obje
         stream=f"audit:{actor.name}", type=EntryType.AUDIT_READ, actor=actor.name, occurred_at=datetime.now(UTC),
         body={"what": "workflows", **found},
     )  # fmt: skip
-    with transaction(connection) as cursor:
+    with transaction(connection, "histories_read.note_replayed") as cursor:
         ledger.append_now(cursor, [entry])

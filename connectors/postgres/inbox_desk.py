@@ -70,7 +70,7 @@ class PostgresInbox:
         self, view: View, filters: Filters, who: Person, *, limit: int = 100, after: str | None = None
     ) -> InboxPage:
         limit = max(1, min(limit, MOST))
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             shown = condition(view, who, await names_of(cursor, who.name))
             wanted = narrowed(view, filters)
             if view is View.ANSWERED:
@@ -80,7 +80,7 @@ class PostgresInbox:
             return await _waiting(cursor, shown, wanted, limit, after)
 
     async def counts(self, who: Person) -> Mapping[View, Count]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             names = await names_of(cursor, who.name)
             asked = {view: condition(view, who, names) for view in _COUNTED}
             columns = ", ".join(
@@ -93,12 +93,12 @@ class PostgresInbox:
         return {view: Count(n=min(row[view], COUNT_CAP), capped=row[view] > COUNT_CAP) for view in _COUNTED}
 
     async def row(self, decision_id: str) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await row_of(cursor, decision_id)
 
     async def choices(self) -> Mapping[str, Sequence[str]]:
         found: dict[str, list[str]] = {}
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             for column in ("location", "supplier"):
                 await cursor.execute(_VALUES.format(column=column).encode())
                 found[column] = [row["value"] for row in await cursor.fetchall()]
@@ -118,7 +118,7 @@ class PostgresInbox:
         return found
 
     async def failed(self, limit: int = 100) -> list[FailedOrder]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_FAILED, [max(1, min(limit, MOST))])
             return [FailedOrder.model_validate(row) for row in await cursor.fetchall()]
 

@@ -18,7 +18,7 @@ class PostgresJudging:
 
     async def judge(self, decision_ids: Sequence[str], name: str) -> Mapping[str, Judgement]:
         found: dict[str, Judgement] = {}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("judging.judge") as cursor:
             person = await person_of(cursor, name)
             await cursor.execute(
                 "SELECT decision_id, location FROM task WHERE decision_id = ANY (%s) AND state = 'open'",

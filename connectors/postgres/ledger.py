@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres.pool import Connection, Database
+from connectors.postgres.pool import Connection, Database, reading
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Break, Entry, NewEntry, Verification, verify_stream
 
@@ -42,7 +42,7 @@ def append_now(cursor: psycopg.Cursor[DictRow], entries: Sequence[NewEntry]) -> 
 def read_entries(connection: Connection, stream: str | None = None) -> Iterator[Entry]:
     """Entries in (stream, seq) order, streamed from the server: memory does not grow with the ledger."""
     where, arguments = ("WHERE stream = %s", [stream]) if stream else ("", [])
-    with connection.transaction(), connection.cursor(name="ledger_read") as cursor:
+    with reading(connection), connection.cursor(name="ledger_read") as cursor:
         cursor.execute(f"SELECT {COLUMNS} FROM ledger_entry {where} ORDER BY stream, seq", arguments)  # noqa: S608
         for row in cursor:
             yield Entry(**row)
@@ -61,6 +61,6 @@ def verify(entries: Iterable[Entry]) -> Verification:
 
 async def timeline(database: Database, stream: str) -> list[Entry]:
     """One stream's entries, oldest first."""
-    async with database.transaction() as cursor:
+    async with database.reading() as cursor:
         await cursor.execute(f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s ORDER BY seq", [stream])  # noqa: S608
         return [Entry(**row) for row in await cursor.fetchall()]

@@ -21,7 +21,7 @@ async def page_of_letters(
                        length(payload) AS bytes, first_seen, redriven_at
                 FROM dead_letter WHERE {" AND ".join(where)} ORDER BY dead_letter_id DESC LIMIT %(limit)s"""  # noqa: S608
     arguments: dict[str, Any] = {"after": _LARGEST if after is None else after, "reason": reason, "limit": most + 1}
-    async with database.transaction() as cursor:
+    async with database.reading() as cursor:
         await cursor.execute(query.encode(), arguments)
         rows = [DeadLetterRow.model_validate(row) for row in await cursor.fetchall()]
     shown = rows[:most]

@@ -45,7 +45,7 @@ class PostgresLive:
         self._database = database
 
     async def newest(self) -> str:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_NEWEST)
             row = await cursor.fetchone()
         return str(row["event_id"]) if row else BEGINNING
@@ -53,7 +53,7 @@ class PostgresLive:
     async def since(self, after: str, *, limit: int = 500) -> LiveBatch:
         xid, seq = place_of(after)
         asked = {"xid": str(xid), "seq": seq, "limit": limit}
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             # The state first: what is committed between the two is told now, or announces itself by a notification.
             await cursor.execute(_STATE, asked)
             state = await cursor.fetchone() or {}
@@ -67,7 +67,7 @@ class PostgresLive:
             yield heard
 
     async def prune(self) -> int:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("live.prune") as cursor:
             await cursor.execute(_PRUNE, [KEPT_HOURS])
             row = await cursor.fetchone()
         return int(row["n"]) if row else 0

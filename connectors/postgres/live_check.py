@@ -16,7 +16,7 @@ from psycopg.rows import DictRow
 from connectors.postgres import ledger
 from connectors.postgres.live_anchors import Against, AnchorMarks, compare
 from connectors.postgres.notary import CHECKPOINT, KEY
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect, reading
 from connectors.signing import verify
 from workflows.domain.errors import InvalidInput
 from workflows.domain.ledger import Break, Verification
@@ -70,8 +70,8 @@ def check(dsn: str, anchors: Path | None = None) -> Verification:
     # Before the snapshot: whatever is anchored by then is in the database by then.
     marks = AnchorMarks.of(anchors)
     with connect(dsn, name="quartermaster-verify-live") as connection:
-        connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
-        with transaction(connection):
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with reading(connection):
             return _Check(connection).whole(marks)
 
 

@@ -36,7 +36,7 @@ class PostgresModelHistory:
         ]  # fmt: skip
 
     async def turned_out(self, digest: str) -> list[TurnedOut]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_OUTCOMES, {"digest": digest, "looked": LOOKED_AT, "limit": OUTCOMES})
             rows = await cursor.fetchall()
         by_category = defaultdict[str, list[Outcome]](list)

@@ -49,12 +49,12 @@ class PostgresModels:
         return await self._select("ORDER BY number DESC", [])
 
     async def _select(self, tail: str, arguments: Sequence[Any]) -> list[ModelVersion]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SELECT * FROM model_version {tail}", arguments)  # noqa: S608 - our own tails
             return [_version(row) for row in await cursor.fetchall()]
 
     async def newest_day(self) -> date | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT coalesce((SELECT min((watermark AT TIME ZONE 'UTC')::date - 1) FROM business_clock),
                                    (SELECT max(day) FROM recorded_demand)) AS day"""
@@ -63,7 +63,7 @@ class PostgresModels:
             return row["day"] if row else None
 
     async def training_series(self, known_at: datetime, last_day: date) -> list[TrainingSeries]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT item, category FROM item")
             categories = {row["item"]: row["category"] for row in await cursor.fetchall()}
             known = await histories_at(cursor, known_at, last_day)
@@ -84,7 +84,7 @@ class PostgresModels:
         ]  # fmt: skip
 
     async def register(self, trained: TrainedModel, training_set: TrainingSet) -> ModelVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("models.register") as cursor:
             await cursor.execute(
                 """INSERT INTO model_version (digest, status, trained_through, training_set_sha256, facts)
                    VALUES (%s, 'candidate', %s, %s, %s) ON CONFLICT DO NOTHING""",
@@ -101,7 +101,7 @@ class PostgresModels:
     async def judge(
         self, digest: str, status: ModelStatus, comparison: Comparison | None, gate: GateResult | None
     ) -> ModelVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("models.judge") as cursor:
             await cursor.execute(
                 """UPDATE model_version SET status = %s, comparison = %s, gate = %s
                    WHERE digest = %s AND status IN ('candidate', 'awaiting_approval')""",
@@ -117,7 +117,7 @@ class PostgresModels:
             return await _get(cursor, digest)
 
     async def promote(self, digest: str, actor: str) -> ModelVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("models.promote") as cursor:
             await _one_at_a_time(cursor)
             version = await _get(cursor, digest)
             if version.status is ModelStatus.CHAMPION:
@@ -132,7 +132,7 @@ class PostgresModels:
             return await _get(cursor, digest)
 
     async def rollback(self, actor: str) -> ModelVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("models.rollback") as cursor:
             await _one_at_a_time(cursor)
             await cursor.execute(
                 """SELECT digest FROM model_version WHERE status = 'retired' AND promoted_at IS NOT NULL

@@ -79,7 +79,7 @@ class PostgresMoney:
 
     async def report(self, weeks: int = WEEKS) -> MoneyReport:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("money.report") as cursor:
             await cursor.execute(_MEASURED)
             measured = await cursor.fetchone() or {}
             attention = (await facts.current_policy(cursor)).attention or Attention()
@@ -102,7 +102,7 @@ class PostgresMoney:
         return compared
 
     async def _compare_some(self, settled: timedelta) -> int:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("money.compare") as cursor:
             # Two who compare at once would write the same rows: the second waits, and finds nothing left.
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('comparing money', 17))")
             await cursor.execute(_DUE, {"settled": settled, "limit": AT_ONCE})

@@ -67,7 +67,7 @@ class PostgresMonitoring:
         self._database = database
 
     async def due(self) -> tuple[date, str] | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT c.day, m.digest FROM model_version m,
                        (SELECT min((watermark AT TIME ZONE 'UTC')::date) - 1 AS day FROM business_clock) c
@@ -78,12 +78,12 @@ class PostgresMonitoring:
             return (row["day"], row["digest"]) if row else None
 
     async def outcomes(self, day: date) -> list[WatchedOutcome]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_OUTCOMES, {"newest": NEWEST, "day": day, "past": PAST_DAYS})
             return [WatchedOutcome.model_validate(row) for row in await cursor.fetchall()]
 
     async def record(self, day: date, model_digest: str, readings: Sequence[DriftReading]) -> Recorded:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("monitoring.record") as cursor:
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('drift', 13))")
             await cursor.execute("INSERT INTO drift_day (day) VALUES (%s) ON CONFLICT DO NOTHING", [day])
             if cursor.rowcount == 0:
@@ -106,7 +106,7 @@ class PostgresMonitoring:
             return Recorded(raised=len(raised), ended=len(ended))
 
     async def retraining_owed(self) -> DriftAlarm | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT a.* FROM drift_alarm a
                    WHERE a.ended_on IS NULL AND a.retraining_id IS NULL AND a.kind = ANY(%s)
@@ -119,7 +119,7 @@ class PostgresMonitoring:
             return DriftAlarm.model_validate(row) if row else None
 
     async def retraining_started(self, alarm_id: str, retraining_id: str) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("monitoring.retraining_started") as cursor:
             await cursor.execute(
                 """UPDATE drift_alarm SET retraining_id = %s, retraining_on = (SELECT max(day) FROM drift_day)
                    WHERE alarm_id = %s AND retraining_id IS NULL""",
@@ -127,7 +127,7 @@ class PostgresMonitoring:
             )
 
     async def view(self) -> DriftView:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT * FROM drift_report WHERE day = (SELECT max(day) FROM drift_day)
                    ORDER BY alarm DESC, segment, kind, statistic"""

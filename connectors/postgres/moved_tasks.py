@@ -45,7 +45,7 @@ class MovedTasks:
     def look(self) -> list[str]:
         """The tasks of the next stretch whose available stock moved past tolerance; each once per clock tick."""
         query = _MOVED.format(order=ORDER, after=_AFTER if self._place else "")
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "moved_tasks.ask") as cursor:
             cursor.execute(query.encode(), {**self._place, "stretch": STRETCH})
             row = cursor.fetchone() or {"moved": [], "last": None}
         self._place = {name: row[name] for name in ("cost", "deadline", "last")} if row["last"] is not None else {}

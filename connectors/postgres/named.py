@@ -5,7 +5,7 @@ import json
 from pydantic import ValidationError
 
 from connectors.postgres.evidence import PostgresEvidence
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect, reading
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.identity import Digest
@@ -31,7 +31,7 @@ def model_named(dsn: str, beginning: str) -> Digest:
         NotFound: the ledger knows none.
     """
     _long_enough(beginning, "model")
-    with connect(dsn, name="quartermaster-named") as connection, transaction(connection) as cursor:
+    with connect(dsn, name="quartermaster-named") as connection, reading(connection) as cursor:
         cursor.execute(_MODELS, [f"model:{beginning}"])
         found = [str(row["stream"]).removeprefix("model:") for row in cursor.fetchall()]
     return _only(found, beginning, "model")
@@ -59,7 +59,7 @@ def policy_named(dsn: str, beginning: str) -> Policy:
 def _documents(connection: Connection) -> list[Policy]:
     found = []
     evidence = PostgresEvidence(connection)
-    with transaction(connection) as cursor:
+    with reading(connection) as cursor:
         cursor.execute(_POLICIES)
         for row in cursor.fetchall():
             try:

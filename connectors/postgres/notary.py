@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect, reading, transaction
 from workflows.domain.errors import Unavailable
 from workflows.domain.ledger import Entry, NewEntry
 from workflows.domain.notary import InstalledKey, Leaf, NotaryRefuses, NotaryRuns, SignedCheckpoint
@@ -72,7 +72,7 @@ class PostgresNotary:
         """
         deadline = time.monotonic() + self._lock_within_s
         while True:
-            with transaction(self._writing) as cursor:
+            with transaction(self._writing, "notary.lock") as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(hashtextextended('quartermaster.notary', 42)) AS taken")
                 if (row := cursor.fetchone()) and row["taken"]:
                     return
@@ -82,7 +82,7 @@ class PostgresNotary:
 
     def horizon(self) -> tuple[int, datetime]:
         """The oldest transaction that is not over, and the database's clock."""
-        with transaction(self._reading) as cursor:
+        with reading(self._reading) as cursor:
             cursor.execute(
                 "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest, clock_timestamp() AS now"
             )
@@ -91,21 +91,21 @@ class PostgresNotary:
 
     def without_leaf(self, written_from: int) -> Generator[list[tuple[str, int]]]:
         """(stream, seq) of committed entries of this transaction and later ones, in batches; seen at one instant."""
-        with transaction(self._reading), self._reading.cursor(name="without_leaf") as cursor:
+        with reading(self._reading), self._reading.cursor(name="without_leaf") as cursor:
             cursor.execute(_WITHOUT_LEAF, [written_from])
             while rows := cursor.fetchmany(BATCH):
                 yield [(row["stream"], row["seq"]) for row in rows]
 
     def load(self, keys: Sequence[tuple[str, int]]) -> list[tuple[Entry, str | None]]:
         """These entries, each with the hash of the one before it in its chain."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             cursor.execute(_LOAD, [[stream for stream, _ in keys], [seq for _, seq in keys]])
             rows = cursor.fetchall()
         return [(Entry.model_construct(**{**row, "body": bytes(row["body"])}), row.pop("before")) for row in rows]
 
     def append(self, first: int, entries: Sequence[Entry], nodes: Mapping[Place, bytes]) -> None:
         """Give these entries the leaves from `first` on, with the subtrees that they complete."""
-        with self._alone(), transaction(self._writing) as cursor:
+        with self._alone(), transaction(self._writing, "notary.append") as cursor:
             cursor.execute(
                 """INSERT INTO ledger_leaf (tree_index, stream, seq, hash)
                    SELECT %s + n - 1, stream, seq, hash
@@ -119,14 +119,14 @@ class PostgresNotary:
 
     def size(self) -> int:
         """How many leaves there are."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             cursor.execute("SELECT coalesce(max(tree_index) + 1, 0) AS size FROM ledger_leaf")
             row = cursor.fetchone()
             return row["size"] if row else 0
 
     def leaf_hashes(self) -> Iterator[tuple[int, str]]:
         """(index, entry's hash) of every leaf, in order."""
-        with transaction(self._reading), self._reading.cursor(name="leaf_hashes") as cursor:
+        with reading(self._reading), self._reading.cursor(name="leaf_hashes") as cursor:
             cursor.itersize = 20_000
             cursor.execute("SELECT tree_index, hash FROM ledger_leaf ORDER BY tree_index")
             for row in cursor:
@@ -134,13 +134,13 @@ class PostgresNotary:
 
     def nodes(self) -> dict[Place, bytes]:
         """Every kept subtree's root."""
-        with transaction(self._reading) as cursor:
+        with reading(self._reading) as cursor:
             cursor.execute("SELECT level, node_index, hash FROM ledger_node")
             return {(row["level"], row["node_index"]): bytes.fromhex(row["hash"]) for row in cursor}
 
     def kept(self, wanted: Mapping[int, Sequence[Span]]) -> dict[Place, bytes]:
         """What `tree.places` asks for, as far as it is there."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             found: dict[Place, bytes] = {}
             for level, spans in wanted.items():
                 cursor.execute(*rows_of(level, spans))
@@ -149,34 +149,34 @@ class PostgresNotary:
 
     def altered(self) -> tuple[int, str, int, bool] | None:
         """The first leaf whose entry has another hash by now: (index, stream, seq, whether the entry is there)."""
-        with transaction(self._reading) as cursor:
+        with reading(self._reading) as cursor:
             cursor.execute(_ALTERED)
             row = cursor.fetchone()
             return (row["tree_index"], row["stream"], row["seq"], row["hash"] is not None) if row else None
 
     def leaves(self, first: int, end: int) -> list[Leaf]:
         """Leaves [first, end), without those whose entry was changed since."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             cursor.execute(_LEAVES, [first, end])
             return [Leaf.model_construct(**row) for row in cursor]
 
     def latest(self) -> SignedCheckpoint | None:
         """The newest checkpoint."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             cursor.execute(f"SELECT {CHECKPOINT} FROM ledger_checkpoint ORDER BY number DESC LIMIT 1")  # noqa: S608
             row = cursor.fetchone()
             return SignedCheckpoint(**row) if row else None
 
     def notes(self, after: int) -> Iterator[SignedCheckpoint]:
         """Checkpoints with a number above this, oldest first."""
-        with transaction(self._reading), self._reading.cursor(name="notes") as cursor:
+        with reading(self._reading), self._reading.cursor(name="notes") as cursor:
             cursor.execute(f"SELECT {CHECKPOINT} FROM ledger_checkpoint WHERE number > %s ORDER BY number", [after])  # noqa: S608
             for row in cursor:
                 yield SignedCheckpoint(**row)
 
     def insert(self, checkpoint: SignedCheckpoint) -> None:
         """Store a checkpoint."""
-        with self._alone(), transaction(self._writing) as cursor:
+        with self._alone(), transaction(self._writing, "notary.insert") as cursor:
             cursor.execute(
                 f"""INSERT INTO ledger_checkpoint ({CHECKPOINT}) VALUES (%(number)s, %(size)s, %(root)s,
                     %(signed_at)s, %(key_id)s, %(note)s, %(frontier)s, %(horizon)s)""",  # noqa: S608
@@ -193,13 +193,13 @@ class PostgresNotary:
 
     def keys(self) -> list[InstalledKey]:
         """Every key, oldest first."""
-        with transaction(self._writing) as cursor:
+        with reading(self._writing) as cursor:
             cursor.execute(f"SELECT {KEY} FROM notary_key ORDER BY first_checkpoint, installed_at")  # noqa: S608
             return [InstalledKey(**row) for row in cursor]
 
     def install(self, key: InstalledKey, entry: NewEntry) -> None:
         """Store a key and its entry in the ledger, together and once."""
-        with transaction(self._writing) as cursor:
+        with transaction(self._writing, "notary.install") as cursor:
             cursor.execute(
                 f"""INSERT INTO notary_key ({KEY}) VALUES (%(key_id)s, %(verifier_key)s, %(first_checkpoint)s,
                     %(installed_at)s, %(statement)s, %(old_signature)s, %(new_signature)s)
@@ -211,7 +211,7 @@ class PostgresNotary:
 
     def alarm(self, kind: str, detail: str) -> None:
         """Note what is wrong, for operators; an alarm of this kind that is not over says the newest."""
-        with transaction(self._writing) as cursor:
+        with transaction(self._writing, "notary.alarm") as cursor:
             cursor.execute(
                 """INSERT INTO notary_alarm (kind, detail) VALUES (%s, %s)
                    ON CONFLICT (kind) WHERE ended_at IS NULL DO UPDATE SET detail = EXCLUDED.detail""",
@@ -220,7 +220,7 @@ class PostgresNotary:
 
     def end_alarms(self, but: Sequence[str] = ()) -> None:
         """All is well again, but for these kinds."""
-        with transaction(self._writing) as cursor:
+        with transaction(self._writing, "notary.end_alarms") as cursor:
             cursor.execute(
                 "UPDATE notary_alarm SET ended_at = clock_timestamp() WHERE ended_at IS NULL AND kind <> ALL (%s)",
                 [list(but)],

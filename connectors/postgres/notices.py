@@ -43,13 +43,13 @@ class PostgresNotices:
         self._database = database
 
     async def mode(self, person: str) -> NoticeMode:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT mode FROM notice_preference WHERE person = %s", [person])
             row = await cursor.fetchone()
         return NoticeMode(row["mode"]) if row else NoticeMode.DIGEST
 
     async def choose(self, person: str, mode: NoticeMode) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.choose") as cursor:
             await cursor.execute(
                 """INSERT INTO notice_preference (person, mode) VALUES (%s, %s)
                    ON CONFLICT (person) DO UPDATE SET mode = excluded.mode, changed_at = clock_timestamp()""",
@@ -60,7 +60,7 @@ class PostgresNotices:
         self, notice: Notice, subjects: Sequence[str], key: str, to: Mapping[Channel, str], now: datetime
     ) -> bool:
         about = [notice.person, notice.family]
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.offer") as cursor:
             # Two processes must not both find the same thing new.
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 20))", [notice.person])
             await cursor.execute(_FORGET, [*about, list(subjects)])
@@ -80,7 +80,7 @@ class PostgresNotices:
             return stored > 0
 
     async def take(self, now: datetime, *, limit: int = 20, lease: timedelta = timedelta(minutes=2)) -> list[Outgoing]:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.take") as cursor:
             await cursor.execute(_TAKE, {"now": now, "until": now + lease, "limit": limit})
             rows = await cursor.fetchall()
             for row in rows:
@@ -90,7 +90,7 @@ class PostgresNotices:
         return [Outgoing(notice=Notice.model_validate_json(row["message"]), **_fields(row)) for row in rows]
 
     async def sent(self, notice_id: str, now: datetime) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.sent") as cursor:
             await cursor.execute(
                 "UPDATE notice SET state = 'sent', sent_at = %s, lease_until = NULL, problem = '' WHERE notice_id = %s",
                 [now, notice_id],
@@ -98,7 +98,7 @@ class PostgresNotices:
 
     async def failed(self, notice_id: str, problem: str, next_at: datetime | None) -> None:
         said = _ADDRESS.sub("(address)", problem.replace("\x00", " "))[:300]
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.failed") as cursor:
             await cursor.execute(
                 """UPDATE notice SET problem = %s, lease_until = NULL, next_at = coalesce(%s, next_at),
                        state = CASE WHEN %s::timestamptz IS NULL THEN 'given_up' ELSE state END
@@ -107,7 +107,7 @@ class PostgresNotices:
             )
 
     async def prune(self, before: datetime) -> int:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("notices.prune") as cursor:
             await cursor.execute("DELETE FROM notice WHERE state <> 'waiting' AND created_at < %s", [before])
             return cursor.rowcount
 

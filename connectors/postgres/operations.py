@@ -74,7 +74,7 @@ class PostgresOrderDesk:
             if value and not isinstance(value, Attention):
                 where.append(f"o.{column} = %({column})s")
                 arguments[column] = value
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             if after is not None:
                 await cursor.execute("SELECT cutoff_at FROM purchase_order WHERE order_id = %s", [after])
                 last = await cursor.fetchone()
@@ -88,7 +88,7 @@ class PostgresOrderDesk:
         return OrdersPage(orders=tuple(shown), next=shown[-1].order_id if len(rows) > len(shown) else None)
 
     async def order(self, order_id: str) -> OrderView:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 _ORDERS.format(where="o.order_id = %(order)s").encode(), {"order": order_id, "limit": 1}
             )
@@ -119,7 +119,7 @@ class PostgresOrderDesk:
 
     async def retry(self, order_id: str, actor: Actor, *, command_id: str | None = None) -> OrderDone:
         asked: dict[str, object] = {"do": "retry", "by": actor.name, "order": order_id}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("operations.retry") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, OrderDone)
             if before is not None:
                 return before
@@ -143,7 +143,7 @@ class PostgresOrderDesk:
         self, order_id: str, reason: str, actor: Actor, *, command_id: str | None = None
     ) -> OrderDone:
         asked: dict[str, object] = {"do": "close", "by": actor.name, "order": order_id, "reason": reason}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("operations.close_unordered") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, OrderDone)
             if before is not None:
                 return before
@@ -165,7 +165,7 @@ class PostgresOrderDesk:
 
     async def attend(self, order_id: str, actor: Actor, *, command_id: str | None = None) -> OrderDone:
         asked: dict[str, object] = {"do": "attend", "by": actor.name, "order": order_id}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("operations.attend") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, OrderDone)
             if before is not None:
                 return before

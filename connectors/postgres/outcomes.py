@@ -40,7 +40,7 @@ class PostgresOutcomes:
         self._database = database
 
     async def due(self, limit: int) -> list[OutcomeFacts]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_DUE, [limit])
             rows = await cursor.fetchall()
         found = []
@@ -60,7 +60,7 @@ class PostgresOutcomes:
 
     async def record(self, outcomes: Sequence[Outcome]) -> int:
         """Proposals get an entry in their own chain; outcomes of holds one entry for all of them."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("outcomes.record") as cursor:
             new: list[Outcome] = []
             for outcome in outcomes:
                 await cursor.execute(

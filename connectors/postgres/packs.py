@@ -13,7 +13,8 @@ from psycopg.rows import DictRow
 
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.notary import as_kept, rows_of
-from connectors.postgres.pool import Connection, connect, transaction
+from connectors.postgres.pool import Connection, connect
+from connectors.postgres.pool import reading as only_reading
 from workflows.domain.errors import InvalidInput, NotFound
 from workflows.domain.evidence import EvidenceDamaged, EvidenceMissing
 from workflows.domain.identity import rfc3339
@@ -241,12 +242,11 @@ def reading(dsn: str, settle_s: float = SETTLE_S) -> Iterator[PackReader]:
         Unavailable: the server does not answer, or its schema is older than the notary.
     """
     with connect(dsn, name="quartermaster-pack") as connection:
-        with transaction(connection) as cursor:
+        with only_reading(connection) as cursor:
             at = cursor.execute("SELECT clock_timestamp() AS at").fetchone()
         sleep(settle_s)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        with transaction(connection):
+        with only_reading(connection):
             yield PackReader(connection, at["at"] if at else datetime.now(UTC))
 
 

@@ -99,7 +99,7 @@ class PostgresPastDecisions:
             "id": place.decision_id if place else None, "limit": min(limit, 500), "scanned": SCANNED,
         }  # fmt: skip
         position = _POSITION if filters.item and filters.location else ""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_PAGE.format(position=position), known)
             rows = await cursor.fetchall()
             if len(rows) == known["limit"]:
@@ -112,7 +112,7 @@ class PostgresPastDecisions:
         return DecisionPage(rows=tuple(DecisionRow(**_row(row)) for row in rows), after=following)
 
     async def similar(self, decision_id: str, limit: int = SIMILAR) -> list[SimilarDecision]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT d.decided_at AS at, d.kind, d.location, d.item, i.category, d.horizon_end AS horizon
                    FROM decision d JOIN item i USING (item) WHERE d.decision_id = %s

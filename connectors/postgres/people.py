@@ -78,16 +78,16 @@ class PostgresPeople:
         """What people are called, and as of when: names are asked for all the time, and opened once."""
 
     async def find(self, name: str) -> Person | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await known_person(cursor, self._vault, name)
 
     async def named(self, typed: str) -> Person | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             name = await meant(cursor, self._vault, typed)
             return await known_person(cursor, self._vault, name) if name else None
 
     async def names(self) -> Mapping[str, str]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SELECT {COLUMNS} {FROM} WHERE p.name LIKE 'p-%%'")
             found = {}
             for row in await cursor.fetchall():
@@ -99,14 +99,14 @@ class PostgresPeople:
             return found
 
     async def everyone(self) -> list[Person]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SELECT {COLUMNS} {FROM} WHERE p.erased_at IS NULL")
             rows = await cursor.fetchall()
             found = [as_person(row, await self._vault.profile(cursor, row)) for row in rows]
             return sorted(found, key=lambda person: (person.called.lower(), person.name))
 
     async def save(self, person: Person, actor: Actor) -> Person:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("people.save") as cursor:
             await cursor.execute(_ONE_AT_A_TIME)
             before = await known_person(cursor, self._vault, person.name)
             author = await person_of(cursor, actor.name)
@@ -114,14 +114,14 @@ class PostgresPeople:
             return await self._store(cursor, before, person, actor)
 
     async def register(self, person: Person, actor: Actor) -> Person:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("people.register") as cursor:
             await cursor.execute(_ONE_AT_A_TIME)
             name = await meant(cursor, self._vault, person.called)
             known = await known_person(cursor, self._vault, name or person.name)
             return known or await self._store(cursor, None, person, actor)
 
     async def arrived(self, identity: Identity) -> Person:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("people.arrived") as cursor:
             await cursor.execute(_ONE_AT_A_TIME)
             if name := await self._by_subject(cursor, identity.subject):
                 before = await known_person(cursor, self._vault, name)
@@ -132,7 +132,7 @@ class PostgresPeople:
             return await self._store(cursor, None, identity.known_as(free, None), PROVIDER)
 
     async def refused(self, actor: Actor, what: str, why: str) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("people.refused") as cursor:
             left_out = await _counted(cursor, actor.name)
             if left_out is None:
                 return

@@ -36,7 +36,7 @@ class PostgresPlanning:
         self._database = database
 
     async def budget(self, amount: Decimal) -> Ranking:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_OPEN.encode(), {"most": MOST_RANKED + 1})
             rows = await cursor.fetchall()
         # Reading and ranking is all work: in a thread of its own it lets others be answered in between.
@@ -45,7 +45,7 @@ class PostgresPlanning:
 
     async def stability(self) -> Stability:
         """Days are those of the demand that came in as events, up to the last one that is over at every location."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """WITH span AS (
                        SELECT greatest(min(d.day), c.today - %(days)s) AS first, c.today AS today

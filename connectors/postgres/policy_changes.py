@@ -77,17 +77,17 @@ class PostgresPolicies:
         self._database = database
 
     async def current(self) -> PolicyVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("policy_changes.current") as cursor:
             return await _current(cursor)
 
     async def history(self) -> list[PolicyVersion]:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("policy_changes.history") as cursor:
             await _current(cursor)
             await cursor.execute(_VERSIONS + "ORDER BY v.version DESC")
             return [_version(row) for row in await cursor.fetchall()]
 
     async def version(self, digest: str) -> PolicyVersion:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_VERSIONS + "WHERE v.digest = %s", [digest])
             row = await cursor.fetchone()
             if row is None:
@@ -95,7 +95,7 @@ class PostgresPolicies:
             return _version(row)
 
     async def changes(self, state: ChangeState | None = None) -> list[PolicyChange]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT * FROM policy_change WHERE %(state)s::text IS NULL OR state = %(state)s ORDER BY number DESC",
                 {"state": state},
@@ -103,11 +103,11 @@ class PostgresPolicies:
             return [_change(row) for row in await cursor.fetchall()]
 
     async def change(self, change_id: str) -> PolicyChange:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await _found(cursor, change_id)
 
     async def propose(self, new: NewChange, actor: Actor) -> PolicyChange:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("policy_changes.propose") as cursor:
             await _lock(cursor)
             found = await _current(cursor)
             if found.digest != new.base_digest:
@@ -141,7 +141,7 @@ class PostgresPolicies:
 
     async def decide(self, change_id: str, actor: Actor, *, approve: bool, reason: str = "") -> PolicyChange:
         refused: Conflict | None = None
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("policy_changes.decide") as cursor:
             await _lock(cursor)
             change = await _found(cursor, change_id)
             if answered_so(change, actor, approve=approve):
@@ -155,13 +155,13 @@ class PostgresPolicies:
         raise refused
 
     async def recorded_ids(self, weeks: int, limit: int) -> tuple[list[str], int]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_WINDOW, {"weeks": weeks, "limit": limit})
             rows = await cursor.fetchall()
             return [row["decision_id"] for row in rows], rows[0]["total"] if rows else 0
 
     async def recorded(self, decision_ids: Sequence[str]) -> list[Recorded]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT DISTINCT ON (d.decision_id) d.body, e.body AS inputs, t.decision_id IS NOT NULL AS waiting
                    FROM decision d JOIN evidence e ON e.sha256 = d.inputs_sha256
@@ -173,7 +173,7 @@ class PostgresPolicies:
         return await asyncio.to_thread(_recorded, rows)  # the evidence is large, and reading it is all work
 
     async def service_records(self, weeks: int) -> list[ServiceRecord]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT digest, document FROM policy_version")
             policies = {r["digest"]: Policy.model_validate_json(r["document"]) for r in await cursor.fetchall()}
             await cursor.execute(_SERVED, {"weeks": weeks, "most": MOST_SERVED})

@@ -3,17 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from yoyo import get_backend, read_migrations
-from yoyo.connections import DatabaseURI
 
-import connectors
 from connectors.postgres.personal import Vault
 from workflows.domain.errors import InvalidInput, QuartermasterError, Unavailable
 from workflows.domain.failpoints import AFTER, BEFORE, reach, reached
@@ -52,7 +48,8 @@ class _ServerCursor(psycopg.ServerCursor[DictRow]):
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Errors of the driver leave as ours."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout) as error:
@@ -77,9 +74,7 @@ def _nothing_written() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.ReadOnlySqlTransaction as error:
-        raise RuntimeError(
-            "this transaction was opened to read; to write, take `transaction`"
-        ) from error
+        raise RuntimeError("this transaction was opened to read; to write, take `transaction`") from error
 
 
 def connect(dsn: str, *, name: str) -> Connection:
@@ -89,7 +84,7 @@ def connect(dsn: str, *, name: str) -> Connection:
         Unavailable: the server cannot be reached.
         UnsafeDatabase: see `refuse_unsafe`.
     """
-    with _translated():
+    with translated():
         connection = psycopg.connect(
             dsn, row_factory=dict_row, application_name=name, options=_SESSION, autocommit=True
         )
@@ -109,7 +104,7 @@ def transaction(connection: Connection, at: str = "") -> Iterator[psycopg.Cursor
     Raises:
         Unavailable: the connection was lost; whether the commit happened is unknown, so callers repeat idempotently.
     """
-    with _translated():
+    with translated():
         with connection.transaction(), connection.cursor() as cursor:
             yield cursor
             reach(at, BEFORE)
@@ -120,16 +115,20 @@ def transaction(connection: Connection, at: str = "") -> Iterator[psycopg.Cursor
 def reading(connection: Connection) -> Iterator[psycopg.Cursor[DictRow]]:
     """One transaction that only reads: the server refuses it to write, so it needs no failpoint.
 
+    Inside another transaction it is a part of that one, and may what that one may.
+
     Raises:
         Unavailable: the connection was lost.
     """
-    with _translated():
-        connection.read_only = True
+    outermost = connection.info.transaction_status is TransactionStatus.IDLE
+    with translated():
+        if outermost:
+            connection.read_only = True
         try:
             with _nothing_written(), connection.transaction(), connection.cursor() as cursor:
                 yield cursor
         finally:
-            if not connection.closed:
+            if outermost and not connection.closed:
                 connection.read_only = None
 
 
@@ -155,7 +154,7 @@ class Database:
             Unavailable: the server cannot be reached.
             UnsafeDatabase: see `refuse_unsafe`.
         """
-        with _translated():
+        with translated():
             await self._pool.open(wait=True, timeout=30)
             try:
                 async with self._pool.connection() as connection:
@@ -176,7 +175,7 @@ class Database:
         Raises:
             Unavailable: the server did not answer, or the connection was lost: whether the commit happened is unknown.
         """
-        with _translated():
+        with translated():
             async with self._pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
                 yield cursor
                 await reached(at, BEFORE)
@@ -189,7 +188,7 @@ class Database:
         Raises:
             Unavailable: the server did not answer, or the connection was lost.
         """
-        with _translated():
+        with translated():
             async with self._pool.connection() as connection:
                 await connection.set_read_only(True)
                 try:
@@ -207,7 +206,7 @@ class Database:
         Raises:
             Unavailable: the server did not answer, or the connection was lost.
         """
-        with _translated():
+        with translated():
             name = f"{self._name}-listening"
             async with await psycopg.AsyncConnection.connect(
                 self._dsn, autocommit=True, application_name=name
@@ -221,33 +220,6 @@ class Database:
                     return False
 
                 yield heard
-
-
-def migrations_folder() -> Path:
-    """Where the plain SQL files are: beside the packages, in a checkout and in a wheel alike."""
-    return Path(connectors.__file__).resolve().parent.parent / "deploy" / "migrations"
-
-
-def migrate(dsn: str) -> list[str]:
-    """Bring the schema up to date, forward only; the names of the migrations that were applied now.
-
-    Two processes may call this at once: one waits for the other.
-
-    Raises:
-        Unavailable: the server cannot be reached.
-        UnsafeDatabase: see `refuse_unsafe`.
-    """
-    connect(dsn, name="quartermaster-migrate").close()
-    migrations = read_migrations(str(migrations_folder()))
-    with _translated():
-        backend = get_backend(_yoyo_uri(dsn), migration_table="applied_migration")
-        try:
-            with backend.lock():
-                pending = backend.to_apply(migrations)
-                backend.apply_migrations(pending)
-                return [migration.id for migration in pending]
-        finally:
-            backend.connection.close()
 
 
 def refuse_unsafe(connection: Connection) -> None:
@@ -266,7 +238,7 @@ def unsafe_settings(dsn: str) -> list[str]:
     Raises:
         Unavailable: the server cannot be reached.
     """
-    with _translated(), psycopg.connect(dsn, row_factory=dict_row, application_name="quartermaster-doctor") as asked:
+    with translated(), psycopg.connect(dsn, row_factory=dict_row, application_name="quartermaster-doctor") as asked:
         return unsafe_of(asked.execute(_DURABILITY, [list(_UNSAFE)]).fetchall())
 
 
@@ -286,23 +258,3 @@ def _refuse(unsafe: Sequence[str]) -> None:
         raise UnsafeDatabase(
             f"PostgreSQL may lose what it has acknowledged, and nothing is started on it: {'; '.join(unsafe)}"
         )
-
-
-def _yoyo_uri(dsn: str) -> str:
-    """The migration library takes URLs only; a libpq string becomes one."""
-    given: dict[str, Any] = dict(conninfo_to_dict(dsn))
-    host = given.pop("host", None)
-    args = {key: str(value) for key, value in given.items() if key not in {"user", "password", "port", "dbname"}}
-    if host and str(host).startswith("/"):
-        args["host"], host = str(host), None
-    return str(
-        DatabaseURI(
-            scheme="postgresql+psycopg",
-            username=given.get("user"),
-            password=given.get("password"),
-            hostname=host,
-            port=int(given["port"]) if given.get("port") else None,
-            database=given.get("dbname") or "postgres",
-            args=args,
-        )
-    )

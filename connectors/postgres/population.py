@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from connectors.postgres.earlier_holds import EarlierHolds
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.ledger import COLUMNS
-from connectors.postgres.pool import connect, transaction
+from connectors.postgres.pool import connect, reading
 from workflows.domain.evidence import EvidenceSource
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Entry, EntryType
@@ -40,8 +40,8 @@ class PostgresPopulations:
 
     def export(self, wanted: Wanted, take: Callable[[Item], None]) -> Proof:
         tally, asked = Tally(wanted), _asked(wanted)
-        with connect(self._dsn, name="quartermaster-population") as connection, transaction(connection) as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with connect(self._dsn, name="quartermaster-population") as connection, reading(connection) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("SELECT clock_timestamp() AS now")
             now = (cursor.fetchone() or {"now": datetime.now(UTC)})["now"]
             tree = _tree(cursor)

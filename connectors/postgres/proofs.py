@@ -6,7 +6,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres.notary import CHECKPOINT, KEY, as_kept, rows_of
-from connectors.postgres.pool import Database, connect, transaction
+from connectors.postgres.pool import Database, connect, reading
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.notary import InstalledKey, SignedCheckpoint, Waiting
 from workflows.domain.proofs import Alarm, Consistency, Inclusion
@@ -36,13 +36,13 @@ class PostgresProofs:
 
     async def keys(self) -> list[InstalledKey]:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SELECT {KEY} FROM notary_key ORDER BY first_checkpoint, installed_at")  # noqa: S608
             return [InstalledKey(**row) for row in await cursor.fetchall()]
 
     async def checkpoints(self, after: int = 0, limit: int = 1000) -> list[SignedCheckpoint]:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 f"SELECT {CHECKPOINT} FROM ledger_checkpoint WHERE number > %s ORDER BY number LIMIT %s",  # noqa: S608
                 [after, limit],
@@ -51,7 +51,7 @@ class PostgresProofs:
 
     async def latest(self) -> SignedCheckpoint | None:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await _latest(cursor)
 
     async def inclusion(self, stream: str, seq: int) -> Inclusion:
@@ -60,7 +60,7 @@ class PostgresProofs:
 
     async def inclusions(self, entries: Sequence[tuple[str, int]]) -> list[Inclusion]:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             checkpoint = await _latest(cursor)
             await cursor.execute(
                 """SELECT k.stream, k.seq, l.tree_index, l.hash, e.hash IS NOT NULL AS there
@@ -91,7 +91,7 @@ class PostgresProofs:
 
     async def consistency(self, old_size: int, new_size: int) -> Consistency:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT coalesce(max(tree_index) + 1, 0) AS size FROM ledger_leaf")
             row = await cursor.fetchone()
             there = row["size"] if row else 0
@@ -107,14 +107,14 @@ class PostgresProofs:
 
     async def waiting(self) -> Waiting:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_WAITING)
             row = await cursor.fetchone()
             return Waiting(**row) if row else Waiting(entries=0)
 
     async def alarms(self) -> list[Alarm]:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT kind, detail, extract(epoch FROM clock_timestamp() - raised_at)::float AS seconds
                    FROM notary_alarm WHERE ended_at IS NULL ORDER BY number"""
@@ -128,7 +128,7 @@ def waiting_now(dsn: str) -> Waiting:
     Raises:
         Unavailable: the server cannot be reached.
     """
-    with connect(dsn, name="quartermaster-notary-waiting") as connection, transaction(connection) as cursor:
+    with connect(dsn, name="quartermaster-notary-waiting") as connection, reading(connection) as cursor:
         cursor.execute(_WAITING)
         row = cursor.fetchone()
         return Waiting(**row) if row else Waiting(entries=0)

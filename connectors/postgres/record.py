@@ -32,7 +32,7 @@ class PostgresRecord:
         """See the port."""
         keys, newest = await self._proofs.keys(), await self._proofs.latest()
         waiting, alarms = await self._proofs.waiting(), await self._proofs.alarms()
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT clock_timestamp() AS now")
             now = (await cursor.fetchone() or {"now": datetime.now(UTC)})["now"]
         return RecordState(
@@ -46,7 +46,7 @@ class PostgresRecord:
     async def certified(self, entries: Sequence[Place]) -> Certified:
         """See the port."""
         newest = await self._proofs.latest()
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE_MS}")
             await cursor.execute(
                 """SELECT stream, seq, tree_index FROM unnest(%s::text[], %s::integer[]) AS k (stream, seq)
@@ -58,7 +58,7 @@ class PostgresRecord:
 
     async def proof(self, stream: str, seq: int, actor: Actor) -> EntryProof:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 f"SELECT {COLUMNS} FROM ledger_entry WHERE stream = %s AND seq BETWEEN %s AND %s ORDER BY seq",  # noqa: S608
                 [stream, seq - 1, seq],

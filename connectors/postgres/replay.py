@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from connectors.postgres import ledger
 from connectors.postgres.ledger import COLUMNS
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading, transaction
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Entry, EntryType, NewEntry
 from workflows.domain.replaying import DECIDING, Point, ReplayPlan, ReplayRequest
@@ -36,7 +36,7 @@ class PostgresDecisionLedger:
 
     def now(self) -> str:
         """See the port."""
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_NOW)
             row = cursor.fetchone()
             assert row is not None  # noqa: S101 - a SELECT without FROM has a row
@@ -49,14 +49,14 @@ class PostgresDecisionLedger:
             "through": plan.through, "since": request.since and rfc3339(request.since),
             "until": request.until and rfc3339(request.until), "limit": limit,
         }  # fmt: skip
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_DECIDING, given)
             return [Entry(**row) for row in cursor.fetchall()]
 
     def chains(self, streams: Iterable[str]) -> Mapping[str, tuple[Entry, ...]]:
         """See the port."""
         found: dict[str, list[Entry]] = defaultdict(list)
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_CHAINS, [sorted(set(streams))])
             for row in cursor:
                 found[row["stream"]].append(Entry(**row))
@@ -65,19 +65,19 @@ class PostgresDecisionLedger:
     def policies(self) -> Sequence[Entry]:
         """See the port."""
         types = [EntryType.POLICY_ADOPTED, EntryType.POLICY_PROPOSED]
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_POLICIES, [_POLICY_STREAMS, list(map(str, types))])
             return [Entry(**row) for row in cursor.fetchall()]
 
     def earlier_lists(self) -> Sequence[str]:
         """See the port."""
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute("SELECT sha256 FROM evidence_part WHERE kind = 'earlier_items' ORDER BY sha256")
             return [row["sha256"] for row in cursor.fetchall()]
 
     def note(self, entry: NewEntry, run: str) -> bool:
         """Append what a replay came to, once for each `run` (which is in its body); whether it was new."""
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "replay.note") as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", [entry.stream])
             cursor.execute(_NOTED, [entry.stream, str(entry.type), run])
             if cursor.fetchone() is not None:

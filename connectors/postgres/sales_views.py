@@ -76,7 +76,7 @@ class PostgresSales:
 
     async def report(self, query: SalesQuery) -> SalesReport:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT as_of FROM figure_snapshot")
             row = await cursor.fetchone()
             currency = await facts.setting(cursor, "currency", "EUR")

@@ -43,7 +43,7 @@ async def seal_what_is_clear(database: Database, batch: int = BATCH) -> int:
     done = 0
     for step in (_people, _answers, _comments, _addresses):
         while True:
-            async with database.transaction() as cursor:
+            async with database.transaction("sealing.seal") as cursor:
                 moved = await step(cursor, database, batch)
             done += moved
             if moved < batch:

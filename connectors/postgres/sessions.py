@@ -43,7 +43,7 @@ class PostgresSessions:
 
     async def open(self, name: str, lasts: Lasts, actor: Actor) -> str:
         secret = secrets.token_urlsafe(32)
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("sessions.open") as cursor:
             await cursor.execute("DELETE FROM console_session WHERE ends_at < clock_timestamp()")
             await cursor.execute(
                 """DELETE FROM console_session WHERE sid_sha256 IN (
@@ -61,7 +61,7 @@ class PostgresSessions:
 
     async def person(self, secret: str, *, quietly: bool = False) -> Person | None:
         sid = sha256(secret)
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("sessions.person") as cursor:
             await cursor.execute(_WHO, {"sid": sid, "every": SEEN_EVERY})
             row = await cursor.fetchone()
             if row is None:
@@ -73,14 +73,14 @@ class PostgresSessions:
             return as_person(row, await self._database.vault.profile(cursor, row))
 
     async def end(self, secret: str, actor: Actor) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("sessions.end") as cursor:
             await cursor.execute("DELETE FROM console_session WHERE sid_sha256 = %s RETURNING person", [sha256(secret)])
             if row := await cursor.fetchone():
                 body = {"session": _short(secret), "channel": actor.channel}
                 await ledger.append(cursor, [_entry(row["person"], EntryType.SESSION_ENDED, actor, body)])
 
     async def end_all(self, name: str, actor: Actor) -> int:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("sessions.end_all") as cursor:
             await cursor.execute("DELETE FROM console_session WHERE person = %s", [name])
             ended = cursor.rowcount
             if ended:
@@ -89,7 +89,7 @@ class PostgresSessions:
             return ended
 
     async def spend(self, ticket: str, lasts: timedelta) -> bool:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("sessions.spend") as cursor:
             await cursor.execute("DELETE FROM spent_ticket WHERE ends_at < clock_timestamp()")
             await cursor.execute(
                 """INSERT INTO spent_ticket (ticket_sha256, ends_at) VALUES (%s, clock_timestamp() + %s)

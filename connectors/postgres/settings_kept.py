@@ -11,7 +11,8 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection, migrations_folder, transaction
+from connectors.postgres.migrating import migrations_folder
+from connectors.postgres.pool import Connection, transaction
 from workflows.domain.ledger import EntryType, NewEntry
 
 SCHEMA = "schema"
@@ -28,7 +29,7 @@ def note_settings(connection: Connection, process: str, values: Mapping[str, str
     Several processes of one kind may start at once: the stream is locked, and the same is said once.
     """
     stream = f"setting:{process}"
-    with transaction(connection) as cursor:
+    with transaction(connection, "settings_kept.note_settings") as cursor:
         _lock(cursor, stream)
         cursor.execute("SELECT setting_last_recorded(%s) AS body", [stream])
         row = cursor.fetchone()
@@ -51,7 +52,7 @@ def note_schema(connection: Connection) -> int:
 
     What was applied by a process that died before it said so is said by the next one.
     """
-    with transaction(connection) as cursor:
+    with transaction(connection, "settings_kept.note_schema") as cursor:
         _lock(cursor, SCHEMA)
         cursor.execute("SELECT migration_id AS name FROM applied_migration ORDER BY migration_id")
         applied = {row["name"]: _file_digest(row["name"]) for row in cursor.fetchall()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading
 
 _UNSETTLED = """
 SELECT
@@ -38,14 +38,14 @@ class Settling:
 
     def unsettled(self) -> dict[str, int]:
         """What is under way, by kind; only kinds with something in them. Tasks that wait for a person do not count."""
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_UNSETTLED)
             row = cursor.fetchone() or {}
         return {kind: count for kind, count in row.items() if count}
 
     def outcomes_due(self) -> int:
         """Decisions with an end whose horizon has passed and that are not measured yet: those of `Outcomes.due`."""
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(_OUTCOMES_DUE)
             row = cursor.fetchone()
             return int(row["n"]) if row else 0
@@ -54,7 +54,7 @@ class Settling:
         """Those of these events (source, id) that the inbox does not have."""
         if not identities:
             return set()
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(
                 """SELECT k.source, k.event_id FROM unnest(%s::text[], %s::text[]) AS k (source, event_id)
                    LEFT JOIN inbox i USING (source, event_id) WHERE i.source IS NULL""",

@@ -84,7 +84,7 @@ class PostgresShelves:
 
         Doing it again finds nothing more. Returns (settled, found).
         """
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("shelves.watch") as cursor:
             lock = f"shelves:{location}"
             await cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 13))", [lock])
             await cursor.execute(
@@ -96,7 +96,7 @@ class PostgresShelves:
             return settled, await _find(cursor, location, day)
 
     async def due(self) -> list[tuple[str, date]]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT c.location, d.day::date AS day
                    FROM (SELECT location, (watermark AT TIME ZONE 'UTC')::date - 1 AS closed FROM business_clock) c
@@ -110,7 +110,7 @@ class PostgresShelves:
 
     async def closed_days(self) -> dict[str, date]:
         """Each location's newest day that is over."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 "SELECT location, (watermark AT TIME ZONE 'UTC')::date - 1 AS day FROM business_clock ORDER BY location"
             )
@@ -118,7 +118,7 @@ class PostgresShelves:
 
     async def findings(self, state: ShelfState | None = None) -> list[DictRow]:
         """Findings, the least likely silence first."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 """SELECT * FROM shelf_finding WHERE %(state)s::text IS NULL OR state = %(state)s
                    ORDER BY silence_ppm, usual_units DESC, finding_id""",

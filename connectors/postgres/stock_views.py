@@ -74,7 +74,7 @@ class PostgresStock:
 
     async def positions(self, query: PositionQuery) -> list[PositionRow]:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             wanted, given = await _conditions(cursor, query)
             # The page is chosen first: everything else is looked up for its rows only.
             chosen = f"""(SELECT * FROM position_outlook o WHERE {" AND ".join(wanted) or "true"}
@@ -83,7 +83,7 @@ class PostgresStock:
             return [PositionRow.model_validate(row) for row in await cursor.fetchall()]
 
     async def position(self, location: str, item: str) -> PositionRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             query = f"{_ROW.format(outlook='position_outlook')} WHERE o.location = %s AND o.item = %s"
             await cursor.execute(query, [location, item])
             row = await cursor.fetchone()
@@ -97,17 +97,17 @@ class PostgresStock:
         given: dict[str, Any] = {"location": location, "item": item, "limit": limit}
         if before is not None:
             given |= {"occurred_at": before[0], "event_id": before[1]}
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_MOVEMENTS.format(before=_BEFORE if before else "true"), given)
             return [MovementRow.model_validate(row) for row in await cursor.fetchall()]
 
     async def open_lines(self, location: str, item: str) -> list[OpenLine]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_OPEN_LINES, [location, item])
             return [OpenLine.model_validate(row) for row in await cursor.fetchall()]
 
     async def decisions(self, location: str, item: str, limit: int = 10) -> list[DecisionRow]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_DECISIONS, [location, item, limit])
             rows = await cursor.fetchall()
         return [
@@ -116,7 +116,7 @@ class PostgresStock:
         ]
 
     async def choices(self) -> Choices:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             found: dict[str, tuple[str, ...]] = {}
             for name, query in _CHOICES.items():
                 await cursor.execute(query, [MOST_CHOICES])

@@ -87,12 +87,12 @@ class PostgresStops:
         self._database = database
 
     async def in_force(self) -> list[Stop]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(_STOPS + "WHERE s.lifted_at IS NULL ORDER BY s.stopped_at, s.stop_id LIMIT 500")
             return [_stop(row) for row in await cursor.fetchall()]
 
     async def history(self, *, limit: int = 100, after: str | None = None) -> list[Stop]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             if after is None:
                 await cursor.execute(_STOPS + "ORDER BY s.stopped_at DESC, s.stop_id LIMIT %s", [limit])
             else:
@@ -110,7 +110,7 @@ class PostgresStops:
 
     async def stop(self, command: StopCommand, actor: Actor, *, command_id: str | None = None) -> Stop:
         asked: dict[str, object] = {"do": "stop", "by": actor.name, **command.model_dump(mode="json")}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("stops.stop") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, Stop)
             if before is not None:
                 return before
@@ -131,7 +131,7 @@ class PostgresStops:
 
     async def lift(self, stop_id: str, reason: str, actor: Actor, *, command_id: str | None = None) -> Stop:
         asked: dict[str, object] = {"do": "lift", "by": actor.name, "stop": stop_id, "reason": reason}
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("stops.lift") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, Stop)
             if before is not None:
                 return before

@@ -103,7 +103,7 @@ class PostgresStudies:
 
     async def newest(self, scope: Scope, weeks: int) -> Stretch:
         """See the port."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("studies.newest") as cursor:
             rows = await _series(cursor, scope)
             last = await _last_day(cursor, {row["location"] for row in rows})
             start = last - timedelta(weeks=weeks)

@@ -6,7 +6,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading, transaction
 from connectors.postgres.task_work import AWAKE
 from workflows.domain.decisions import Decided
 from workflows.domain.ledger import EntryType, NewEntry
@@ -42,7 +42,7 @@ def wake_due(connection: Connection) -> int:
     """Wake what waited for an instant of the business clock or for a receipt; how many woke. For the relay."""
     woken = 0
     for query in (_ON_CLOCK, _ON_RECEIPT):
-        with transaction(connection) as cursor:
+        with transaction(connection, "task_waking.wake_due") as cursor:
             cursor.execute(query.encode())
             rows = cursor.fetchall()
             ledger.append_now(cursor, [_woken(row) for row in rows])
@@ -60,7 +60,7 @@ async def wake_on_forecast(cursor: Cursor, decided: Decided) -> None:
 
 def rescores_wanted(connection: Connection) -> dict[str, str]:
     """Tasks that people want scored again and whose workflows have not been told, each with the state of its row."""
-    with transaction(connection) as cursor:
+    with reading(connection) as cursor:
         cursor.execute(
             "SELECT decision_id, xmin::text AS state FROM task WHERE state = 'open' AND rescore_wanted LIMIT 200"
         )
@@ -69,7 +69,7 @@ def rescores_wanted(connection: Connection) -> dict[str, str]:
 
 def rescore_told(connection: Connection, decision_id: str, state: str) -> None:
     """Note that the workflow was told of what was asked for in this state; what was asked for since is told next."""
-    with transaction(connection) as cursor:
+    with transaction(connection, "task_waking.rescore_told") as cursor:
         cursor.execute(
             "UPDATE task SET rescore_wanted = false WHERE decision_id = %s AND xmin::text = %s", [decision_id, state]
         )

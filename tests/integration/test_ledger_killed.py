@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from connectors.postgres import ledger
-from connectors.postgres.pool import Connection, connect, migrate, transaction
+from connectors.postgres.migrating import migrate
+from connectors.postgres.pool import Connection, connect, transaction
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from tests.integration.test_notary import House
 from workers.certifying import Notary

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from connectors.postgres.pool import Database, UnsafeDatabase, connect, migrate, migrations_folder
+from connectors.postgres.migrating import migrate, migrations_folder
+from connectors.postgres.pool import Database, UnsafeDatabase, connect
 from tests.databases import DatabaseServer
 from workflows.domain.errors import InvalidInput, Unavailable
 

@@ -14,7 +14,8 @@ from activities.learning.learner import XgboostLearner
 from activities.learning.scoring import XgboostScoring
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.ledger import append_now
-from connectors.postgres.pool import Connection, connect, migrations_folder, transaction
+from connectors.postgres.migrating import migrations_folder
+from connectors.postgres.pool import Connection, connect, transaction
 from connectors.postgres.replay import PostgresDecisionLedger
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted, sold

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from connectors.postgres.ledger import read_entries, verify
-from connectors.postgres.pool import Connection, connect, migrate
+from connectors.postgres.migrating import migrate
+from connectors.postgres.pool import Connection, connect
 from connectors.postgres.settings_kept import note_schema, note_settings, watch_schema
 from tests.databases import DatabaseServer
 from tests.storeroom import Storeroom

@@ -7,7 +7,8 @@ import pytest
 
 from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.judging import PostgresJudging
-from connectors.postgres.pool import Database, migrate
+from connectors.postgres.migrating import migrate
+from connectors.postgres.pool import Database
 from connectors.postgres.relay import RelayStore
 from tests.fakes.people import ADA, PIA, VERA
 from tests.fakes.shop import CLOCK

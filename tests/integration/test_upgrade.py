@@ -13,9 +13,10 @@ from connectors.postgres import pool
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.desk import PostgresDesk
+from connectors.postgres.migrating import migrate, migrations_folder
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.people import PostgresPeople
-from connectors.postgres.pool import Connection, Database, connect, migrate, migrations_folder
+from connectors.postgres.pool import Connection, Database, connect
 from connectors.postgres.shelves import PostgresShelves
 from tests.databases import DatabaseServer
 from workflows.domain.approvals import Actor, Meaning, VerdictCommand
