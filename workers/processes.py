@@ -17,6 +17,7 @@ from connectors.postgres.inbox import Inbox
 from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.pool import Connection, connect
 from connectors.postgres.relay import RelayStore
+from workers.failing import listen
 from workers.intake import IntakeLoop, Session
 from workers.logs import configure_logging
 from workers.measuring import watch
@@ -38,6 +39,7 @@ SESSION_TIMEOUT_MS = 6000
 async def process(name: str, settings: Settings) -> AsyncIterator[tuple[asyncio.Event, Telemetry]]:
     """Logging, telemetry and an event that SIGTERM and SIGINT set."""
     configure_logging(name, settings.log_level, settings.log_format)
+    listen(settings)
     telemetry = start_telemetry(name, otlp_endpoint=settings.otlp_endpoint, directory=settings.telemetry_directory)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

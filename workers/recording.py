@@ -36,6 +36,8 @@ def deciding(process: Process, settings: Settings, undo_seconds: int | None = No
     told |= {name: origin(getattr(settings, name)) for name in HOSTS[process]}
     if undo_seconds is not None:
         told["undo_seconds"] = str(undo_seconds)
+    if settings.failpoints is not None:
+        told["failpoints"] = "on"  # what a test's crashes led to should never look like the work of a shop
     return {**told, "release": release()}
 
 

@@ -154,6 +154,8 @@ class Settings(BaseModel):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "json", "text"] = "auto"
     """`auto` is text on a terminal and JSON lines elsewhere."""
+    failpoints: AbsolutePath | None = None
+    """For tests alone: a folder in which they ask processes to crash. Unset: nothing can."""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Self:

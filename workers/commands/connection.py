@@ -9,6 +9,7 @@ import typer
 
 from workers.commands.output import say
 from workers.enrolling import let_in
+from workers.failing import listen
 from workers.personal_key import database_of
 from workers.session import opened
 from workers.settings import Settings
@@ -34,6 +35,7 @@ async def addresses(state: str | None, needs: Permission | None = None) -> Async
         NotAllowed: the system's user who gives the command may not do what it needs.
     """
     async with opened(settings(), state, say) as found:
+        listen(found)
         if needs is not None:
             async with database_of(
                 found, required(found, "postgres_dsn"), name="quartermaster-cli", size=1
@@ -55,5 +57,6 @@ async def connected(
         opened(settings(), state, say, worker=worker) as found,
         engine(found, name="quartermaster-cli", pool_size=2) as parts,
     ):
+        listen(found)
         await let_in(found, parts.database, needs)
         yield parts
