@@ -1,4 +1,4 @@
-"""What Kafka must keep for us, proven on the embedded broker and on Apache Kafka: real servers in their own processes."""
+"""What Kafka must keep for us, proven on the embedded broker and on Apache Kafka: real servers, own processes."""
 
 import subprocess
 import time
@@ -277,7 +277,7 @@ def test_a_position_beyond_the_log_stops_reading_instead_of_skipping(
     producer.publish_raw(topic, b"k", b"only one")
     with (
         closing(reader(broker, topic, Positions({(topic, part): 100 for part in range(3)}))) as consumer,
-        pytest.raises(LogChanged, match="the position is 100 but the log ends at"),
+        pytest.raises(LogChanged, match=r"the position is 100 but the log ends at|Offset out of range"),
     ):
         read_until(consumer, bool)
 

@@ -1,5 +1,5 @@
 """The intake process against real servers: what cannot be read is kept with its reason, and nothing else is lost,
-whatever is killed."""
+whatever is killed. On the embedded broker, and on Apache Kafka."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +23,8 @@ from connectors.kafka.messages import RawMessage
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.pool import Connection, Database, connect
 from tests.command_line import ANY_PORT, CommandLine, eventually
+from tests.kafka.broker import ApacheKafka
+from tests.kafka.having import kafka_or_skip
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog
 from workers.preparing import prepare_schema
 from workers.session import Silence
@@ -92,12 +94,16 @@ class Running:
         return {(row["topic"], row["partition"]): row["next_offset"] for row in found} == dict(ends)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The embedded servers and the intake process, with a small catalog and a model."""
+@pytest.fixture(scope="module", params=["embedded", "apache"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The servers and the intake process, with a small catalog and a model."""
     home = tmp_path_factory.mktemp("home")
-    settings = Settings.from_environment({**ANY_PORT, "QM_HOME": str(home)})
-    with EngineStack(home / "up", settings, Silence()) as stack:
+    given = {**ANY_PORT, "QM_HOME": str(home)}
+    with ExitStack() as kept:
+        if request.param == "apache":
+            kafka_or_skip()
+            given["QM_KAFKA_BOOTSTRAP"] = kept.enter_context(ApacheKafka(home / "kafka")).bootstrap
+        stack = kept.enter_context(EngineStack(home / "up", Settings.from_environment(given), Silence()))
         found = stack.start()
         prepare_schema(found, Silence())
         ensure_topics(required(found, "kafka_bootstrap"))

@@ -1,0 +1,1 @@
+"""Apache Kafka itself, as the second broker that the tests run on."""
