@@ -18,6 +18,7 @@ from temporalio.client import (
 
 from workers.temporal import RPC_TIMEOUT, translated
 from workflows import naming
+from workflows.domain.failpoints import Effect
 from workflows.domain.models import TrainingRequest
 from workflows.exporting import HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
@@ -64,7 +65,8 @@ async def _ensure(client: Client, identity: str, action: ScheduleActionStartWork
     spec = _every(every)
     policy = SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1))
     with translated(), suppress(ScheduleAlreadyRunningError):
-        await client.create_schedule(identity, Schedule(action=action, spec=spec, policy=policy))
+        async with Effect("schedule.create"):
+            await client.create_schedule(identity, Schedule(action=action, spec=spec, policy=policy))
 
 
 async def _respaced(client: Client, identity: str, every: timedelta) -> None:
@@ -78,7 +80,8 @@ async def _respaced(client: Client, identity: str, every: timedelta) -> None:
         return ScheduleUpdate(schedule)
 
     with translated():
-        await client.get_schedule_handle(identity).update(changed, rpc_timeout=RPC_TIMEOUT)
+        async with Effect("schedule.respace"):
+            await client.get_schedule_handle(identity).update(changed, rpc_timeout=RPC_TIMEOUT)
 
 
 def _every(interval: timedelta) -> ScheduleSpec:

@@ -31,6 +31,7 @@ from workflows import naming
 from workflows.assessment import AssessmentWorkflow
 from workflows.domain.approvals import VerdictNotice
 from workflows.domain.errors import Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.models import TrainingRequest
 from workflows.domain.needs import ClockMode, NeedBatch
 from workflows.domain.orders import OrderRef, PlacementResult
@@ -94,10 +95,11 @@ class Starter:
 
     async def assessment(self, batch: NeedBatch) -> None:
         """Assess a batch. A batch left behind by a lost workflow may be started again: deciding twice is harmless."""
-        await self._start(
-            AssessmentWorkflow.run, batch, naming.assessment_id(batch.batch_id), None,
-            [SearchAttributePair(naming.LOCATION, batch.location)], again=True,
-        )  # fmt: skip
+        async with Effect("assessment.start"):
+            await self._start(
+                AssessmentWorkflow.run, batch, naming.assessment_id(batch.batch_id), None,
+                [SearchAttributePair(naming.LOCATION, batch.location)], again=True,
+            )  # fmt: skip
 
     async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None, *, again: bool = False) -> None:
         """Carry a proposal. `again`: even after a workflow that ended in order, for Postgres says that it is open."""
@@ -109,7 +111,8 @@ class Starter:
         ]
         timed = ref.model_copy(update={**self._timing, "undo_seconds": self._undo_seconds})
         identity = naming.replenishment_id(ref.decision_id)
-        await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes, again=again)
+        async with Effect("replenishment.start"):
+            await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes, again=again)
 
     async def purchasing(self, ref: OrderRef, traceparent: str | None, *, again: bool = False) -> None:
         """Carry an order. `again`: as for a proposal; an order that may have left is looked for before it is sent."""
@@ -120,18 +123,20 @@ class Starter:
         ]
         timed = ref.model_copy(update=self._timing)
         identity = naming.purchasing_id(ref.order_id)
-        await self._start(PurchasingWorkflow.run, timed, identity, traceparent, attributes, again=again)
+        async with Effect("purchasing.start"):
+            await self._start(PurchasingWorkflow.run, timed, identity, traceparent, attributes, again=again)
 
     async def retraining(self, request: TrainingRequest, day: str) -> RetrainingClosed:
         """Run a round of training to its end; the round of one day and seed runs once at a time."""
-        with translated():
-            return await self._client.execute_workflow(
-                RetrainingWorkflow.run,
-                request,
-                id=naming.retraining_id(day, request.seed),
-                task_queue=naming.ENGINE_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            )
+        async with Effect("retraining.start"):
+            with translated():
+                return await self._client.execute_workflow(
+                    RetrainingWorkflow.run,
+                    request,
+                    id=naming.retraining_id(day, request.seed),
+                    task_queue=naming.ENGINE_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                )
 
     async def training_progress(self, request: TrainingRequest, day: str) -> tuple[str, int, int] | None:
         """What a round of training last said of itself (what, done, total); None while it says nothing."""
@@ -200,10 +205,11 @@ class TemporalVerdicts:
         """Tell the waiting workflow. False for anything but its yes: the relay tells it again."""
         handle = _replenishment(self._client, decision_id)
         try:
-            return await handle.execute_update(
-                ReplenishmentWorkflow.submit_verdict, notice, id=notice.approval_id, rpc_timeout=RPC_TIMEOUT
-            )
-        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            async with Effect("verdict.tell"):
+                return await handle.execute_update(
+                    ReplenishmentWorkflow.submit_verdict, notice, id=notice.approval_id, rpc_timeout=RPC_TIMEOUT
+                )
+        except (Unavailable, RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             log.info("verdict %s was not heard yet: %s", notice.approval_id, type(error).__name__)
             return False
 
@@ -211,10 +217,11 @@ class TemporalVerdicts:
         """Tell it that this answer counts no more. False: not reached, or it orders already and asks Postgres there."""
         handle = _replenishment(self._client, decision_id)
         try:
-            await handle.execute_update(
-                ReplenishmentWorkflow.undo_verdict, approval_id, id=f"undo-{approval_id}", rpc_timeout=RPC_TIMEOUT
-            )
-        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            async with Effect("verdict.take_back"):
+                await handle.execute_update(
+                    ReplenishmentWorkflow.undo_verdict, approval_id, id=f"undo-{approval_id}", rpc_timeout=RPC_TIMEOUT
+                )
+        except (Unavailable, RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             log.info("the undo of %s was not heard: %s", approval_id, type(error).__name__)
             return False
         return True
@@ -230,9 +237,11 @@ class Messenger:
         """The business clock passed an instant that this workflow waits for."""
         if subject == "order":
             order = _purchasing(self._client, subject_id)
-            return await self._tell(order.signal(PurchasingWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
+            async with Effect("order.tick"):
+                return await self._tell(order.signal(PurchasingWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
         waiting = _replenishment(self._client, subject_id)
-        return await self._tell(waiting.signal(ReplenishmentWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
+        async with Effect("task.tick"):
+            return await self._tell(waiting.signal(ReplenishmentWorkflow.tick, watermark, rpc_timeout=RPC_TIMEOUT))
 
     async def runs(self, subject: str, subject_id: str) -> bool:
         """Whether the workflow of this order or proposal is there and has not ended in any way."""
@@ -256,17 +265,20 @@ class Messenger:
     async def order_settled(self, order_id: str) -> bool:
         """Nothing more is outstanding on this order."""
         order = _purchasing(self._client, order_id)
-        return await self._tell(order.signal(PurchasingWorkflow.settled, rpc_timeout=RPC_TIMEOUT))
+        async with Effect("order.settle"):
+            return await self._tell(order.signal(PurchasingWorkflow.settled, rpc_timeout=RPC_TIMEOUT))
 
     async def world_moved(self, decision_id: str) -> bool:
         """Stock moved past tolerance while this task waits."""
         waiting = _replenishment(self._client, decision_id)
-        return await self._tell(waiting.signal(ReplenishmentWorkflow.world_moved, rpc_timeout=RPC_TIMEOUT))
+        async with Effect("task.world_moved"):
+            return await self._tell(waiting.signal(ReplenishmentWorkflow.world_moved, rpc_timeout=RPC_TIMEOUT))
 
     async def try_order_again(self, order_id: str) -> bool:
         """An operator has looked at an order that could not be placed."""
         order = _purchasing(self._client, order_id)
-        return await self._tell(order.signal(PurchasingWorkflow.try_again, rpc_timeout=RPC_TIMEOUT))
+        async with Effect("order.try_again"):
+            return await self._tell(order.signal(PurchasingWorkflow.try_again, rpc_timeout=RPC_TIMEOUT))
 
     async def _tell(self, signal: Any) -> bool:
         try:

@@ -43,3 +43,26 @@ async def reached(name: str, moment: str) -> None:
     """
     if _trigger is not None and (seconds := _trigger(f"{name}:{moment}")):
         await asyncio.sleep(seconds)
+
+
+class Effect:
+    """Both moments around one side effect, in `with` or `async with`; one that raised has no `after`."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        reach(self._name, BEFORE)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            reach(self._name, AFTER)
+
+    async def __aenter__(self) -> None:
+        await reached(self._name, BEFORE)
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await reached(self._name, AFTER)
