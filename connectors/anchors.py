@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from connectors.folders import sync_folder
 from workflows.domain.errors import Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.notary import Standing
 
 RECENT = 10_000
@@ -68,7 +69,8 @@ class FileAnchor:
             Unavailable: the folder cannot be written, or what was written into it is gone.
         """
         try:
-            self._append(lines, day)
+            with Effect("anchor.append"):
+                self._append(lines, day)
         except OSError as error:
             self._newest = None
             raise Unavailable(f"the anchor {self.folder} cannot be written: {error}") from error
@@ -182,7 +184,10 @@ class UrlAnchor:
     def _post(self, note: str) -> None:
         kind = {"content-type": "text/plain; charset=utf-8"}
         try:
-            with httpx.Client(timeout=POST_TIMEOUT_S, trust_env=False, follow_redirects=False) as client:
+            with (
+                httpx.Client(timeout=POST_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
+                Effect("anchor.post"),
+            ):
                 answer = client.post(self.url, content=note.encode(), headers=kind)
         except httpx.HTTPError as error:
             raise Unavailable(f"the anchor at {httpx.URL(self.url).host} did not answer: {error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from connectors.folders import sync_folder
 from workflows.domain.errors import ModelUnusable
+from workflows.domain.failpoints import Effect
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -28,6 +29,11 @@ class DirectoryModelStore:
         target = self._path(sha256)
         if _intact(target, sha256):
             return sha256
+        with Effect("model.keep"):
+            self._write(target, body)
+        return sha256
+
+    def _write(self, target: Path, body: bytes) -> None:
         self._make_folder(target.parent)
         handle, name = tempfile.mkstemp(prefix=".incoming-", dir=target.parent)
         try:
@@ -41,7 +47,6 @@ class DirectoryModelStore:
                 os.unlink(name)
             raise
         sync_folder(target.parent)
-        return sha256
 
     def get(self, sha256: str) -> bytes:
         """The bytes under this digest.

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from connectors.folders import sync_folder
 from connectors.signing import NoteSigner
 from workflows.domain.errors import InvalidInput, Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.notary import InstalledKey, NotaryRefuses, NotaryRuns, State
 
 
@@ -74,7 +75,8 @@ class NotaryFolder:
 
     def keep_key(self, signer: NoteSigner) -> None:
         """Put a key in place of the one that is there, if any."""
-        self._write(self.key_file, signer.private_text())
+        with Effect("notary_key.keep"):
+            self._write(self.key_file, signer.private_text())
 
     def state(self) -> State | None:
         """What was signed last; None before the first time.
@@ -97,11 +99,13 @@ class NotaryFolder:
 
     def keep_state(self, state: State) -> None:
         """Remember what was signed."""
-        self._write(self._state, state.model_dump_json() + "\n")
+        with Effect("notary_state.keep"):
+            self._write(self._state, state.model_dump_json() + "\n")
 
     def forget_state(self) -> None:
         """Another log begins."""
-        self._state.unlink(missing_ok=True)
+        with Effect("notary_state.forget"):
+            self._state.unlink(missing_ok=True)
 
     def rotation(self) -> tuple[NoteSigner, InstalledKey] | None:
         """A key that is being installed, if a crash left one.
@@ -123,16 +127,19 @@ class NotaryFolder:
     def keep_rotation(self, signer: NoteSigner, key: InstalledKey) -> None:
         """Note a key before anybody hears of it: whatever follows can then be repeated."""
         kept = {"private": signer.private_text(), "key": key.model_dump(mode="json")}
-        self._write(self._rotation, json.dumps(kept) + "\n")
+        with Effect("notary_rotation.keep"):
+            self._write(self._rotation, json.dumps(kept) + "\n")
 
     def end_rotation(self) -> None:
         """Everybody knows the key."""
-        self._rotation.unlink(missing_ok=True)
-        sync_folder(self._folder)
+        with Effect("notary_rotation.end"):
+            self._rotation.unlink(missing_ok=True)
+            sync_folder(self._folder)
 
     def ask(self, what: dict[str, Any]) -> None:
         """Leave a request for the process that runs."""
-        self._write(self._asked, json.dumps(what) + "\n")
+        with Effect("notary_request.keep"):
+            self._write(self._asked, json.dumps(what) + "\n")
 
     def asked(self) -> dict[str, Any] | None:
         """The request that a command left."""
@@ -149,7 +156,8 @@ class NotaryFolder:
 
     def answered(self) -> None:
         """The request is done with."""
-        self._asked.unlink(missing_ok=True)
+        with Effect("notary_request.answer"):
+            self._asked.unlink(missing_ok=True)
 
     def _write(self, path: Path, text: str) -> None:
         """Atomically, and on disk when this returns.

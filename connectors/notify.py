@@ -25,6 +25,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from workflows.domain.errors import InvalidInput, Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.identity import plain
 from workflows.domain.notices import Outgoing
 
@@ -70,7 +71,9 @@ class SmtpMail:
             InvalidInput: the server will not take it, or the address is none.
         """
         try:
-            await asyncio.to_thread(self._deliver, self._message(outgoing), outgoing.address)
+            message = self._message(outgoing)
+            async with Effect("mail.send"):
+                await asyncio.to_thread(self._deliver, message, outgoing.address)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException) as error:
             told = _said(error)
             raise (InvalidInput if _final(error) else Unavailable)(f"the mail server said: {told}") from error
@@ -157,7 +160,7 @@ class SignedWebhook:
             "webhook-signature": " ".join(signer.sign(outgoing.notice_id, now, body) for signer in self._signers),
         }
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with Effect("webhook.post"), asyncio.timeout(self._timeout_s):
                 status = await self._post(body.encode(), headers)
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise Unavailable(f"the webhook did not answer: {type(error).__name__}: {error}"[:300]) from error

@@ -20,6 +20,7 @@ from joserfc.jwk import KeySet
 
 from connectors.oidc_claims import Claims, identity_of
 from workflows.domain.errors import Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.people import Identity
 from workflows.domain.sessions import Refused
 
@@ -85,7 +86,8 @@ class OidcProvider:
             raise Refused(f"The identity provider said no: {_word(answer['error'])}.")
         if not answer.get("code"):
             raise Refused("The identity provider's answer is not complete.")
-        tokens = await self._exchange(metadata, flow, answer["code"])
+        async with Effect("sign_in.redeem"):
+            tokens = await self._exchange(metadata, flow, answer["code"])
         claims = await self._verified(metadata, flow, str(tokens.get("id_token") or ""))
         if self._us.claims.missing(claims) and metadata.get("userinfo_endpoint") and tokens.get("access_token"):
             claims = {**await self._userinfo(metadata, str(tokens["access_token"]), claims["sub"]), **claims}

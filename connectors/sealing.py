@@ -6,8 +6,8 @@ key in the file wraps each person's data key, and keys the hashes by which someb
 
 import hashlib
 import hmac
-import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from connectors.folders import write_once
 from workflows.domain.errors import InvalidInput
 
 KEY_BYTES = 32
@@ -110,19 +111,8 @@ def make_key(path: Path) -> MasterKey:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Written whole before it has its name: nobody reads half a key, and a crash leaves none.
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(KEY_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        with suppress(FileExistsError):
+            write_once(path, secrets.token_bytes(KEY_BYTES))
     except OSError as error:
         raise InvalidInput(f"QM_PERSONAL_KEY_FILE: {path} cannot be written ({type(error).__name__})") from None
     key = read_key(path)

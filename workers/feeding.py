@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import os
 import time as wall
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,11 +18,13 @@ from itertools import groupby
 from pathlib import Path
 
 from connectors.erp.supplier_control import SupplierControl
+from connectors.folders import sync_folder
 from connectors.kafka.producer import EventProducer
 from connectors.postgres.settling import Settling
 from workers.progress import Say
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import ClockAdvanced, Event
+from workflows.domain.failpoints import Effect
 from workflows.domain.feeds import FeedSource, StockKey
 from workflows.domain.orders import CUTOFF_HOUR
 from workflows.domain.positions import MovementKind, movement_of
@@ -66,8 +69,13 @@ class Journal:
         """Note it for good before anything of the day is published."""
         rows = [[location, item, units] for (location, item), units in sorted(on_hand.items())]
         draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps({"feed": feed, "day": day.isoformat(), "on_hand": rows}))
-        draft.replace(self._path)
+        with Effect("feed.keep"):
+            with draft.open("w") as file:
+                file.write(json.dumps({"feed": feed, "day": day.isoformat(), "on_hand": rows}))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._path)
+            sync_folder(self._path.parent)
 
 
 class WorldDriver:

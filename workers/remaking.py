@@ -21,6 +21,7 @@ from workers.temporal import translated
 from workers.wiring import Engine
 from workflows import naming
 from workflows.domain.errors import Conflict, Unavailable
+from workflows.domain.failpoints import Effect
 from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.remaking import Remade, Replaying
@@ -107,11 +108,12 @@ async def replay_many(parts: Engine, request: ReplayRequest, say: Say) -> Replay
         Unavailable: Temporal does not answer, or the replay failed.
     """
     identity = naming.replaying_id(digest(request)[:16])
-    with translated():
-        handle = await parts.client.start_workflow(
-            ReplayingWorkflow.run, ReplayRun(request=request), id=identity, task_queue=naming.ENGINE_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )  # fmt: skip
+    async with Effect("replaying.start"):
+        with translated():
+            handle = await parts.client.start_workflow(
+                ReplayingWorkflow.run, ReplayRun(request=request), id=identity, task_queue=naming.ENGINE_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )  # fmt: skip
     running = asyncio.ensure_future(handle.result())
     try:
         while not (await asyncio.wait({running}, timeout=PROGRESS_SECONDS))[0]:

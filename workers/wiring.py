@@ -1,9 +1,8 @@
 """Picks who plays which port. The only place where parts meet configuration."""
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from connectors.folders import write_once
 from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.arrivals import PostgresArrivals
@@ -238,17 +238,13 @@ def export_signer(settings: Settings) -> Ed25519Signer:
 
 
 def _secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) < KEY_BYTES:
-            raise InvalidInput(f"{path} is too short to sign anything with; remove it to get a new key") from None
-        return key
-    with os.fdopen(handle, "wb") as file:
-        key = secrets.token_bytes(KEY_BYTES)
-        file.write(key)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # somebody was quicker
+            write_once(path, secrets.token_bytes(KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise InvalidInput(f"{path} is too short to sign anything with; remove it to get a new key")
     return key
 
 

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from connectors.kafka.messages import MAX_MESSAGE_BYTES, DeadLetter
 from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.events import Event, Topic
+from workflows.domain.failpoints import Effect
 from workflows.domain.identity import rfc3339
 
 _log = logging.getLogger(__name__)
@@ -42,15 +43,16 @@ class EventProducer:
         Raises:
             Unavailable: some may not be in the log. Publishing all again is harmless: event ids are unique.
         """
-        self._send(
-            (
-                event.data.topic.value,
-                event.data.key.encode(),
-                event.to_bytes(),
-                {"traceparent": event.traceparent} if event.traceparent else {},
+        with Effect("events.publish"):
+            self._send(
+                (
+                    event.data.topic.value,
+                    event.data.key.encode(),
+                    event.to_bytes(),
+                    {"traceparent": event.traceparent} if event.traceparent else {},
+                )
+                for event in events
             )
-            for event in events
-        )
 
     def publish_raw(
         self, topic: str, key: bytes | None, value: bytes, headers: Mapping[str, str | bytes] | None = None
@@ -61,7 +63,8 @@ class EventProducer:
             InvalidInput: it is larger than the log takes.
             Unavailable: it may not be in the log.
         """
-        self._send([(topic, key, value, headers or {})])
+        with Effect("message.publish"):
+            self._send([(topic, key, value, headers or {})])
 
     def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Write messages to the dead letters, unchanged, with where they came from and why in the headers.
@@ -72,10 +75,11 @@ class EventProducer:
             InvalidInput: one is larger than the log takes.
             Unavailable: some may not be in the log.
         """
-        self._send(
-            (Topic.DEAD_LETTERS.value, letter.message.key, letter.message.value, dead_letter_headers(letter))
-            for letter in letters
-        )
+        with Effect("dead_letters.publish"):
+            self._send(
+                (Topic.DEAD_LETTERS.value, letter.message.key, letter.message.value, dead_letter_headers(letter))
+                for letter in letters
+            )
 
     def close(self) -> None:
         """Let go of the connection; nothing is pending, since every call waits for its acknowledgements."""

@@ -10,6 +10,7 @@ from confluent_kafka.cimpl import NewTopic
 from connectors.kafka.messages import MAX_MESSAGE_BYTES
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import Topic
+from workflows.domain.failpoints import Effect
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +42,12 @@ def ensure_topics(
         )
         for topic in topics
     ]
-    for topic, created in admin.create_topics(wanted, request_timeout=timeout_s).items():
-        try:
-            created.result(timeout_s)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise Unavailable(f"topic {topic} could not be created: {error.args[0].str()}") from error
-        except TimeoutError:
-            raise Unavailable(f"topic {topic} could not be created within {timeout_s:g} s") from None
+    with Effect("topics.create"):
+        for topic, created in admin.create_topics(wanted, request_timeout=timeout_s).items():
+            try:
+                created.result(timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise Unavailable(f"topic {topic} could not be created: {error.args[0].str()}") from error
+            except TimeoutError:
+                raise Unavailable(f"topic {topic} could not be created within {timeout_s:g} s") from None

@@ -9,6 +9,7 @@ from yoyo.connections import DatabaseURI
 
 import connectors
 from connectors.postgres.pool import connect, translated
+from workflows.domain.failpoints import Effect
 
 
 def migrations_folder() -> Path:
@@ -32,7 +33,8 @@ def migrate(dsn: str) -> list[str]:
         try:
             with backend.lock():
                 pending = backend.to_apply(migrations)
-                backend.apply_migrations(pending)
+                with Effect("schema.migrate"):
+                    backend.apply_migrations(pending)
                 return [migration.id for migration in pending]
         finally:
             backend.connection.close()

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors.postgres import evidence, ledger, pool
+from connectors.postgres import evidence, ledger, migrating
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.evidence_codec import dictionary
 from connectors.postgres.migrating import migrate, migrations_folder
@@ -277,7 +277,7 @@ def earlier(server: DatabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             copy(file, tmp_path)
     with server.empty() as dsn:
         with monkeypatch.context() as patch:
-            patch.setattr(pool, "migrations_folder", lambda: tmp_path)
+            patch.setattr(migrating, "migrations_folder", lambda: tmp_path)
             migrate(dsn)
 
         def up() -> str:

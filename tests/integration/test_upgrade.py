@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.postgres import pool
+from connectors.postgres import migrating
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.desk import PostgresDesk
@@ -38,7 +38,7 @@ def first_dsn(server: DatabaseServer, tmp_path: Path, monkeypatch: pytest.Monkey
         shutil.copy(file, tmp_path)
     with server.empty() as dsn:
         with monkeypatch.context() as patch:
-            patch.setattr(pool, "migrations_folder", lambda: tmp_path)
+            patch.setattr(migrating, "migrations_folder", lambda: tmp_path)
             assert len(migrate(dsn)) == FIRST_RELEASE
         with connect(dsn, name="test") as connection:
             _fill(connection, REVIEW)

@@ -18,6 +18,7 @@ from workers.histories import TemporalRuns
 from workers.replaying import replay_histories
 from workflows import naming
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.failpoints import Effect
 from workflows.domain.histories_checked import Completeness, HistoryOutcome, HistoryReplay
 from workflows.domain.people import Permission
 from workflows.exporting import HistoriesWorkflow
@@ -119,10 +120,11 @@ async def _counted(state: str | None, sweep: bool) -> Completeness:
         if sweep:
             say("Keeping the histories of closed workflows")
             handle = parts.client.get_workflow_handle_for(HistoriesWorkflow.run, naming.HISTORIES_SCHEDULE)
-            with suppress(WorkflowAlreadyStartedError):
-                handle = await parts.client.start_workflow(
-                    HistoriesWorkflow.run, id=naming.HISTORIES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
-                )
+            async with Effect("histories.start"):
+                with suppress(WorkflowAlreadyStartedError):
+                    handle = await parts.client.start_workflow(
+                        HistoriesWorkflow.run, id=naming.HISTORIES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+                    )
             swept = await handle.result()
             say(f"{swept.exported:,} kept, {swept.lost:,} lost, {swept.overridden:,} found overridden")
         return await completeness(parts.database, TemporalRuns(parts.client))
