@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
@@ -50,13 +51,16 @@ def translated(error: Exception) -> ApplicationError:
     fault, so the SDK reports it quietly.
     """
     details: tuple[str, ...] = ()
-    final, category = False, ApplicationErrorCategory.UNSPECIFIED
+    final, category, wait = False, ApplicationErrorCategory.UNSPECIFIED, None
     if isinstance(error, QuartermasterError):
         details, final = (str(error.audience),), not error.retryable
+        wait = None if error.wait_seconds is None else timedelta(seconds=error.wait_seconds)
     if isinstance(error, Conflict):
         category = ApplicationErrorCategory.BENIGN
     name = type(error).__name__
-    return ApplicationError(bounded(str(error)) or name, *details, type=name, non_retryable=final, category=category)
+    return ApplicationError(
+        bounded(str(error)) or name, *details, type=name, non_retryable=final, category=category, next_retry_delay=wait
+    )
 
 
 def bounded(text: str) -> str:

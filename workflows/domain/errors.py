@@ -11,11 +11,13 @@ QuartermasterError
 ├── Unavailable               a server did not answer; trying again is right
 ├── SupplierRefused           the supplier understood the order and said no
 ├── OutcomeUnknown            the order may or may not exist at the supplier: reconcile before anything else
+│   └── OrderKeyKnown         the supplier refused it because it knows the key: look at what it has
+├── PersonNeeded              nothing more may happen by itself; whoever operates the engine must say
 └── ModelUnusable             the model's bytes are missing, damaged or newer than the library that reads them
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import ValidationError
 
@@ -34,6 +36,13 @@ class QuartermasterError(Exception):
 
     retryable: ClassVar[bool] = False
     audience: ClassVar[Audience] = Audience.OPERATOR
+    wait_seconds: float | None = None
+    """Retryable: how long to wait before the next try; None: as the retry policy says."""
+
+    def later(self, wait_seconds: float | None) -> Self:
+        """The error, to be tried again after so long."""
+        self.wait_seconds = wait_seconds
+        return self
 
 
 class InvalidInput(QuartermasterError):
@@ -92,6 +101,14 @@ class OutcomeUnknown(QuartermasterError):
 
     retryable = True
     audience = Audience.OPERATOR
+
+
+class OrderKeyKnown(OutcomeUnknown):
+    """The supplier refused the request because of its key: it has the order, is at it, or has another one under it."""
+
+
+class PersonNeeded(QuartermasterError):
+    """Nothing more may happen by itself; a person has to say."""
 
 
 class ModelUnusable(QuartermasterError):

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from workflows.domain.capabilities import Manifest
 from workflows.domain.catalog import Money
 from workflows.domain.identity import Code, Digest, Instant, Payload, digest
 from workflows.domain.needs import ClockMode
@@ -91,16 +92,44 @@ class SupplierAnswer(Payload):
     key: Digest
     supplier_number: str
     promised_at: Instant | None = None
+    others: tuple[str, ...] = ()
+    """Numbers of further orders under the same key: there should be none."""
+    lines_digest: Digest | None = None
+    """Of what the supplier has under this key, where it says so: `PurchaseOrder.lines_digest`."""
+
+
+class DraftState(StrEnum):
+    """What became of a draft at the supplier."""
+
+    DRAFT = "draft"
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+
+
+class Draft(Payload):
+    """An order that the supplier has drafted and that orders nothing until it is confirmed."""
+
+    key: Digest
+    draft: str
+    state: DraftState = DraftState.DRAFT
+    supplier_number: str | None = None
+    """Confirmed: the order's number."""
 
 
 class Suppliers(Protocol):
     """The connector to whoever takes purchase orders."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it declares of the supplier's system."""
+        ...
 
     async def place(self, order: PurchaseOrder) -> SupplierAnswer:
         """Place the order once, however often this is called with the same key.
 
         Raises:
             SupplierRefused: the supplier said no; final.
+            OrderKeyKnown: the supplier knows the key: `find` what it has.
             OutcomeUnknown: the request may have been carried out; `find` before sending again.
             Unavailable: the request certainly did not get through.
         """
@@ -111,6 +140,41 @@ class Suppliers(Protocol):
 
         Raises:
             Unavailable: the supplier could not be asked.
+        """
+        ...
+
+    async def draft(self, order: PurchaseOrder) -> Draft:
+        """Make a draft; called twice it makes two.
+
+        Raises:
+            SupplierRefused, OrderKeyKnown, OutcomeUnknown, Unavailable: as `place`.
+        """
+        ...
+
+    async def drafts(self, supplier: str, key: str) -> tuple[Draft, ...]:
+        """All drafts under this key, oldest first, whatever became of them.
+
+        Raises:
+            Unavailable: the supplier could not be asked.
+        """
+        ...
+
+    async def cancel_draft(self, supplier: str, draft: Draft) -> None:
+        """Let a draft go; what is cancelled stays so.
+
+        Raises:
+            OrderKeyKnown: it is none any more: somebody confirmed it.
+            OutcomeUnknown, Unavailable: as `place`.
+        """
+        ...
+
+    async def confirm_draft(self, supplier: str, draft: Draft) -> SupplierAnswer:
+        """Order what was drafted. A draft that is confirmed already answers with its number.
+
+        Raises:
+            SupplierRefused: the supplier said no; final.
+            OrderKeyKnown: it is cancelled, or something else is the matter with the draft: list them.
+            OutcomeUnknown, Unavailable: as `place`.
         """
         ...
 

@@ -1,0 +1,63 @@
+"""Orders from drafts: draft with the key, list, keep the oldest, cancel the others, confirm the one that is kept.
+
+A draft orders nothing, so one too many does no harm; only one is ever confirmed. Once a confirmation has left for a
+draft, no other is confirmed unless the supplier says that this one is cancelled: a request that we lost sight of may
+still confirm it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from workflows.domain.capabilities import Manifest, settles_in
+from workflows.domain.orders import Draft, DraftState, SupplierAnswer
+from workflows.domain.requests import Do, Request, RequestState, Step, moved
+
+
+def listed(request: Request, drafts: Sequence[Draft], manifest: Manifest, now: datetime) -> Step:
+    """What comes next, once the supplier has listed the drafts under the key (oldest first)."""
+    confirmed = [one for one in drafts if one.state is DraftState.CONFIRMED]
+    if len(confirmed) > 1:
+        numbers = tuple(one.supplier_number or one.draft for one in confirmed)
+        reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
+        found = moved(request, RequestState.DUPLICATE_DETECTED)
+        return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)
+    if confirmed:
+        return _confirmed(request, confirmed[0])
+    waiting = [one.draft for one in drafts if one.state is DraftState.DRAFT]
+    gone = {one.draft for one in drafts if one.state is DraftState.CANCELLED}
+    kept = request.draft if request.draft not in gone else None
+    if kept is not None and kept not in waiting:
+        return _later(request, manifest, now, f"the supplier does not list the draft {kept} that was to be confirmed")
+    if kept is None and not waiting:
+        return _none(request, manifest, now)
+    keep = kept or waiting[0]
+    absent = moved(request, RequestState.ABSENT, draft=kept)
+    too_many = [one for one in waiting if one != keep]
+    if too_many:
+        return Step(request=absent, do=Do.CANCEL, draft=too_many[-1])
+    return Step(request=absent, do=Do.CONFIRM, draft=keep)
+
+
+def _confirmed(request: Request, draft: Draft) -> Step:
+    if not draft.supplier_number:
+        reason = f"the supplier says that the draft {draft.draft} is confirmed, and gives no number"
+        return Step(request=moved(request, RequestState.UNKNOWN), do=Do.ASK, reason=reason)
+    answer = SupplierAnswer(key=draft.key, supplier_number=draft.supplier_number)
+    return Step(request=moved(request, RequestState.CONFIRMED, open=0), do=Do.DONE, answer=answer)
+
+
+def _none(request: Request, manifest: Manifest, now: datetime) -> Step:
+    """No draft that anything could come of. One that was lost sight of would be one too many, and is waited for."""
+    if request.in_doubt and request.last_sent_at is not None:
+        wait = settles_in(manifest, request.last_sent_at, now)
+        if wait > 0:
+            reason = f"no draft yet; that counts {manifest.settle_s:.0f} s after sending"
+            unknown = moved(request, RequestState.UNKNOWN)
+            return Step(request=unknown, do=Do.WAIT, reason=reason, wait_seconds=wait)
+    return Step(request=moved(request, RequestState.ABSENT, draft=None, open=0), do=Do.DRAFT)
+
+
+def _later(request: Request, manifest: Manifest, now: datetime, reason: str) -> Step:
+    unknown = moved(request, RequestState.UNKNOWN)
+    wait = settles_in(manifest, request.last_sent_at, now) if request.last_sent_at is not None else 0.0
+    return Step(request=unknown, do=Do.WAIT if wait > 0 else Do.ASK, reason=reason, wait_seconds=wait or None)
