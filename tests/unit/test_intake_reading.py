@@ -40,7 +40,7 @@ PADDED = raw(sale(note="x" * MAX_EVENT_BYTES))
 MALFORMED = {
     "too_large": [PADDED],
     "not_utf8": [b"\xff\xfe", b'{"id":"\\ud800"}'],
-    "not_json": [b"", b"{", b"NaN", b"[" * 60_000, b"sale!"],
+    "not_json": [b"", b"{", b"NaN", b"[" * 60_000, b"sale!", b"1E+9999999999999999999", b"-1E-9999999999999999999"],
     "duplicate_key": [TWICE],
     "not_an_object": [b"[]", b"1", b'"sale"', b"null"],
     "unknown_type": [b"{}", raw(sale() | {"type": "quartermaster.sale.imagined.v1"}), raw(sale() | {"type": None})],

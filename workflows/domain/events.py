@@ -281,6 +281,8 @@ def parse(raw: bytes) -> Event:
         raise MalformedEvent("not_utf8", f"byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise MalformedEvent("not_json", "nested too deeply") from None
+    except ArithmeticError:
+        raise MalformedEvent("not_json", "a number is beyond every range") from None
     except ValueError as error:
         raise MalformedEvent("not_json", str(error)[:200]) from None
     _refuse_unstorable(document)
