@@ -7,8 +7,8 @@ nobody answered.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
+from threading import Event
 from typing import Final
 
 BEFORE: Final = "before"
@@ -32,7 +32,7 @@ def reach(name: str, moment: str) -> None:
         Unavailable: the harness asked for a failure here.
     """
     if _trigger is not None and (seconds := _trigger(f"{name}:{moment}")):
-        time.sleep(seconds)
+        Event().wait(seconds)
 
 
 async def reached(name: str, moment: str) -> None:
