@@ -127,7 +127,7 @@ def read_rules(path: Path) -> StudyRules:
     content = file_content(path)
     try:
         document = json.loads(content.decode("utf-8-sig"), parse_float=Decimal)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidInput(f"{path.name} is not JSON: {error}") from None
     try:
         return StudyRules.model_validate(document)

@@ -195,6 +195,7 @@ def test_a_date_off_the_grid_is_refused(tmp_path: Path) -> None:
         ("state.csv", "item,location,on_hand\nitem-1,L1,-1\n", "negative"),
         ("state.csv", "item,location,on_hand,arrives_1\nitem-1,L1,1,-1\n", "line 2: arrives_1 is negative"),
         ("rules.json", "{", "rules.json is not JSON"),
+        ("rules.json", '{"a": 1E+9999999999999999999}', "rules.json is not JSON"),
         (
             "rules.json",
             '{"period": "year"}',

@@ -187,7 +187,7 @@ def read_document(raw: str | bytes) -> dict[str, Any]:
 
     try:
         document = json.loads(raw, object_pairs_hook=once, parse_float=Decimal)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidInput(f"the policy is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise InvalidInput("a policy is a JSON object; `quartermaster policy show --json` prints the one in force")
