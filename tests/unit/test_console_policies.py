@@ -150,7 +150,8 @@ def test_pages_show_what_was_written_and_escape_it(browser: TestClient, console:
     )
     form = {"csrf": csrf[1], "weeks": "4", "step": "propose", "reason": "<script>alert(1)</script>"}
     for document, weeks, words in (
-        ("{", "4", "not JSON"), ("1E+9999999999999999999", "4", "not JSON"), ("[]", "4", "a JSON object"), ('{"version": 1, "version": 1}', "4", "version twice"),
+        ("{", "4", "not JSON"), ("1E+9999999999999999999", "4", "not JSON"),
+        ("[]", "4", "a JSON object"), ('{"version": 1, "version": 1}', "4", "version twice"),
         ('{"auto_value_limit": 5}', "many", "from 1 to 104"),
     ):  # fmt: skip
         refused = browser.post("/policies/new", data={**form, "document": document, "weeks": weeks})
