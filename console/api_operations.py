@@ -40,7 +40,7 @@ class StopBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     scope: StopScope
-    subject: str = Field(default="", max_length=64, description="The location, supplier or model's digest")
+    subject: str = Field(default="", max_length=160, description="The location, supplier, model's digest or order's id")
     reason: Reason
 
     @model_validator(mode="after")

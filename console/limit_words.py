@@ -42,6 +42,9 @@ LIMITS: dict[str, Limit] = {
     "attention": Limit("What a person's look is worth and costs"),
     "four_eyes_above": Limit("Two people sign an order line worth more", "money"),
     "four_eyes_for_new_supplier": Limit("Two people sign the first order at a supplier"),
+    "sent_value_per_hour": Limit("Orders that leave within an hour wait for a person above a value of", "money"),
+    "sent_value_per_day": Limit("Orders that leave within 24 hours wait for a person above a value of", "money"),
+    "supplier_value_per_day": Limit("... and those to one supplier above a value of", "money"),
 }
 """By the name of the policy's field."""
 

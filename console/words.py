@@ -182,7 +182,7 @@ ENTRIES: dict[str, str] = {
     EntryType.DEAD_LETTER_REDRIVEN: "A dead letter was sent again",
     EntryType.SENDING_STOPPED: "Sending was stopped",
     EntryType.SENDING_RESUMED: "Sending was resumed",
-    EntryType.ORDER_HELD: "A stop switch held the purchase order",
+    EntryType.ORDER_HELD: "A stop switch or a value cap held the purchase order",
     EntryType.ORDER_AWAITS_OPERATOR: "The purchase order could not be placed and waits for an operator",
     EntryType.ORDER_RETRIED: "Somebody had the purchase order tried again",
     EntryType.ORDER_ATTENDED: "Somebody looked at the failed purchase order",
@@ -196,6 +196,8 @@ ENTRIES: dict[str, str] = {
     EntryType.PERSON_ERASED: "A person's data were erased",
     EntryType.DECISIONS_REPLAYED: "Decisions were re-run",
     EntryType.COUNTERFACTUAL_ASKED: "Somebody asked what would have been decided",
+    EntryType.RECONCILIATION_REPORTED: "Orders were compared with the supplier's own list",
+    EntryType.DIFFERENCE_EXPLAINED: "Somebody explained a difference from the supplier's list",
 }
 
 

@@ -22,7 +22,7 @@ from workflows.domain.operations import (
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
-from workflows.domain.stops import Held, StopScope, in_words
+from workflows.domain.stops import Held, StopScope, why_held
 
 Cursor = psycopg.AsyncCursor[DictRow]
 
@@ -211,7 +211,6 @@ def _entry(order: DictRow, kind: EntryType, actor: Actor, body: dict[str, Any]) 
 def _order_row(row: DictRow) -> OrderRow:
     held = None
     if row["stop_id"] is not None:
-        words = in_words(StopScope(row["scope"]), row["subject"])
-        reason = f"{words} are stopped: {row['stop_reason']}"
+        reason = why_held(StopScope(row["scope"]), row["subject"], row["stop_reason"])
         held = Held(order_id=row["order_id"], stop_id=row["stop_id"], reason=reason)
     return OrderRow.model_validate({**row, "held": held})

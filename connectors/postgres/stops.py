@@ -10,24 +10,28 @@ from connectors.postgres import ledger, operator_commands
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.stops import Held, Stop, StopCommand, StopScope, in_words
+from workflows.domain.stops import Held, Stop, StopCommand, StopScope, why_held
 
 Cursor = psycopg.AsyncCursor[DictRow]
 SWITCHES = 0x73746F7073
 """The advisory lock between whoever throws a switch (exclusive) and whoever lets an order go (shared), each until
 commit: once a stop has returned, every request that leaves later was authorised in a transaction that saw it."""
 STREAM = "stops"
+ENGINE = Actor(name="engine", channel="engine")
 
 _STOPS = """
 SELECT s.*, (SELECT count(*) FROM (SELECT 1 FROM purchase_order o WHERE o.held_by = s.stop_id LIMIT 5000) AS held)
     AS held_orders
 FROM send_stop s
 """
+_IN_FORCE = "WHERE s.lifted_at IS NULL AND (s.ends_at IS NULL OR s.ends_at > clock_timestamp()) "
 _KNOWN = {
     StopScope.LOCATION: b"SELECT 1 FROM location WHERE location = %s",
     StopScope.SUPPLIER: b"SELECT 1 FROM supplier WHERE supplier = %s",
     StopScope.MODEL: b"SELECT 1 FROM model_version WHERE digest = %s",
+    StopScope.ORDER: b"SELECT 1 FROM purchase_order WHERE order_id = %s",
 }
 
 
@@ -64,8 +68,8 @@ async def held(cursor: Cursor, order_id: str) -> Held | None:
     row = await cursor.fetchone()
     if row is None:
         return None
-    words = in_words(StopScope(row["scope"]), row["subject"])
-    return Held(order_id=order_id, stop_id=row["stop_id"], reason=f"{words} are stopped: {row['reason']}")
+    reason = why_held(StopScope(row["scope"]), row["subject"], row["reason"])
+    return Held(order_id=order_id, stop_id=row["stop_id"], reason=reason)
 
 
 async def await_operator(cursor: Cursor, order: DictRow) -> None:
@@ -88,7 +92,7 @@ class PostgresStops:
 
     async def in_force(self) -> list[Stop]:
         async with self._database.reading() as cursor:
-            await cursor.execute(_STOPS + "WHERE s.lifted_at IS NULL ORDER BY s.stopped_at, s.stop_id LIMIT 500")
+            await cursor.execute(_STOPS + _IN_FORCE + "ORDER BY s.stopped_at, s.stop_id LIMIT 500")
             return [_stop(row) for row in await cursor.fetchall()]
 
     async def history(self, *, limit: int = 100, after: str | None = None) -> list[Stop]:
@@ -109,7 +113,11 @@ class PostgresStops:
             return [_stop(row) for row in await cursor.fetchall()]
 
     async def stop(self, command: StopCommand, actor: Actor, *, command_id: str | None = None) -> Stop:
-        asked: dict[str, object] = {"do": "stop", "by": actor.name, **command.model_dump(mode="json")}
+        asked: dict[str, object] = {
+            "do": "stop", "by": actor.name, **command.model_dump(mode="json", exclude_none=True)
+        }
+        if command.ends_at is not None and command.ends_at <= datetime.now(UTC):
+            raise InvalidInput(f"a pause ends in the future, and {rfc3339(command.ends_at)} is over")
         async with self._database.transaction("stops.stop") as cursor:
             before = await operator_commands.answered(cursor, command_id, asked, Stop)
             if before is not None:
@@ -119,6 +127,7 @@ class PostgresStops:
                 if await cursor.fetchone() is None:
                     raise NotFound(f"there is no {command.scope} {command.subject}")
             await cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SWITCHES])
+            await self._end_pause(cursor, command)
             row = await self._standing(cursor, command) or await self._throw(cursor, command, actor)
             await cursor.execute(
                 """SELECT count(*) AS n FROM purchase_order
@@ -155,6 +164,22 @@ class PostgresStops:
             return answer
 
     @staticmethod
+    async def _end_pause(cursor: Cursor, command: StopCommand) -> None:
+        """A pause whose time is over holds nothing; here it is written down, so that the next switch can be set."""
+        await cursor.execute(
+            """UPDATE send_stop SET lifted_by = 'engine', lifted_reason = 'the pause was over', lifted_at = ends_at
+               WHERE scope = %s AND subject = %s AND lifted_at IS NULL AND ends_at <= clock_timestamp()
+               RETURNING stop_id, lifted_reason, lifted_at""",
+            [command.scope, command.subject],
+        )
+        for row in await cursor.fetchall():
+            body = {
+                "stop": row["stop_id"], "scope": command.scope, "subject": command.subject,
+                "reason": row["lifted_reason"],
+            }  # fmt: skip
+            await ledger.append(cursor, [_of_switch(EntryType.SENDING_RESUMED, ENGINE, row["lifted_at"], body)])
+
+    @staticmethod
     async def _standing(cursor: Cursor, command: StopCommand) -> DictRow | None:
         await cursor.execute(
             _STOPS + "WHERE s.scope = %s AND s.subject = %s AND s.lifted_at IS NULL", [command.scope, command.subject]
@@ -164,9 +189,9 @@ class PostgresStops:
     @staticmethod
     async def _throw(cursor: Cursor, command: StopCommand, actor: Actor) -> DictRow:
         await cursor.execute(
-            """INSERT INTO send_stop (stop_id, scope, subject, reason, stopped_by, stopped_via)
+            """INSERT INTO send_stop (stop_id, scope, subject, reason, stopped_by, stopped_via, ends_at)
                SELECT concat_ws(':', %(scope)s::text, nullif(%(subject)s, ''), count(*) + 1), %(scope)s, %(subject)s,
-                      %(reason)s, %(name)s, %(channel)s
+                      %(reason)s, %(name)s, %(channel)s, %(ends_at)s
                FROM send_stop WHERE scope = %(scope)s AND subject = %(subject)s
                RETURNING *, 0 AS held_orders""",
             {**command.model_dump(), **actor.model_dump()},
@@ -175,7 +200,7 @@ class PostgresStops:
         assert row is not None  # noqa: S101 - an INSERT from an aggregate always gives its row
         body = {
             "stop": row["stop_id"], "scope": row["scope"], "subject": row["subject"], "reason": row["reason"],
-            "channel": actor.channel,
+            "channel": actor.channel, **({"ends_at": rfc3339(row["ends_at"])} if row["ends_at"] else {}),
         }  # fmt: skip
         await ledger.append(cursor, [_of_switch(EntryType.SENDING_STOPPED, actor, row["stopped_at"], body)])
         return row

@@ -73,6 +73,8 @@ ELSEWHERE = {
     EntryType.ORDER_ATTENDED: "test_operations.py",
     EntryType.DECISIONS_REPLAYED: "test_replay.py",
     EntryType.COUNTERFACTUAL_ASKED: "test_counterfactual.py",
+    EntryType.RECONCILIATION_REPORTED: "test_reconciliation.py",
+    EntryType.DIFFERENCE_EXPLAINED: "test_reconciliation.py",
 }
 """Kinds that need a longer set-up: proved in these files of this folder."""
 

@@ -1,7 +1,7 @@
 """The switches in Postgres: what a stop holds, that nothing slips past it, and that throwing it twice is once."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -33,10 +33,13 @@ async def an_order(storeroom: Storeroom) -> str:
     return result.order_id
 
 
-def command(storeroom: Storeroom, scope: StopScope) -> StopCommand:
-    model = storeroom.rows("SELECT digest FROM model_version")[0]["digest"]
-    subject = {StopScope.EVERYTHING: "", StopScope.LOCATION: LOCATION, StopScope.SUPPLIER: SUPPLIER}.get(scope, model)
-    return StopCommand(scope=scope, subject=subject, reason="the ERP is being moved")
+def command(storeroom: Storeroom, scope: StopScope, *, ends_at: datetime | None = None) -> StopCommand:
+    subjects = {
+        StopScope.EVERYTHING: "", StopScope.LOCATION: LOCATION, StopScope.SUPPLIER: SUPPLIER,
+        StopScope.MODEL: storeroom.rows("SELECT digest FROM model_version")[0]["digest"],
+        StopScope.ORDER: next((one["order_id"] for one in storeroom.rows("SELECT order_id FROM purchase_order")), "none"),
+    }  # fmt: skip
+    return StopCommand(scope=scope, subject=subjects[scope], reason="the ERP is being moved", ends_at=ends_at)
 
 
 def row(storeroom: Storeroom, order: str) -> dict[str, object]:
@@ -61,7 +64,7 @@ async def test_each_kind_of_switch_holds_the_order_before_it_is_prepared(
     assert (kept["state"], kept["held_by"], kept["payload"]) == ("collecting", stop.stop_id, None)
     held = await storeroom.orders.held(order)
     assert held is not None
-    assert held.reason.endswith("stopped: the ERP is being moved")
+    assert held.reason.endswith("the ERP is being moved")
     assert [one.held_orders for one in await stops.in_force()] == [1]
     assert entries(storeroom, f"order:{order}") == [("order.held", "engine")]
 
@@ -74,7 +77,12 @@ async def test_each_kind_of_switch_holds_the_order_before_it_is_prepared(
 
 @pytest.mark.parametrize(
     ("scope", "subject"),
-    [(StopScope.LOCATION, "YORK"), (StopScope.SUPPLIER, "other"), (StopScope.MODEL, "f" * 64)],
+    [
+        (StopScope.LOCATION, "YORK"),
+        (StopScope.SUPPLIER, "other"),
+        (StopScope.MODEL, "f" * 64),
+        (StopScope.ORDER, "acme:LEEDS:2025-03-03:9"),
+    ],
 )
 async def test_a_switch_holds_nothing_that_it_is_not_about(
     storeroom: Storeroom, stops: PostgresStops, scope: StopScope, subject: str
@@ -243,3 +251,35 @@ async def test_a_held_order_does_not_keep_a_world_from_going_on(storeroom: Store
     await storeroom.orders.prepare(order, passive=False)
 
     assert "orders" not in Settling(storeroom.connection).unsettled()
+
+
+async def test_a_pause_holds_until_its_end_and_lets_go_by_itself(storeroom: Storeroom, stops: PostgresStops) -> None:
+    order = await an_order(storeroom)
+    await storeroom.orders.prepare(order, passive=False)
+    await storeroom.orders.begin_attempt(order, "lease", 60)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    pause = await stops.stop(command(storeroom, StopScope.SUPPLIER, ends_at=in_an_hour), OPERATOR)
+    assert pause.ends_at == in_an_hour
+
+    assert await storeroom.orders.about_to_send(order, "lease", passive=False) is None
+    assert storeroom.relay.orders_to_wake() == []
+    assert [one.stop_id for one in await stops.in_force()] == [pause.stop_id]
+
+    # As if the hour had passed.
+    storeroom.connection.execute("UPDATE send_stop SET ends_at = clock_timestamp() - interval '1 second'")
+
+    assert await stops.in_force() == []
+    assert storeroom.relay.orders_to_wake() == [(order, pause.stop_id)]
+    storeroom.relay.order_woken(order, pause.stop_id)
+    assert await storeroom.orders.prepare(order, passive=False) is not None
+    again = await stops.stop(command(storeroom, StopScope.SUPPLIER), OPERATOR)
+    assert again.stop_id == "supplier:acme:2"
+    assert entries(storeroom, "stops") == [
+        ("sending.stopped", "olga"), ("sending.resumed", "engine"), ("sending.stopped", "olga"),
+    ]  # fmt: skip
+
+
+async def test_nobody_pauses_until_yesterday(storeroom: Storeroom, stops: PostgresStops) -> None:
+    await storeroom.stock()
+    with pytest.raises(InvalidInput, match="ends in the future"):
+        await stops.stop(command(storeroom, StopScope.SUPPLIER, ends_at=MORNING), OPERATOR)

@@ -24,9 +24,10 @@ CHANGES: dict[str, Any] = {
     "review_value_limit": "5000", "last_order_factor": "2", "cover_cap_days": 90, "price_deviation_limit": "0.05",
     "autonomy": "L4", "service": {"measure": "fill", "target": "0.98"}, "review_days": 7,
     "attention": {"minutes": 5}, "four_eyes_above": "900",
+    "sent_value_per_hour": "20000", "sent_value_per_day": "90000", "supplier_value_per_day": "40000",
     "overrides": [{"category": "dairy", "auto_value_limit": "10"}],
 }  # fmt: skip
-LATER = {"four_eyes_above"}
+LATER = {"four_eyes_above", "sent_value_per_hour", "sent_value_per_day", "supplier_value_per_day"}
 """Limits that came after the test below was written: they leave the addresses of policies without them alone."""
 
 
@@ -67,6 +68,8 @@ def test_any_change_has_another_address(name: str) -> None:
         ({"overrides": [{"category": "dairy", "auto_value_limt": 1}]}, "Extra inputs are not permitted"),
         ({"overrides": [{"supplier": "acme", "review_days": 3}]}, "not with a supplier"),
         ({"overrides": [{"supplier": "a b", "new_item_asks": True}]}, "should match pattern"),
+        ({"overrides": [{"location": "LEEDS", "supplier_value_per_day": 3}]}, "goes with a supplier alone"),
+        ({"overrides": [{"supplier": "acme", "item": "A", "supplier_value_per_day": 3}]}, "with a supplier alone"),
         (
             {"overrides": [{"category": "dairy", "auto_value_limit": 9, "review_value_limit": 8}]},
             "for category dairy: review_value_limit 8 is below",

@@ -91,6 +91,10 @@ class EntryType(StrEnum):
     PERSON_ERASED = "person.erased"
     DECISIONS_REPLAYED = "decision.replayed"
     COUNTERFACTUAL_ASKED = "decision.counterfactual"
+    RECONCILIATION_REPORTED = "reconciliation.reported"
+    """Our orders were compared with a supplier's own list."""
+    DIFFERENCE_EXPLAINED = "difference.explained"
+    """Somebody said why such a comparison found something."""
 
 
 class NewEntry(Payload):

@@ -97,6 +97,7 @@ class Limits(Payload):
     review_days: int | None
     four_eyes_above: Decimal | None
     four_eyes_for_new_supplier: bool
+    supplier_value_per_day: Decimal | None = None
 
     _scopes: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
@@ -165,6 +166,7 @@ class Override(Document):
     review_days: Annotated[int, Field(ge=1, le=90)] | None = None
     four_eyes_above: MoneyLimit | None = None
     four_eyes_for_new_supplier: bool | None = None
+    supplier_value_per_day: MoneyLimit | None = None
 
     @property
     def scope(self) -> Place:
@@ -191,6 +193,11 @@ class Override(Document):
             raise ValueError(
                 "service and review_days go with an item, a category or a location, not with a supplier: "
                 "what is needed is known before it is known who delivers it"
+            )
+        if self.supplier_value_per_day is not None and (not self.supplier or sum(map(bool, self.scope)) > 1):
+            raise ValueError(
+                "supplier_value_per_day goes with a supplier alone: it caps what leaves for the supplier, "
+                f"not what is ordered of {self.words}"
             )
         return self
 

@@ -138,6 +138,12 @@ class Policy(Grown, Document):
     """An order line above this value waits until two people have signed it. None: one is always enough."""
     four_eyes_for_new_supplier: bool = False
     """Whether the first order at a supplier waits for two signatures, whatever its value."""
+    sent_value_per_hour: MoneyLimit | None = None
+    sent_value_per_day: MoneyLimit | None = None
+    """Caps on what leaves within an hour or 24 hours of the wall clock, over all suppliers: an order that would exceed
+    one waits for a person. None: no cap. Each currency is counted by itself; see `workflows.domain.caps`."""
+    supplier_value_per_day: MoneyLimit | None = None
+    """The same for the orders to one supplier."""
     overrides: tuple[Override, ...] = ()
 
     FIRST_FIELDS: ClassVar[frozenset[str]] = frozenset({

@@ -21,6 +21,8 @@ class StopScope(StrEnum):
     SUPPLIER = "supplier"
     MODEL = "model"
     """Orders with a line that this model's decision asked for."""
+    ORDER = "order"
+    """One order. The engine sets this one too, where an order would exceed a value cap: see `caps`."""
 
 
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=500, strip_whitespace=True, pattern=STORABLE)]
@@ -31,16 +33,20 @@ class StopCommand(Payload):
     """Hold these orders. Stopping what is stopped already changes nothing."""
 
     scope: StopScope
-    subject: Annotated[str, StringConstraints(max_length=64, strip_whitespace=True)] = Field(
-        default="", description="The location, the supplier or the model's digest (64 hex digits); nothing else"
+    subject: Annotated[str, StringConstraints(max_length=160, strip_whitespace=True)] = Field(
+        default="",
+        description="The location, the supplier, the model's digest (64 hex digits) or the order's id; nothing else",
     )
     reason: Reason
+    ends_at: Instant | None = None
+    """A pause: it ends by itself at this instant of the wall clock. None: somebody has to lift it."""
 
     @model_validator(mode="after")
     def _complete(self) -> "StopCommand":
         if (self.scope is StopScope.EVERYTHING) != (self.subject == ""):
-            raise ValueError("say which location, supplier or model is held; for everything, say none")
-        pattern = {StopScope.EVERYTHING: "", StopScope.MODEL: "[0-9a-f]{64}"}.get(self.scope, CODE_PATTERN[1:-1])
+            raise ValueError("say which location, supplier, model or order is held; for everything, say none")
+        patterns = {StopScope.EVERYTHING: "", StopScope.MODEL: "[0-9a-f]{64}", StopScope.ORDER: "[A-Za-z0-9._:-]+"}
+        pattern = patterns.get(self.scope, CODE_PATTERN[1:-1])
         if not re.fullmatch(pattern, self.subject):
             raise ValueError(f"{self.subject!r} is no {self.scope}'s name")
         return self
@@ -60,6 +66,10 @@ class Stop(Payload):
     lifted_by: str | None = None
     lifted_reason: str | None = None
     lifted_at: Instant | None = None
+    ends_at: Instant | None = None
+    """A pause ends by itself then."""
+    over_cap: str | None = None
+    """The value cap (`caps.CapName`) for which the engine set it; lifting it lets the order go over that cap."""
     held_orders: int = 0
     """Orders that wanted to go and wait at this switch; at most 5,000 are counted."""
     under_way: int = 0
@@ -77,7 +87,14 @@ def in_words(scope: StopScope, subject: str) -> str:
         return "all orders"
     if scope is StopScope.MODEL:
         return f"orders decided by model {subject[:12]}"
+    if scope is StopScope.ORDER:
+        return f"order {subject}"
     return f"orders {'for' if scope is StopScope.LOCATION else 'to'} {subject}"
+
+
+def why_held(scope: StopScope, subject: str, reason: str) -> str:
+    """Why such a switch holds an order, as people read it beside the order."""
+    return reason if scope is StopScope.ORDER else f"{in_words(scope, subject)} are stopped: {reason}"
 
 
 class Held(Payload):
