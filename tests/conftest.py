@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("unit", "durable", "replay", "contract", "integration", "browser", "architecture")
+KINDS = ("unit", "durable", "replay", "contract", "integration", "browser", "architecture", "fuzz", "model")
 HERE = Path(__file__).parent
 
 

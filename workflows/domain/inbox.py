@@ -20,6 +20,10 @@ COUNT_CAP = 5_000
 """Counts stop here: beyond it nobody needs the figure, and counting costs."""
 
 
+Storable = Annotated[str, StringConstraints(pattern=STORABLE)]
+"""A view with its filters may be saved: no NUL, and no half of a surrogate pair, which no pattern lets through."""
+
+
 class View(StrEnum):
     """Which tasks somebody looks at."""
 
@@ -43,11 +47,11 @@ class View(StrEnum):
 class Filters(Payload):
     """Narrows a view; all of them are in the page's address."""
 
-    location: str | None = None
-    supplier: str | None = None
-    category: str | None = None
-    rule: str | None = None
-    claimed_by: str | None = None
+    location: Storable | None = None
+    supplier: Storable | None = None
+    category: Storable | None = None
+    rule: Storable | None = None
+    claimed_by: Storable | None = None
     state: TaskState | None = None
     """For `ANSWERED`: only tasks that ended so."""
     text: Annotated[str, StringConstraints(max_length=100, strip_whitespace=True, pattern=STORABLE)] = ""
