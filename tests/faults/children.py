@@ -26,6 +26,8 @@ class Child:
     ready: Callable[[], bool] | None = None
     stop_signal: int = signal.SIGTERM
     patience_s: float = 20.0
+    folder: Path | None = None
+    """Where it runs; None: here."""
     kills: int = 0
     """How often it was ended by kill -9 here."""
     starts: int = 0
@@ -54,7 +56,7 @@ class Child:
         with self.log.open("ab") as sink:
             self._process = subprocess.Popen(
                 list(self.argv), env=dict(self.env), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True, cwd=self.folder,
             )  # fmt: skip
         self.starts += 1
 

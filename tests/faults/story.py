@@ -71,7 +71,11 @@ class Story:
         """Agree to the proposal through REST, as a page would; HTTP status and answer."""
         task = self.task()
         body = {"meaning": "approve", "proposal_hash": task["proposal_hash"]}
-        return self.rest("POST", f"/api/v1/tasks/{task['decision_id']}/verdict", body, person=person, command=command)
+        path = f"/api/v1/tasks/{task['decision_id']}/verdict"
+        status, answer = self.rest("POST", path, body, person=person, command=command)
+        if status == 200:
+            self.world.acknowledged.append(answer["approval_id"])
+        return status, answer
 
     def rest(
         self, method: str, path: str, body: Any = None, *, person: str = "pat", command: str = ""
@@ -131,6 +135,16 @@ class Story:
     def play(self) -> dict[str, Any]:
         """The whole story; the placed order."""
         self.until_release()
+        self.cutoff()
+        return self.placed()
+
+    def finish(self) -> dict[str, Any]:
+        """From wherever the first events left it to the placed order."""
+        self.decided()
+        if self.item != PLAIN:
+            status, answer = self.approve()
+            assert status == 200, answer
+        self.released()
         self.cutoff()
         return self.placed()
 

@@ -29,6 +29,7 @@ from psycopg.rows import dict_row
 
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.roles import DatabaseRole, as_role
+from tests.faults.checker import Evidence
 from tests.faults.children import Child
 from tests.faults.producing import Teller
 from tests.faults.proxy import Proxies, Proxy
@@ -47,14 +48,19 @@ ROLES = {
     "notary": DatabaseRole.NOTARY,
 }  # fmt: skip
 OURS = tuple(ROLES)
+CHECKOUT = Path(__file__).resolve().parents[2]
 BEHAVIOUR = {"supplier": SUPPLIER, "lead_days": [3]}
 
 
 class World:
     """Everything that runs. `children` and `proxies` are by name: postgres, temporal, broker, supplier, and OURS."""
 
-    def __init__(self, *, supplier: tuple[str, ...] = (), settings: dict[str, Any] | None = None) -> None:
-        """`supplier`: arguments of the simulated supplier; `settings`: fields of the engine's settings."""
+    def __init__(
+        self, *, supplier: tuple[str, ...] = (), settings: dict[str, Any] | None = None, code: Path = CHECKOUT
+    ) -> None:
+        """`supplier`: arguments of the simulated supplier; `settings`: fields of the engine's settings; `code`: the
+        checkout that our processes run (a copy with a planted bug, for one)."""
+        self.code = code
         # Short: PostgreSQL's socket has a path of at most 103 bytes.
         self.state = Path(tempfile.mkdtemp(prefix="qmf-"))
         self.children: dict[str, Child] = {}
@@ -63,6 +69,8 @@ class World:
         self.journal = self.state / "supplier" / "journal.jsonl"
         self.produced = self.state / "produced.jsonl"
         """What stories told, one JSON line each; see `producing`."""
+        self.acknowledged: list[str] = []
+        """Approvals that the API said it has."""
         self._loop = Proxies()
         self._supplier_arguments = supplier
         self._given = settings or {}
@@ -101,6 +109,11 @@ class World:
     def kills(self) -> int:
         """How many processes cells ended by kill -9."""
         return sum(child.kills for child in self.children.values())
+
+    def evidence(self, explained: dict[str, str] | None = None) -> Evidence:
+        """Where the checker finds what happened here; it goes past the proxies."""
+        temporal = "{}:{}".format(*self.proxies["temporal"].target)  # type: ignore[misc]
+        return Evidence(self.dsn, self.journal, self.produced, temporal, list(self.acknowledged), explained or {})
 
     def place(self) -> str:
         """The number of the next fresh place of a story."""
@@ -145,6 +158,13 @@ class World:
         """Which processes came to an armed failpoint, as `noun.verb:moment.PID`."""
         folder = self.failpoints / "fired"
         return sorted(path.name for path in folder.glob(f"{point}.*")) if folder.exists() else []
+
+    def alter_system(self, name: str, value: str | None) -> None:
+        """Change a setting of the running PostgreSQL for everybody; None takes it back."""
+        change = f"ALTER SYSTEM SET {name} = '{value}'" if value is not None else f"ALTER SYSTEM RESET {name}"
+        with psycopg.connect(self.dsn, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+            connection.execute(change.encode())
+            connection.execute("SELECT pg_reload_conf()")
 
     def supply(self, *arguments: str) -> None:
         """Start the suppliers again with these arguments (their level, for one); their journal stays."""
@@ -244,8 +264,8 @@ class World:
     def _process(self, name: str, argv: list[str], settings: Settings, ready: Callable[[], bool] | None = None) -> Child:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
         self.failpoints.mkdir(exist_ok=True)
-        env = {**kept, **settings.environment(), **self._failing()}
-        return Child(name, argv, env, self._log(name), ready)
+        env = {**kept, **settings.environment(), **self._failing(), "PYTHONPATH": str(self.code)}
+        return Child(name, argv, env, self._log(name), ready, folder=self.code)
 
     def _failing(self) -> dict[str, str]:
         """Our processes look there for what is armed, where this version of them can."""
