@@ -2,7 +2,7 @@
 
 The folder has three parts. `armed/NAME:MOMENT` is a request, JSON `{"mode": "crash" | "raise" | "delay", "seconds":
 2.0}`: the first process that comes there moves it to `fired/NAME:MOMENT.PID` and does it, so each is done once.
-`reached/NAME:MOMENT` is there once any process came to that point.
+`reached/NAME:MOMENT` is there when any process came to that point since a test last removed it.
 """
 
 import json
@@ -27,7 +27,6 @@ class FolderTrigger:
 
     def __init__(self, folder: Path) -> None:
         self._armed, self._fired, self._reached = folder / ARMED, folder / FIRED, folder / REACHED
-        self._noted: set[str] = set()
         for each in (self._armed, self._fired, self._reached):
             each.mkdir(exist_ok=True)
 
@@ -37,9 +36,7 @@ class FolderTrigger:
         Raises:
             Unavailable: a failure was asked for here.
         """
-        if point not in self._noted:
-            self._noted.add(point)
-            (self._reached / point).touch()
+        (self._reached / point).touch()
         fired = self._fired / f"{point}.{os.getpid()}"
         try:
             (self._armed / point).rename(fired)  # of several processes one wins
