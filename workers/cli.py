@@ -37,6 +37,7 @@ from workers.commands.people import app as people_app
 from workers.databases import unsafe_in
 from workers.demo import Stretch, remember, remembered, run_demo
 from workers.doctor import Part, Probe, as_json, as_table, examine, healthy
+from workers.failing import listen
 from workers.preparing import FEEDS, prepare_schema
 from workers.processes import run_console, run_intake, run_worker
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
@@ -171,6 +172,7 @@ def migrate() -> None:
     with errors_explained():
         known = settings()
         required(known, "postgres_dsn")
+        listen(known)
         prepare_schema(known, say)
         say("The schema is up to date")
 
