@@ -1,13 +1,16 @@
 """Intake takes events in: read, accept in one Postgres transaction, only then let the offsets go.
 
-One dedicated thread polls, because the Kafka client wants one; the relay runs beside it on the event loop. Neither
-waits for the other: intake keeps accepting while Temporal is down.
+One dedicated thread polls and reads, because the Kafka client wants one; while it reads a batch, a second one has the
+database accept the batch before. There is never more than one batch on either side, so the order of a key is the order
+of its partition. The relay runs beside them on the event loop. Neither waits for the other: intake keeps accepting
+while Temporal is down.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +18,9 @@ from opentelemetry import trace
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
 
 from connectors.kafka.consumer import EventConsumer
-from connectors.kafka.messages import DeadLetter, RawMessage
+from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
+from connectors.kafka.quick import quick
 from connectors.postgres.dead_letters import DeadLetters, StoredLetter
 from connectors.postgres.inbox import Accepted, Inbox, PartitionLost, Received
 from connectors.postgres.needs import OpenedNeed
@@ -25,11 +29,13 @@ from connectors.postgres.relay import RelayStore
 from workers.telemetry import Instruments, context_from
 from workflows.domain.errors import MalformedEvent, Unavailable
 from workflows.domain.events import ClockAdvanced, parse
+from workflows.domain.failpoints import AFTER, reach
 from workflows.domain.needs import ClockMode
 
 log = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 5_000
+"""At most so many events a transaction; how many there are is up to what waits in the log."""
 POLL_SECONDS = 0.2
 HIGH_WATER = 20_000
 """Unassessed needs above which intake pauses; it goes on polling, so that it keeps its partitions."""
@@ -88,30 +94,47 @@ class IntakeLoop:
 
     def _session(self) -> None:
         connection, (inbox, letters, relay) = self._connect()
-        consumer = self._consume(on_assigned=inbox.take_over)
-        try:
-            while not self._stop.is_set():
-                self._keep_pace(consumer, relay)
-                batch = consumer.poll_batch(BATCH, POLL_SECONDS)
-                if batch:
-                    self._take(batch, inbox, consumer)
-                self._publish_dead_letters(letters)
-        finally:
-            consumer.close()
-            connection.close()
+        with ThreadPoolExecutor(1, thread_name_prefix="intake-accepts") as accepts:
+            hand = _Hand()
 
-    def _take(self, batch: Sequence[RawMessage], inbox: Inbox, consumer: EventConsumer) -> None:
+            def take_over(places: list[Place]) -> dict[Place, int]:
+                # The connection is the other thread's until its batch is through, and what the database says of
+                # positions is news only then.
+                hand.wait()
+                return inbox.take_over(places)
+
+            consumer = self._consume(on_assigned=take_over)
+            try:
+                while not self._stop.is_set():
+                    batch = consumer.poll_batch(BATCH, POLL_SECONDS)
+                    reach("intake.poll", AFTER)
+                    read = self._read(batch)
+                    consumer.store(hand.emptied())
+                    self._keep_pace(consumer, relay)
+                    if batch:
+                        hand.take(accepts.submit(self._take, batch, read, inbox, letters), batch)
+                    else:
+                        self._publish_dead_letters(letters)
+                consumer.store(hand.emptied())
+            finally:
+                with suppress(Exception):
+                    hand.wait()
+                consumer.close()
+                connection.close()
+
+    def _read(self, batch: Sequence[RawMessage]) -> list[Received]:
+        latest = datetime.now(UTC) + CLOCK_AHEAD if self._clock is ClockMode.LIVE else None
+        return [taken(message, latest) for message in batch]
+
+    def _take(self, batch: Sequence[RawMessage], read: Sequence[Received], inbox: Inbox, letters: DeadLetters) -> None:
+        """On the second thread, with the connection to itself."""
         with self._tracer.start_as_current_span(
             "intake accept", links=_links(batch), attributes={"messages": len(batch)}
         ):
-            latest = datetime.now(UTC) + CLOCK_AHEAD if self._clock is ClockMode.LIVE else None
-            accepted = inbox.accept([received(message, latest) for message in batch])
+            accepted = inbox.accept(read)
             self._show(accepted.opened)
-        positions: dict[tuple[str, int], int] = {}
-        for message in batch:
-            positions[message.place] = max(positions.get(message.place, 0), message.offset + 1)
-        consumer.store(positions)
         self._count(accepted)
+        self._publish_dead_letters(letters)
 
     def _show(self, opened: Sequence[OpenedNeed]) -> None:
         """Each need in the trace of the event that opened it: there, its decision and its order go on."""
@@ -153,6 +176,45 @@ class IntakeLoop:
         events.add(accepted.duplicates, {"result": "duplicate"})
         events.add(len(accepted.dead), {"result": "dead_lettered"})
         needs.add(accepted.needs)
+
+
+class _Hand:
+    """The batch that the database has in hand, if any."""
+
+    def __init__(self) -> None:
+        self._accepting: Future[None] | None = None
+        self._batch: Sequence[RawMessage] = ()
+
+    def take(self, accepting: Future[None], batch: Sequence[RawMessage]) -> None:
+        """This batch now; the hand is empty."""
+        self._accepting, self._batch = accepting, batch
+
+    def wait(self) -> None:
+        """Until it is accepted.
+
+        Raises:
+            Unavailable, PartitionLost: it was not, as far as we know.
+        """
+        if self._accepting is not None:
+            self._accepting.result()
+
+    def emptied(self) -> dict[Place, int]:
+        """Wait, and let go of it: the offset that comes next, of each of its partitions. Raises as `wait` does."""
+        self.wait()
+        nexts: dict[Place, int] = {}
+        for message in self._batch:  # offsets grow within a partition
+            nexts[message.topic, message.partition] = message.offset + 1
+        self._accepting, self._batch = None, ()
+        return nexts
+
+
+def taken(message: RawMessage, latest: datetime | None = None) -> Received:
+    """Read one message; everyday events quickly, to their movement only. Otherwise as `received`."""
+    if (read := quick(message.topic, message.value)) is None:
+        return received(message, latest)
+    movement, trace = read
+    trace = message.traceparent or trace if message.headers else trace
+    return Received(*message[:3], message.value, None, "", "", message.key, trace, movement)
 
 
 def received(message: RawMessage, latest: datetime | None = None) -> Received:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -12,10 +13,16 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from connectors.kafka.messages import Place, RawMessage
 from connectors.kafka.topics import EVENT_TOPICS
 from workflows.domain.errors import Audience, QuartermasterError, Unavailable
+from workflows.domain.failpoints import AFTER, BEFORE, reach
 
 _log = logging.getLogger(__name__)
 
 BEYOND_END_PATIENCE_S = 3.0
+BATCH_BYTES = 16 * 1024 * 1024
+"""A batch ends above this, however few its messages: large ones would fill the memory otherwise."""
+FETCHED_KIB = 32 * 1024
+"""What the client library fetches ahead. With 8 MiB it waits for the broker after each 30,000 small messages."""
+_NO_HEADERS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class LogChanged(QuartermasterError):
@@ -57,6 +64,7 @@ class EventConsumer:
         self._flagged: set[Place] = set()
         """Partitions that the client library was told to pause; it remembers that across assignments."""
         self._batch: list[RawMessage] = []
+        self._bytes = 0
         self._failure: Exception | None = None
         self._beyond_since: float | None = None
         self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_log)
@@ -72,7 +80,7 @@ class EventConsumer:
                 "max.poll.interval.ms": 300_000,
                 "session.timeout.ms": session_timeout_ms,
                 "heartbeat.interval.ms": min(3_000, session_timeout_ms // 3),
-                "queued.max.messages.kbytes": 8_192,
+                "queued.max.messages.kbytes": FETCHED_KIB,
                 "check.crcs": True,
             },
             logger=_log,
@@ -86,9 +94,9 @@ class EventConsumer:
             LogChanged: a position is not in the log; stop and tell the operator.
             Unavailable: the client gave up for good, or the positions could not be had; make a new consumer.
         """
-        self._batch = []
+        self._batch, self._bytes = [], 0
         deadline = time.monotonic() + max_wait_s
-        while len(self._batch) < max_messages:
+        while len(self._batch) < max_messages and self._bytes < BATCH_BYTES:
             message = self._consumer.poll(0 if self._batch else max(0.0, deadline - time.monotonic()))
             if self._failure is not None:
                 raise Unavailable(f"no positions for the assigned partitions: {self._failure}") from self._failure
@@ -106,6 +114,9 @@ class EventConsumer:
     def store(self, positions: Mapping[Place, int]) -> None:
         """Tell the broker which offsets come next; call it once they are durably accepted. Partitions that belong to
         somebody else by now are left out: their new owner tells."""
+        if not positions:
+            return
+        reach("consumer.store", BEFORE)
         for (topic, partition), offset in positions.items():
             if (topic, partition) not in self._next:
                 continue
@@ -116,6 +127,7 @@ class EventConsumer:
                     raise Unavailable(f"an offset could not be stored: {error.args[0].str()}") from error
                 continue
             self._accepted[topic, partition] = offset
+        reach("consumer.store", AFTER)
 
     def pause(self) -> None:
         """Hand nothing out, on partitions assigned later either; keep polling meanwhile. Twice is once."""
@@ -206,17 +218,10 @@ class EventConsumer:
         if topic is None or partition is None or offset is None or (topic, partition) not in self._next:
             return
         self._next[topic, partition] = offset + 1
-        self._batch.append(
-            RawMessage(
-                topic=topic,
-                partition=partition,
-                offset=offset,
-                key=message.key(),
-                value=message.value() or b"",
-                headers={name: _bytes(value) for name, value in _pairs(message.headers())},
-                timestamp_ms=message.timestamp()[1],
-            )
-        )
+        value, given = message.value() or b"", message.headers()
+        headers = {name: _bytes(header) for name, header in _pairs(given)} if given else _NO_HEADERS
+        self._bytes += len(value)
+        self._batch.append(RawMessage(topic, partition, offset, message.key(), value, headers, message.timestamp()[1]))
 
     def _raise_or_note(self, error: KafkaError, message: Message) -> None:
         where = f"{message.topic()}/{message.partition()}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Place = tuple[str, int]
 """(topic, partition)."""
@@ -9,8 +10,7 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 """Above Kafka's usual 1 MiB, so that whatever could be received fits into the dead letters with its headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """One message as it lay in the log; `value` is empty for a tombstone, header values are bytes."""
 
     topic: str

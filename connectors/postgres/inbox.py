@@ -7,31 +7,35 @@ moves by compare-and-set, so a consumer that slept through a rebalance moves not
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import evidence, ledger, needs, positions, shipments
+from connectors.postgres import batches, evidence, ledger, needs, positions, shipments
+from connectors.postgres.batches import Identity, InboxRow
 from connectors.postgres.needs import OpenedNeed
 from connectors.postgres.pool import Connection, transaction
-from workflows.domain.errors import Conflict
+from workflows.domain.errors import Conflict, Unavailable
 from workflows.domain.events import ClockAdvanced, Event, content_digest
 from workflows.domain.evidence import EvidenceKind, Kept
 from workflows.domain.identity import canonical_texts, digest
 from workflows.domain.ledger import EntryType, NewEntry, merkle_root
 from workflows.domain.needs import NeedCause
-from workflows.domain.positions import movement_of
+from workflows.domain.positions import EVENT_TYPES, Movement, movement_of
 
 TopicPartition = tuple[str, int]
+RACES = 5
+"""So often a batch is tried again because somebody else stored one of its events at the same moment."""
 
 
 class PartitionLost(Conflict):
     """Another consumer owns the partition now; drop the work, the new owner does it."""
 
 
-@dataclass(frozen=True)
-class Received:
-    """One message as it came, with what reading it gave: an event, or the reason why it is none."""
+class Received(NamedTuple):
+    """One message as it came, with what reading it gave: an event, or only the movement it causes (then its identity
+    is the movement's, and it is no news of orders, suppliers or clocks), or the reason why it is neither."""
 
     topic: str
     partition: int
@@ -40,8 +44,16 @@ class Received:
     event: Event | None = None
     error_code: str = ""
     error_detail: str = ""
-    key: str | None = None
+    key: str | bytes | None = None
     traceparent: str | None = None
+    movement: Movement | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """(source, id) of the event; None for what is none."""
+        if self.movement is not None:
+            return self.movement.source, self.movement.event_id
+        return None if self.event is None else (self.event.source, self.event.id)
 
 
 @dataclass
@@ -60,6 +72,14 @@ class Accepted:
         return len(self.opened)
 
 
+class _Fresh(NamedTuple):
+    """An event that was not known: as it is stored, and what it does."""
+
+    row: InboxRow
+    movement: Movement | None
+    event: Event | None
+
+
 class Inbox:
     """Accepts batches for one broker log. One instance per intake thread."""
 
@@ -76,7 +96,7 @@ class Inbox:
     def take_over(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Become the owner of these partitions; the next offset of each (0 when the log was never read)."""
         found = {}
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "inbox.take_over") as cursor:
             for topic, partition in sorted(partitions):
                 cursor.execute(
                     """INSERT INTO kafka_position AS k (log_id, topic, partition, next_offset, owner_epoch)
@@ -98,24 +118,28 @@ class Inbox:
             PartitionLost: somebody else took one of the partitions over.
             Unavailable: the database did not answer; the same batch may be given again.
         """
+        for _ in range(RACES):
+            try:
+                return self._accept(batch)
+            except psycopg.errors.UniqueViolation:
+                continue  # it is committed by now: next time it is known
+        raise Unavailable("others store the same events at the same moment, again and again")
+
+    def _accept(self, batch: Sequence[Received]) -> Accepted:
         result = Accepted()
         if not batch:
             return result
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "inbox.accept") as cursor:
             self._move_positions(cursor, batch)
             fresh = self._store(cursor, batch, result)
-            result.dead = self._store_dead(cursor, result.dead)
+            self._store_dead(cursor, result.dead)
             result.events = len(fresh)
             result.opened = _apply(cursor, fresh)
             self._record(cursor, batch, fresh, result)
         return result
 
     def _move_positions(self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received]) -> None:
-        newest: dict[TopicPartition, int] = {}
-        for message in batch:
-            key = message.topic, message.partition
-            newest[key] = max(newest.get(key, -1), message.offset)
-        for (topic, partition), offset in sorted(newest.items()):
+        for (topic, partition), (_, offset) in sorted(_spans(batch).items()):
             cursor.execute(
                 """UPDATE kafka_position SET next_offset = greatest(next_offset, %s)
                    WHERE log_id = %s AND topic = %s AND partition = %s AND owner_epoch = %s""",
@@ -124,42 +148,27 @@ class Inbox:
             if cursor.rowcount != 1:
                 raise PartitionLost(f"{topic}[{partition}] was taken over by another consumer")
 
-    def _store(self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], result: Accepted) -> list[Received]:
-        """Insert unknown events; known ones are duplicates, or conflicts when their bytes differ."""
-        fresh: dict[tuple[str, str], Received] = {}
-        again: list[tuple[tuple[str, str], Received]] = []
-        digests = {id(message): content_digest(message.raw) for message in batch}
+    def _store(self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], result: Accepted) -> list[_Fresh]:
+        """Keep unknown events; known ones are duplicates, or conflicts when their bytes differ."""
+        first: dict[Identity, tuple[Received, str]] = {}
+        again: list[tuple[Identity, Received, str]] = []
         for message in batch:
-            if message.event is None:
+            if (identity := message.identity) is None:
                 result.dead.append(message)
                 continue
-            identity = message.event.source, message.event.id
-            if fresh.setdefault(identity, message) is not message:
-                again.append((identity, message))
-        if not fresh:
-            return []
-        rows = [_inbox_row(self._log_id, message, digests[id(message)]) for message in fresh.values()]
-        cursor.execute(
-            """INSERT INTO inbox (source, event_id, type, event_time, payload, payload_sha256, log_id, topic, partition,
-                                  kafka_offset, traceparent)
-               SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::bytea[], %s::text[],
-                                    %s::text[], %s::text[], %s::int[], %s::bigint[], %s::text[])
-               ON CONFLICT DO NOTHING RETURNING source, event_id""",
-            [list(column) for column in zip(*rows, strict=True)],
-        )
-        new = {(row["source"], row["event_id"]) for row in cursor.fetchall()}
-        stored = {identity: digests[id(fresh[identity])] for identity in new}
-        known = [identity for identity in fresh if identity not in new]
-        if known:
-            cursor.execute(
-                """SELECT source, event_id, payload_sha256 FROM inbox
-                   JOIN unnest(%s::text[], %s::text[]) AS k (source, event_id) USING (source, event_id)""",
-                [[source for source, _ in known], [event for _, event in known]],
-            )
-            stored |= {(row["source"], row["event_id"]): row["payload_sha256"] for row in cursor.fetchall()}
-        for identity, message in [(identity, fresh[identity]) for identity in known] + again:
-            self._known(message, digests[id(message)], stored[identity], result)
-        return [message for identity, message in fresh.items() if identity in new]
+            sha256 = content_digest(message.raw)
+            if identity in first:
+                again.append((identity, message, sha256))
+            else:
+                first[identity] = message, sha256
+        stored = batches.known(cursor, first)
+        again = [(identity, *first.pop(identity)) for identity in stored] + again
+        fresh = [_fresh(self._log_id, message, sha256) for message, sha256 in first.values()]
+        batches.store(cursor, [one.row for one in fresh])
+        for identity, message, sha256 in again:
+            there = stored.get(identity) or first[identity][1]
+            self._known(message, sha256, there, result)
+        return fresh
 
     @staticmethod
     def _known(message: Received, given: str, stored: str, result: Accepted) -> None:
@@ -175,7 +184,7 @@ class Inbox:
             )
         )  # fmt: skip
 
-    def _store_dead(self, cursor: psycopg.Cursor[DictRow], dead: list[Received]) -> list[Received]:
+    def _store_dead(self, cursor: psycopg.Cursor[DictRow], dead: list[Received]) -> None:
         """Dead letters keep their bytes; what is told about them is made fit for text columns."""
         if dead:
             cursor.executemany(
@@ -191,17 +200,15 @@ class Inbox:
                     for letter in dead
                 ],
             )  # fmt: skip
-        return dead
 
     def _record(
-        self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], fresh: list[Received], result: Accepted
+        self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], fresh: Sequence[_Fresh], result: Accepted
     ) -> None:
         """One ledger entry per batch; each item is provable by inclusion under the Merkle root of its digest."""
         ranges: dict[str, list[int]] = {}
-        for message in batch:
-            span = ranges.setdefault(f"{message.topic}/{message.partition}", [message.offset, message.offset])
-            span[0], span[1] = min(span[0], message.offset), max(span[1], message.offset)
-        items = [[m.event.source, m.event.id, content_digest(m.raw)] for m in fresh if m.event]
+        for (topic, partition), (first, last) in _spans(batch).items():
+            ranges[f"{topic}/{partition}"] = [first, last]
+        items = [[one.row.source, one.row.event_id, one.row.payload_sha256] for one in fresh]
         leaves = [sha256.encode() for _, _, sha256 in items]
         listed = canonical_texts(items)
         evidence.keep_now(cursor, {digest(listed): Kept(EvidenceKind.ITEMS, listed)})
@@ -215,7 +222,7 @@ class Inbox:
             "merkle_root": merkle_root(leaves),
             "items": digest(listed),
         }
-        occurred = max((m.event.time for m in fresh if m.event), default=datetime.now(UTC))
+        occurred = max((one.row.event_time for one in fresh), default=datetime.now(UTC))
         entry = NewEntry(
             stream=f"intake:{self._log_id}",
             type=EntryType.EVENTS_ACCEPTED,
@@ -226,30 +233,56 @@ class Inbox:
         ledger.append_now(cursor, [entry])
 
 
-def _inbox_row(log_id: str, message: Received, sha256: str) -> tuple[object, ...]:
-    event = message.event
-    assert event is not None  # noqa: S101 - callers pass readable messages only
-    return (
-        event.source, event.id, event.type, event.time, message.raw, sha256, log_id, message.topic, message.partition,
-        message.offset, _storable(message.traceparent or event.traceparent),
-    )  # fmt: skip
+def _spans(batch: Sequence[Received]) -> dict[TopicPartition, list[int]]:
+    """First and last offset of each partition."""
+    spans: dict[TopicPartition, list[int]] = {}
+    for message in batch:
+        place, offset = message[:2], message.offset
+        if (span := spans.get(place)) is None:
+            spans[place] = [offset, offset]
+        elif offset > span[1]:
+            span[1] = offset
+        elif offset < span[0]:
+            span[0] = offset
+    return spans
 
 
-def _storable(text: str | None) -> str | None:
+def _fresh(log_id: str, message: Received, sha256: str) -> _Fresh:
+    movement, event, trace = message.movement, message.event, message.traceparent
+    if movement is not None:
+        told = movement.source, movement.event_id, EVENT_TYPES[movement.kind], movement.occurred_at
+    else:
+        assert event is not None  # noqa: S101 - callers pass readable messages only
+        told, movement = (event.source, event.id, event.type, event.time), movement_of(event)
+        trace = trace or event.traceparent
+    row = InboxRow(*told, message.raw, sha256, log_id, *message[:3], _storable(trace))
+    return _Fresh(row, movement, event)
+
+
+def _storable(text: str | bytes | None) -> str | None:
     """Message keys and headers are anybody's bytes: without what no text column holds."""
-    return None if text is None else text.replace("\x00", "").encode(errors="replace").decode()
+    if not text:
+        return None
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace").replace("\x00", "\ufffd")[:500]
+    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
-def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[Received]) -> list[OpenedNeed]:
+def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[_Fresh]) -> list[OpenedNeed]:
     """What the accepted events mean: movements first, then news of orders and suppliers, clocks last."""
-    events = [(m.event, m.traceparent or m.event.traceparent) for m in fresh if m.event]
-    movements = [movement for event, _ in events if (movement := movement_of(event))]
-    ordered = shipments.lock(cursor, [event for event, _ in events])
+    movements = [one.movement for one in fresh if one.movement is not None]
+    told = [(one.event, one.row.traceparent) for one in fresh if one.event is not None]
+    events = [event for event, _ in told]
+    ordered = shipments.lock(cursor, events)
     touched = positions.fold(cursor, movements, ordered)
-    shipments.apply(cursor, [event for event, _ in events], movements)
-    traces = {(m.location, m.item): _storable(trace) for event, trace in events if (m := movement_of(event))}
+    shipments.apply(cursor, events, movements)
+    traces = {
+        (one.movement.location, one.movement.item): one.row.traceparent
+        for one in fresh
+        if one.movement is not None and one.row.traceparent
+    }
     opened = needs.open_needs(cursor, touched, NeedCause.BELOW_WATCH_LEVEL, [traces.get(key) for key in touched])
-    clocks = [(event.data, _storable(trace)) for event, trace in events if isinstance(event.data, ClockAdvanced)]
+    clocks = [(event.data, trace) for event, trace in told if isinstance(event.data, ClockAdvanced)]
     for data, trace in sorted(clocks, key=lambda pair: (pair[0].through, pair[0].location)):
         opened += needs.advance_clock(cursor, data.location, data.through, trace)
     return opened

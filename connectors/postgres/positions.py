@@ -1,28 +1,73 @@
 """Folds movements into positions and daily demand, set-wise, in the caller's transaction.
 
-The fold follows workflows/domain/positions.py: any order of arrival gives the same position.
+The fold follows workflows/domain/positions.py: any order of arrival gives the same position. Of most positions only
+sums travel, and one statement adds them where the newest count is older than all that came, or newer than all of it.
+The rest are read, folded and written back: new ones, those that were counted, and those with something on both sides of
+their count.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 
 import psycopg
 from psycopg.rows import DictRow
 
+from connectors.postgres.columns import joined, split
 from workflows.domain.identity import rfc3339
 from workflows.domain.positions import Movement
 
 Key = tuple[str, str]
 """(location, item)."""
 
-_INSERT_MOVEMENTS = """
-INSERT INTO movement (source, event_id, location, item, kind, occurred_at, on_hand_delta, reserved_delta, counted_units,
-                      demand_day, demand_units, unit_price, promotion, order_id, reason)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::int[],
-                     %s::int[], %s::int[], %s::date[], %s::int[], %s::numeric[], %s::boolean[], %s::text[], %s::text[])
+_COPY_MOVEMENTS = """
+COPY movement (source, event_id, location, item, kind, occurred_at, on_hand_delta, reserved_delta, counted_units,
+               demand_day, demand_units, unit_price, promotion, order_id, reason) FROM STDIN (FORMAT BINARY)
 """
+_MOVEMENT_TYPES = (
+    "text", "text", "text", "text", "text", "timestamptz", "int4", "int4", "int4", "date", "int4", "numeric", "bool",
+    "text", "text",
+)  # fmt: skip
+
+# Everybody locks positions in name order; so does this, and only then changes what it may. A position counts as folded
+# if its newest count lies before or after all of its movements here; conditions are asked again under the lock.
+# What is due for a look is told, so that needs are sought among those few.
+_ADD = f"""
+WITH u AS MATERIALIZED (
+    SELECT * FROM unnest({split("locations")}, {split("items")}, {split("deltas", "bigint")},
+        {split("reserved", "bigint")}, {split("earliest", "timestamptz")}, {split("latest", "timestamptz")},
+        {split("sums", "boolean")}) AS u (location, item, delta, reserved, earliest, latest, sums)
+), locked AS MATERIALIZED (
+    SELECT u.* FROM u JOIN position p USING (location, item)
+    ORDER BY p.location, p.item FOR NO KEY UPDATE OF p
+), added AS (
+    UPDATE position p SET reserved_units = p.reserved_units + l.reserved,
+        moved_units = p.moved_units + CASE WHEN p.counted_at < l.earliest THEN l.delta ELSE 0 END,
+        data_through = greatest(p.data_through, l.latest)
+    FROM locked l
+    WHERE p.location = l.location AND p.item = l.item AND l.sums
+      AND (p.counted_at < l.earliest OR p.counted_at >= l.latest)
+    RETURNING p.location, p.item,
+        p.last_assessed_at IS NULL OR p.on_hand_units + p.on_order_units - p.reserved_units < p.watch_level_units AS due
+)
+SELECT location, item, false AS folded FROM u WHERE earliest IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM added a WHERE a.location = u.location AND a.item = u.item)
+UNION ALL SELECT location, item, true FROM added WHERE due
+"""  # noqa: S608 - our own names, here and below
+
+_READ = f"""
+SELECT location, item, counted_units, nullif(counted_at, '-infinity') AS counted_at, counted_source, counted_event,
+       moved_units, reserved_units, nullif(data_through, '-infinity') AS data_through
+FROM position JOIN unnest({split("locations")}, {split("items")}) AS k (location, item) USING (location, item)
+ORDER BY location, item FOR NO KEY UPDATE OF position
+"""  # noqa: S608
+
+_SINCE_COUNTS = f"""
+SELECT k.location, k.item, coalesce((SELECT sum(m.on_hand_delta) FROM movement m WHERE m.location = k.location
+    AND m.item = k.item AND m.occurred_at > k.at), 0)::bigint AS units
+FROM unnest({split("locations")}, {split("items")}, {split("moments", "timestamptz")}) AS k (location, item, at)
+"""  # noqa: S608
 
 _UPDATE_POSITIONS = """
 UPDATE position p SET counted_units = u.counted_units, counted_at = u.counted_at, counted_source = u.counted_source,
@@ -34,89 +79,162 @@ FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[],
 WHERE p.location = u.location AND p.item = u.item
 """
 
-_ADD_DEMAND = """
+_ADD_DEMAND = f"""
 INSERT INTO daily_demand AS d (location, item, day, units, promotion, priced_units, revenue)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::date[], %s::bigint[], %s::boolean[], %s::bigint[], %s::numeric[])
+SELECT * FROM unnest({split("locations")}, {split("items")}, {split("days", "date")}, {split("units", "bigint")},
+                     {split("promotion", "boolean")}, {split("priced", "bigint")}, {split("revenue", "numeric")})
 ON CONFLICT (location, item, day) DO UPDATE
 SET units = d.units + excluded.units, promotion = d.promotion OR excluded.promotion,
     priced_units = d.priced_units + excluded.priced_units, revenue = d.revenue + excluded.revenue
-"""
+"""  # noqa: S608
 
 
-def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lock: Sequence[Key] = ()) -> list[Key]:
-    """Store new movements and bring their positions up to date; the positions touched, in order.
+def fold(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lock: Iterable[Key] = ()) -> list[Key]:
+    """Store new movements and bring their positions up to date; of the positions touched, in order, those that may
+    need a look: `open_needs` decides.
 
     `also_lock`: positions that the caller changes later in this transaction; all are locked here, in name order.
     """
     if not movements:
         return []
-    columns = (
-        "source", "event_id", "location", "item", "kind", "occurred_at", "on_hand_delta", "reserved_delta",
-        "counted_units", "demand_day", "demand_units", "unit_price", "promotion", "order_id", "reason",
-    )  # fmt: skip
-    cursor.execute(_INSERT_MOVEMENTS, [[getattr(m, column) for m in movements] for column in columns])
-    by_key: dict[Key, list[Movement]] = defaultdict(list)
-    for movement in movements:
-        by_key[movement.location, movement.item].append(movement)
-    keys = sorted(by_key)
-    _fold_positions(cursor, sorted({*keys, *also_lock}), by_key)
+    with cursor.copy(_COPY_MOVEMENTS) as rows:
+        rows.set_types(_MOVEMENT_TYPES)
+        for movement in movements:
+            rows.write_row(movement)
+    due, rest = _add(cursor, movements, also_lock)
+    if rest:
+        by_key: dict[Key, list[Movement]] = defaultdict(list)
+        for movement in movements:
+            if (key := (movement.location, movement.item)) in rest:
+                by_key[key].append(movement)
+        _fold_exactly(cursor, by_key)
     _fold_demand(cursor, movements)
-    return keys
+    return sorted(due | rest)
 
 
-def _fold_positions(cursor: psycopg.Cursor[DictRow], keys: list[Key], by_key: dict[Key, list[Movement]]) -> None:
-    locations, items = [location for location, _ in keys], [item for _, item in keys]
+def _add(
+    cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lock: Iterable[Key]
+) -> tuple[set[Key], set[Key]]:
+    """Lock all and fold most; the folded ones that may need a look, and those that are not folded yet."""
+    sums: dict[Key, list[int]] = {}
+    spans: dict[Key, list[datetime]] = {}
+    counted = set()
+    for m in movements:
+        key, at = (m.location, m.item), m.occurred_at
+        if (sum_ := sums.get(key)) is None:
+            sums[key], spans[key] = [m.on_hand_delta, m.reserved_delta], [at, at]
+        else:
+            sum_[0] += m.on_hand_delta
+            sum_[1] += m.reserved_delta
+            span = spans[key]
+            if at < span[0]:
+                span[0] = at
+            elif at > span[1]:
+                span[1] = at
+        if m.counted_units is not None:
+            counted.add(key)
+    keys, others = list(sums), sorted(set(also_lock) - sums.keys())
+    none = [""] * len(others)
     cursor.execute(
-        """INSERT INTO position (location, item) SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING""",
-        [locations, items],
+        _ADD,
+        {
+            "locations": joined([location for location, _ in keys + others]),
+            "items": joined([item for _, item in keys + others]),
+            "deltas": joined([str(sums[key][0]) for key in keys] + none),
+            "reserved": joined([str(sums[key][1]) for key in keys] + none),
+            "earliest": joined([spans[key][0].isoformat() for key in keys] + none),
+            "latest": joined([spans[key][1].isoformat() for key in keys] + none),
+            "sums": joined(["f" if key in counted else "t" for key in keys] + ["f"] * len(others)),
+        },
     )
+    due, rest = set[Key](), set[Key]()
+    for row in cursor.fetchall():
+        (due if row["folded"] else rest).add((row["location"], row["item"]))
+    return due, rest
+
+
+def _fold_exactly(cursor: psycopg.Cursor[DictRow], by_key: dict[Key, list[Movement]]) -> None:
+    keys = sorted(by_key)
+    named = {"locations": joined([location for location, _ in keys]), "items": joined([item for _, item in keys])}
     cursor.execute(
-        """SELECT location, item, counted_units, nullif(counted_at, '-infinity') AS counted_at, counted_source,
-                  counted_event, moved_units, reserved_units, nullif(data_through, '-infinity') AS data_through
-           FROM position JOIN unnest(%s::text[], %s::text[]) AS k (location, item) USING (location, item)
-           ORDER BY location, item FOR UPDATE OF position""",
-        [locations, items],
+        f"""INSERT INTO position (location, item) SELECT * FROM unnest({split("locations")}, {split("items")})
+            ON CONFLICT DO NOTHING""".encode(),  # noqa: S608
+        named,
     )
-    locked = [row for row in cursor.fetchall() if (row["location"], row["item"]) in by_key]
-    updated = [_folded(cursor, row, by_key[row["location"], row["item"]]) for row in locked]
+    cursor.execute(_READ, named)
+    rows = cursor.fetchall()
+    counts = {(row["location"], row["item"]): _newer_count(row, by_key[row["location"], row["item"]]) for row in rows}
+    since = _since(cursor, {key: count for key, count in counts.items() if count})
+    updated = []
+    for row in rows:
+        key = row["location"], row["item"]
+        updated.append(_folded(row, by_key[key], counts[key], since.get(key, 0)))
     cursor.execute(_UPDATE_POSITIONS, [list(column) for column in zip(*updated, strict=True)])
 
 
-def _folded(cursor: psycopg.Cursor[DictRow], row: DictRow, movements: list[Movement]) -> tuple[object, ...]:
-    """The position's row after these movements: incremental, except that a newer count recomputes what came after."""
-    counted_at: datetime | None = row["counted_at"]
-    mark = (counted_at, row["counted_source"], row["counted_event"]) if counted_at else None
-    counted, moved = row["counted_units"], row["moved_units"]
+def _newer_count(row: DictRow, movements: list[Movement]) -> Movement | None:
+    """The newest of these counts, if it is newer than the one that the position rests on."""
     counts = [m for m in movements if m.counted_units is not None]
     newest = max(counts, key=lambda m: (m.occurred_at, m.source, m.event_id), default=None)
-    if newest and (mark is None or (newest.occurred_at, newest.source, newest.event_id) > mark):
-        mark, counted = (newest.occurred_at, newest.source, newest.event_id), newest.counted_units
-        cursor.execute(
-            """SELECT coalesce(sum(on_hand_delta), 0) AS units FROM movement
-               WHERE location = %s AND item = %s AND occurred_at > %s""",
-            [row["location"], row["item"], newest.occurred_at],
-        )
-        found = cursor.fetchone()
-        moved = found["units"] if found else 0
+    if newest is None or row["counted_at"] is None:
+        return newest
+    mark = row["counted_at"], row["counted_source"], row["counted_event"]
+    return newest if (newest.occurred_at, newest.source, newest.event_id) > mark else None
+
+
+def _since(cursor: psycopg.Cursor[DictRow], counts: dict[Key, Movement]) -> dict[Key, int]:
+    """What moved after each of these counts, these movements included: they are stored, and the positions locked."""
+    if not counts:
+        return {}
+    cursor.execute(
+        _SINCE_COUNTS,
+        {
+            "locations": joined([location for location, _ in counts]),
+            "items": joined([item for _, item in counts]),
+            "moments": joined([count.occurred_at.isoformat() for count in counts.values()]),
+        },
+    )
+    return {(row["location"], row["item"]): row["units"] for row in cursor.fetchall()}
+
+
+def _folded(row: DictRow, movements: list[Movement], count: Movement | None, since: int) -> tuple[object, ...]:
+    """The position's row after these movements: a newer count and what came after it, else what it was and these."""
+    at, source, event = row["counted_at"], row["counted_source"], row["counted_event"]
+    if count:
+        at, source, event = count.occurred_at, count.source, count.event_id
+        counted, moved = count.counted_units, since
     else:
-        moved += sum(m.on_hand_delta for m in movements if mark is None or m.occurred_at > mark[0])
+        counted = row["counted_units"]
+        moved = row["moved_units"] + sum(m.on_hand_delta for m in movements if at is None or m.occurred_at > at)
     reserved = row["reserved_units"] + sum(m.reserved_delta for m in movements)
     through = max([m.occurred_at for m in movements] + ([row["data_through"]] if row["data_through"] else []))
-    source, event = mark[1:] if mark else ("", "")
-    at = rfc3339(mark[0]) if mark else "-infinity"
-    return row["location"], row["item"], counted, at, source, event, moved, reserved, rfc3339(through)
+    counted_at = rfc3339(at) if at else "-infinity"
+    return row["location"], row["item"], counted, counted_at, source, event, moved, reserved, rfc3339(through)
 
 
 def _fold_demand(cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement]) -> None:
-    nothing = (0, False, 0, Decimal(0))
     demand: dict[tuple[str, str, date], tuple[int, bool, int, Decimal]] = {}
     for m in movements:
         if m.demand_day is not None:
-            units, promotion, priced, revenue = demand.get((m.location, m.item, m.demand_day), nothing)
-            if m.unit_price is not None:
-                priced, revenue = priced + m.demand_units, revenue + m.demand_units * m.unit_price
-            told = units + m.demand_units, promotion or m.promotion, priced, revenue
-            demand[m.location, m.item, m.demand_day] = told
+            key, units, price = (m.location, m.item, m.demand_day), m.demand_units, m.unit_price
+            told = (units, m.promotion, 0, _NOTHING) if price is None else (units, m.promotion, units, units * price)
+            if before := demand.get(key):
+                told = before[0] + told[0], before[1] or told[1], before[2] + told[2], before[3] + told[3]
+            demand[key] = told
     if demand:
-        rows = sorted((*key, *value) for key, value in demand.items())
-        cursor.execute(_ADD_DEMAND, [list(column) for column in zip(*rows, strict=True)])
+        keys, values = list(demand), list(demand.values())
+        cursor.execute(
+            _ADD_DEMAND,
+            {
+                "locations": joined([key[0] for key in keys]),
+                "items": joined([key[1] for key in keys]),
+                "days": joined([key[2].isoformat() for key in keys]),
+                "units": joined([str(value[0]) for value in values]),
+                "promotion": joined(["t" if value[1] else "f" for value in values]),
+                "priced": joined([str(value[2]) for value in values]),
+                "revenue": joined([str(value[3]) for value in values]),
+            },
+        )
+
+
+_NOTHING = Decimal(0)
