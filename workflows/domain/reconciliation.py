@@ -1,0 +1,370 @@
+"""Reconciliation compares our orders with a supplier's own list of them: what is missing, double, different or unknown.
+
+An order is known on both sides by its key. The comparison needs nothing of how an order came to be there: whatever the
+state machine believed, the supplier's list is held against what we have written down. A difference is explained by the
+engine where it knows better (the order was on its way while the list was read), else it stays open until a person says
+why. The report is completeness and accuracy evidence: its digest is in the ledger.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from workflows.domain.approvals import Actor
+from workflows.domain.errors import QuartermasterError
+from workflows.domain.identity import Code, Instant, Payload, canonical, digest
+from workflows.domain.orders import OrderState
+
+DAYS = 90
+"""Orders of so many days of the business clock are compared."""
+MAX_SAYS_CHARS = 500
+SHOWN_ITEMS = 3
+_ORDERED = frozenset({OrderState.PLACED, OrderState.RECEIVED, OrderState.CLOSED})
+
+
+class NotListed(QuartermasterError):
+    """The supplier has no list of its orders to read: a system of level L0, or one that does not offer it."""
+
+
+class ListedState(StrEnum):
+    """What an order is to the supplier."""
+
+    CONFIRMED = "confirmed"
+    DRAFT = "draft"
+    CANCELLED = "cancelled"
+
+
+class ListedLine(Payload):
+    """Units of one item, at a price where the supplier tells one."""
+
+    item: str = Field(max_length=200)
+    units: int = Field(ge=0, le=10**12)
+    unit_cost: Decimal | None = Field(default=None, ge=0, max_digits=24)
+
+
+class ListedOrder(Payload):
+    """One order in the supplier's list. A key that is none of ours is empty."""
+
+    key: str = ""
+    supplier_number: str = Field(default="", max_length=200)
+    state: ListedState = ListedState.CONFIRMED
+    currency: str = Field(default="", max_length=20)
+    lines: tuple[ListedLine, ...] = ()
+    ordered_at: Instant | None = None
+    unreadable: str = ""
+    """Why the rest of it could not be read; empty: it could."""
+
+
+class ListedPage(Payload):
+    """A part of the list and where the next one begins; None: it was the last."""
+
+    orders: tuple[ListedOrder, ...]
+    next: str | None = None
+
+
+class OrderLists(Protocol):
+    """Suppliers that tell what they have."""
+
+    async def listed(self, supplier: str, after: str | None) -> ListedPage:
+        """The page after this cursor, oldest orders first.
+
+        Raises:
+            NotListed: this supplier tells no list.
+            Unavailable: it could not be asked, or its answer cannot be read.
+        """
+        ...
+
+
+class OurLine(Payload):
+    """Units of one item at a price, as they were sent."""
+
+    item: str
+    units: int
+    unit_cost: Decimal
+
+
+class OurOrder(Payload):
+    """What we have written down of an order."""
+
+    key: str
+    order_id: str
+    state: OrderState
+    in_doubt: bool = False
+    """A request left of which nobody knows what it came to."""
+    moving: bool = False
+    """Something left or was answered shortly before or while the list was read."""
+    supplier_number: str = ""
+    currency: str = ""
+    lines: tuple[OurLine, ...] = ()
+
+
+class DifferenceKind(StrEnum):
+    """How the two sides differ."""
+
+    MISSING = "missing"
+    """We hold it as ordered, and it is not there, or cancelled."""
+    DUPLICATE = "duplicate"
+    """It is there more than once."""
+    MISMATCH = "mismatch"
+    """Other items, units, prices, currency or number."""
+    UNKNOWN_ORIGIN = "unknown_origin"
+    """It is there, and we never had such an order."""
+    NOT_ORDERED = "not_ordered"
+    """It is there, and we hold it as not ordered."""
+    IN_DOUBT = "in_doubt"
+    """We do not know whether it is there; the list says so."""
+
+
+class Difference(Payload):
+    """One difference."""
+
+    difference_id: str
+    """The same difference has the same id in every report: SHA-256 of supplier, kind, key and what is told."""
+    kind: DifferenceKind
+    key: str
+    order_id: str | None = None
+    supplier_number: str = ""
+    says: str
+    explained: str | None = None
+    """Why it is no fault, where the engine knows or a person said so; None: it is open."""
+    explained_by: str | None = None
+    """The person; None: nobody, or the engine."""
+
+
+def compare(supplier: str, ours: OurOrder | None, theirs: Sequence[ListedOrder]) -> list[Difference]:
+    """The differences of one key. `theirs`: all entries of the list under it. A draft orders nothing and is none."""
+    there = [one for one in theirs if one.state is ListedState.CONFIRMED]
+    if ours is None:
+        return [_unknown(supplier, one) for one in there]
+
+    def found(kind: DifferenceKind, says: str, explained: str | None = None) -> Difference:
+        numbers = ", ".join(sorted({one.supplier_number for one in there if one.supplier_number})[:10])
+        return _difference(supplier, kind, ours.key, says, order_id=ours.order_id, numbers=numbers, explained=explained)
+
+    moving = "it was on its way while their list was read; the next report shows it" if ours.moving else None
+    if len(there) > 1:
+        return [found(DifferenceKind.DUPLICATE, f"it is there {len(there)} times")]
+    if ours.in_doubt:
+        says = "a request left and its answer was lost; their list "
+        says += f"has it as {there[0].supplier_number or 'an order without number'}" if there else "does not have it"
+        looking = "the engine looks for it by itself" if ours.moving else None
+        return [found(DifferenceKind.IN_DOUBT, says, looking)]
+    if ours.state not in _ORDERED:
+        says = f"it is there, and we hold it as {ours.state}"
+        return [found(DifferenceKind.NOT_ORDERED, says, moving)] if there else []
+    if not there:
+        cancelled = any(one.state is ListedState.CANCELLED for one in theirs)
+        says = f"we hold it as {ours.state}, and there it is " + ("cancelled" if cancelled else "not")
+        return [found(DifferenceKind.MISSING, says, moving)]
+    unequal = _unequal(ours, there[0])
+    return [found(DifferenceKind.MISMATCH, unequal)] if unequal else []
+
+
+def _unknown(supplier: str, one: ListedOrder) -> Difference:
+    says = "they have it under a key that none of our orders has" if one.key else "they have it without a key of ours"
+    kind = DifferenceKind.UNKNOWN_ORIGIN
+    return _difference(supplier, kind, one.key, says, numbers=one.supplier_number)
+
+
+def _unequal(ours: OurOrder, there: ListedOrder) -> str:
+    """In what they differ, in words; empty: in nothing that they tell."""
+    if there.unreadable:
+        return f"their entry cannot be read: {there.unreadable}"
+    found = []
+    if there.supplier_number != ours.supplier_number:
+        found.append(f"their number is {there.supplier_number or 'none'}, ours is {ours.supplier_number or 'none'}")
+    if there.currency and there.currency != ours.currency:
+        found.append(f"their currency is {there.currency}, ours is {ours.currency}")
+    mine, others = _by_item(ours.lines), _by_item(there.lines)
+    items = [item for item in sorted(mine.keys() | others.keys()) if _differ(mine.get(item), others.get(item))]
+    found += [f"{item}: {_told(others.get(item))} there, {_told(mine.get(item))} here" for item in items[:SHOWN_ITEMS]]
+    if len(items) > SHOWN_ITEMS:
+        found.append(f"and {len(items) - SHOWN_ITEMS} more items")
+    return "; ".join(found)
+
+
+_Sums = tuple[int, Decimal | None]
+
+
+def _by_item(lines: Sequence[OurLine | ListedLine]) -> Mapping[str, _Sums]:
+    """Units and value of each item; the value is None where a price is not told."""
+    found: dict[str, _Sums] = {}
+    for line in lines:
+        units, value = found.get(line.item, (0, Decimal(0)))
+        more = None if line.unit_cost is None or value is None else value + line.units * line.unit_cost
+        found[line.item] = units + line.units, more
+    return found
+
+
+def _differ(mine: _Sums | None, other: _Sums | None) -> bool:
+    if mine is None or other is None:
+        return True
+    return mine[0] != other[0] or (other[1] is not None and other[1] != mine[1])
+
+
+def _told(sums: _Sums | None) -> str:
+    if sums is None:
+        return "none"
+    return f"{sums[0]} units" if sums[1] is None else f"{sums[0]} units for {sums[1]:f}"
+
+
+def _difference(
+    supplier: str, kind: DifferenceKind, key: str, says: str, *, order_id: str | None = None, numbers: str = "",
+    explained: str | None = None,
+) -> Difference:  # fmt: skip
+    says, numbers = readable(says, MAX_SAYS_CHARS), readable(numbers, MAX_SAYS_CHARS)
+    return Difference(
+        difference_id=digest([supplier, kind, key, numbers, says]), kind=kind, key=key, order_id=order_id,
+        supplier_number=numbers, says=says, explained=explained,
+    )  # fmt: skip
+
+
+def readable(said: str, most: int) -> str:
+    """What somebody else wrote, bounded and without what could not be stored or would move a cursor."""
+    return "".join(char if char.isprintable() else "?" for char in said[:most])
+
+
+class Reading(Payload):
+    """A report under way: how far the supplier's list was read."""
+
+    report_id: str
+    supplier: Code
+    begun_at: Instant
+    since: Instant
+    """Orders with a cutoff from this instant of the business clock on."""
+    read_to: str | None = None
+    read_whole: bool = False
+    pages: int = 0
+
+
+class Report(Payload):
+    """A finished comparison with one supplier."""
+
+    report_id: str
+    supplier: Code
+    begun_at: Instant
+    finished_at: Instant
+    since: Instant
+    not_listed: str | None = None
+    """Why nothing was compared; None: it was."""
+    ours: int = 0
+    """Orders of ours that should be there, or may be."""
+    theirs: int = 0
+    """Entries of their list."""
+    agreed: int = 0
+    """Keys on which both agree."""
+    found: int = 0
+    """Differences."""
+    open: int = 0
+    """Differences that nobody has explained until now."""
+    digest: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Every difference is explained."""
+        return self.open == 0
+
+
+class Reconciled(Payload):
+    """What a round over all suppliers came to so far."""
+
+    through: str = ""
+    """The last supplier by name that was looked at."""
+    reports: int = 0
+    open: int = 0
+    """Differences that nobody has explained."""
+    failed: int = 0
+    """Suppliers whose list could not be read."""
+
+    def with_report(self, report: Report) -> "Reconciled":
+        """One more supplier was compared."""
+        told = {"through": report.supplier, "reports": self.reports + 1, "open": self.open + report.open}
+        return self.model_copy(update=told)
+
+    def without(self, supplier: str) -> "Reconciled":
+        """One more supplier could not be asked."""
+        return self.model_copy(update={"through": supplier, "failed": self.failed + 1})
+
+
+class ReportDigest:
+    """The report's digest, made while differences pass by: there may be more of them than memory holds.
+
+    SHA-256 over the canonical bytes of supplier, report, since and then of each difference, each followed by a newline,
+    in the order of the report.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self._sha = hashlib.sha256()
+        self._add([reading.supplier, reading.report_id, reading.since])
+        self.kinds: Counter[str] = Counter()
+        self.explained = 0
+
+    def take(self, differences: Iterable[Difference]) -> None:
+        """The next differences."""
+        for one in differences:
+            self._add(
+                [one.difference_id, one.kind, one.key, one.order_id, one.supplier_number, one.says, one.explained]
+            )
+            self.kinds[one.kind] += 1
+            self.explained += one.explained is not None
+
+    def hexdigest(self) -> str:
+        """The digest of everything taken."""
+        return self._sha.hexdigest()
+
+    def _add(self, value: Any) -> None:
+        self._sha.update(canonical(value) + b"\n")
+
+
+class Reconciliations(Protocol):
+    """Where reports are made."""
+
+    async def suppliers(self) -> list[str]:
+        """Those that something was ordered from in the days that are compared, by name."""
+        ...
+
+    async def begin(self, supplier: str) -> Reading:
+        """A new report, or the one that is under way: whoever comes second goes on with it."""
+        ...
+
+    async def keep(self, reading: Reading, page: ListedPage) -> Reading:
+        """Put a page aside and note how far the list was read, in one step.
+
+        Raises:
+            Unavailable: somebody else goes on with this report.
+        """
+        ...
+
+    async def finish(self, reading: Reading, *, not_listed: str | None = None) -> Report:
+        """Compare, store the report with its differences, and enter it in the ledger; finished already: as it is."""
+        ...
+
+
+class ReconciliationDesk(Protocol):
+    """What people see of reports, and say about differences."""
+
+    async def newest(self) -> list[Report]:
+        """The newest finished report of each supplier, those with open differences first."""
+        ...
+
+    async def differences(self, report_id: str, *, after: int = 0, limit: int = 100) -> list[Difference]:
+        """Differences of a report in its order, from number `after` + 1 on.
+
+        Raises:
+            NotFound: there is no such report.
+        """
+        ...
+
+    async def explain(self, difference_id: str, explanation: str, actor: Actor) -> None:
+        """Note why it is no fault, for this report and every later one in which it is the same. The first word counts.
+
+        Raises:
+            NotFound: no report has such a difference.
+            Conflict: somebody explained it otherwise.
+        """
+        ...
