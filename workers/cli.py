@@ -39,7 +39,7 @@ from workers.demo import Stretch, remember, remembered, run_demo
 from workers.doctor import Part, Probe, as_json, as_table, examine, healthy
 from workers.failing import listen
 from workers.preparing import FEEDS, prepare_schema
-from workers.processes import run_console, run_intake, run_worker
+from workers.processes import run_console, run_intake, run_worker, take_events
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
 from workers.up import UP_DAYS, UP_SPEED, Plan, run_up
 from workers.wiring import console_key, required
@@ -146,10 +146,15 @@ DEMO_DAYS = 21
 
 
 @app.command()
-def intake() -> None:
+def intake(
+    events_only: Annotated[
+        bool, typer.Option("--events-only", help="another one beside the first: takes a share of the partitions")
+    ] = False,
+) -> None:
     """Take events in from Kafka and relay what is owed. Runs until stopped."""
     with errors_explained():
-        run(run_intake(settings_beside(settings())))
+        here = settings_beside(settings())
+        run(take_events(here) if events_only else run_intake(here))
 
 
 @app.command()

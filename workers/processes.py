@@ -27,6 +27,7 @@ from workers.settings import Settings
 from workers.telemetry import Telemetry, start_telemetry
 from workers.wiring import console_of, engine, required
 from workers.wiring_notices import notifying_of
+from workflows.domain.needs import ClockMode
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,26 @@ async def run_intake(settings: Settings) -> None:
         loop.stop()
         await asyncio.gather(relaying, taking, watching, telling)
         watched.close()
+
+
+async def take_events(settings: Settings) -> None:
+    """Only take events in, beside a `run_intake` that does the rest, until told to stop.
+
+    Raises:
+        LogChanged: as in `run_intake`.
+    """
+    async with process("intake", settings) as (stop, telemetry):
+        loop = IntakeLoop(
+            partial(_intake_session, settings), partial(_consumer, settings),
+            EventProducer(required(settings, "kafka_bootstrap")), telemetry.instruments,
+            clock=ClockMode(settings.clock),
+        )  # fmt: skip
+        taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
+        stopping = asyncio.ensure_future(stop.wait())
+        log.info("intake runs, for events only")
+        await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        loop.stop()
+        await taking
 
 
 async def run_worker(settings: Settings) -> None:

@@ -77,6 +77,9 @@ class Settings(BaseModel):
     kafka_log_id: ShortName = "main"
     """Names the broker's log: offsets count within it. Give a broker that lost its log a new id."""
 
+    intake_processes: int = Field(default=1, ge=1, le=16)
+    """How many processes of `up` take events in; each reads a share of the partitions."""
+
     console_host: str = Field(default="127.0.0.1", min_length=1)
     console_port: Port = 8642
     console_key_file: AbsolutePath | None = None
@@ -85,6 +88,8 @@ class Settings(BaseModel):
     """Seals names, addresses and comments. Unset: `personal.key`, made beside the console's key."""
     supplier_url: HttpUrl | None = None
     """Unset: the simulated supplier."""
+    connector_file: AbsolutePath | None = None
+    """A JSON object: what is known of the supplier's system, over what the connector declares. Unset: nothing else."""
     supplier_port: Port = 8643
     temporal_port: Port = 8644
     temporal_ui_port: Port = 8645
@@ -129,6 +134,8 @@ class Settings(BaseModel):
     """How far the business clock stays behind the newest event, in minutes."""
     undo_seconds: int | None = Field(default=None, ge=0, le=600)
     """How long an answer may be taken back before anything comes of it. Unset: 10, and 0 with a replayed clock."""
+    order_cycle: Literal["daily", "at_once"] = "daily"
+    """Whether released lines wait for the day's cutoff, or go as soon as they can, each order with what is there."""
     worker_build: ShortName | None = None
     """Names the worker's build to Temporal (Worker Versioning). Unset: it is not versioned, and every change of a
     workflow is patched."""

@@ -81,12 +81,14 @@ class EngineStack:
         self._embedded.run_file.announce(supplier=self.settings.supplier_url)
         return self.settings
 
-    def start_process(self, name: str, *arguments: str, ends: bool = False) -> None:
-        """Start one of our own: intake, worker, feed... It is started again should it die.
+    def start_process(self, name: str, *arguments: str, ends: bool = False, number: int = 1) -> None:
+        """Start one of our own: intake, worker, feed... It is started again should it die. `number` tells apart several
+        of a kind: `intake`, `intake-2`.
 
         On our own PostgreSQL it connects as the role that `ROLES` has for it, else as the operator.
         """
-        self._run(name, [sys.executable, "-m", "workers.cli", name, *arguments], None, ends=ends)
+        one = name if number == 1 else f"{name}-{number}"
+        self._run(one, [sys.executable, "-m", "workers.cli", name, *arguments], None, ends=ends, kind=name)
 
     def start_console(self) -> str:
         """Start the console; its address."""
@@ -123,11 +125,13 @@ class EngineStack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _run(self, name: str, arguments: list[str], address: str | None, *, ends: bool = False) -> None:
+    def _run(
+        self, name: str, arguments: list[str], address: str | None, *, ends: bool = False, kind: str | None = None
+    ) -> None:
         ready = None if address is None else lambda: _answers(address)
         # Where the notary's key lies is the notary's business.
         told = self.settings if name == "notary" else self.settings.model_copy(update={"notary_key_file": None})
-        environment = in_role(told, ROLES.get(name, DatabaseRole.OPERATOR)).environment()
+        environment = in_role(told, ROLES.get(kind or name, DatabaseRole.OPERATOR)).environment()
         self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
         self._say(f"{name} runs")
 

@@ -74,6 +74,8 @@ def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iter
     yield
     for name in ("notary", "intake", "worker"):  # stopped in reverse: the notary sees all
         stack.start_process(name)
+    for number in range(2, stack.settings.intake_processes + 1):
+        stack.start_process("intake", "--events-only", number=number)
     address = stack.start_console()
     yield
     if not plan.empty:

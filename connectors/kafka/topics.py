@@ -17,11 +17,13 @@ _log = logging.getLogger(__name__)
 ALL_TOPICS = tuple(topic.value for topic in Topic)
 EVENT_TOPICS = tuple(topic.value for topic in Topic if topic is not Topic.DEAD_LETTERS)
 """What intake reads."""
+PARTITIONS = 6
+"""Of a topic that is made here: two, three or six processes share them evenly."""
 
 
 def ensure_topics(
     bootstrap: str,
-    partitions: int = 3,
+    partitions: int = PARTITIONS,
     *,
     replication: int = 1,
     topics: Sequence[str] = ALL_TOPICS,
