@@ -27,13 +27,16 @@ def refuses(order: PurchaseOrder, behaviour: SupplierBehaviour) -> bool:
     return any(first <= day <= last for first, last in behaviour.refuses)
 
 
-def events_of(order: PurchaseOrder, behaviour: SupplierBehaviour, traceparent: str | None) -> list[Event]:
-    """Everything that will be heard of the order, in time order; an event's time is when it becomes due.
+def events_of(
+    order: PurchaseOrder, behaviour: SupplierBehaviour, traceparent: str | None, *, booking: int = 1
+) -> list[Event]:
+    """Everything that will be heard of the order, in time order; an event's time is when it becomes due. An order that
+    was booked again (`booking` 2, ...) is delivered again, and its events are others.
 
     The order is acknowledged when it is placed, shipped the day before it comes, and called late on the morning that
     it was promised for. What never comes is said when the rest is shipped.
     """
-    made = _Events(order, traceparent)
+    made = _Events(order, traceparent, booking)
     promise = promised_at(order, behaviour)
     late = behaviour.late_extra_days > 0 and _chance(order.key, "late") < behaviour.late_probability
     arrival = promise + timedelta(days=behaviour.late_extra_days) if late else promise
@@ -59,8 +62,9 @@ def events_of(order: PurchaseOrder, behaviour: SupplierBehaviour, traceparent: s
 class _Events:
     """Events of one order; their ids name the order's key and what they are about, so they are the same each time."""
 
-    def __init__(self, order: PurchaseOrder, traceparent: str | None) -> None:
+    def __init__(self, order: PurchaseOrder, traceparent: str | None, booking: int) -> None:
         self._order = order
+        self._named = order.key if booking == 1 else f"{order.key}-{booking}"
         self._traceparent = traceparent
 
     def shipment(
@@ -95,7 +99,7 @@ class _Events:
     def _event(self, body: ShipmentUpdated | StockReceived, name: str, due: datetime) -> Event:
         return Event.of(
             body,
-            id=f"{self._order.key}:{name}",
+            id=f"{self._named}:{name}",
             source=f"supplier/{self._order.supplier}",
             time=due,
             traceparent=self._traceparent,

@@ -19,24 +19,59 @@ class FaultMode(StrEnum):
     """It is carried out, and answered after `delay_s`."""
     HTML_BODY = "html_body"
     """It is carried out, and answered by a page that means nothing."""
+    HALF_BODY = "half_body"
+    """It is carried out, and the connection ends in the middle of the answer."""
+    RESET = "reset"
+    """It is carried out, and the connection is reset in the middle of the answer's head."""
     SERVER_ERROR = "server_error"
     """It is carried out, and answered with a plain 500."""
+    BOOKED_AGAIN = "booked_again"
+    """It is booked once more although its key is known: the supplier's own fault."""
+    STALE_SEARCH = "stale_search"
+    """Looked for and listed is only what is older than `delay_s`: an index that lags behind."""
     UNAVAILABLE = "unavailable"
-    """It is certainly not carried out: 503."""
+    """It is certainly not carried out: 503, with Retry-After when `retry_after_s` is not 0."""
     THROTTLED = "throttled"
     """It is certainly not carried out: 429 with Retry-After."""
 
 
+class Operation(StrEnum):
+    """What is asked of the supplier."""
+
+    PLACE = "place"
+    FIND = "find"
+    LIST = "list"
+    DRAFT = "draft"
+    DRAFTS = "drafts"
+    CANCEL = "cancel"
+    CONFIRM = "confirm"
+
+    @property
+    def method(self) -> str:
+        """Of HTTP."""
+        return "GET" if self in {Operation.FIND, Operation.LIST, Operation.DRAFTS} else "POST"
+
+
+_BY_METHOD = frozenset({Operation.PLACE, Operation.FIND})
+
+
 class Fault(Payload):
-    """What to do with the next requests of a method to `/orders`."""
+    """What to do with the next requests of an operation, or without one of a method to `/orders`."""
 
     mode: FaultMode
     requests: int = Field(default=1, ge=1, le=10_000)
     method: str = Field(default="POST", pattern="^(GET|POST)$")
-    delay_s: float = Field(default=1.0, ge=0, le=60)
-    """For late_commit and slow."""
+    on: Operation | None = None
+    delay_s: float = Field(default=1.0, ge=0, le=120)
+    """For late_commit, slow and stale_search."""
     retry_after_s: int = Field(default=1, ge=0, le=3600)
-    """For throttled."""
+    """For throttled and unavailable."""
+
+    def strikes(self, operation: Operation) -> bool:
+        """Whether it is meant for this request."""
+        if self.on is None:
+            return operation in _BY_METHOD and self.method == operation.method
+        return self.on is operation
 
 
 class Faults:
@@ -52,11 +87,16 @@ class Faults:
         with self._lock:
             self._waiting.append(fault)
 
-    def next_for(self, method: str) -> Fault | None:
+    def clear(self) -> None:
+        """Nothing more happens; what has fired is still told."""
+        with self._lock:
+            self._waiting = []
+
+    def next_for(self, operation: Operation) -> Fault | None:
         """The fault that this request suffers; it counts as fired."""
         with self._lock:
             for index, fault in enumerate(self._waiting):
-                if fault.method == method:
+                if fault.strikes(operation):
                     if fault.requests > 1:
                         self._waiting[index] = fault.model_copy(update={"requests": fault.requests - 1})
                     else:

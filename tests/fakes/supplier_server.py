@@ -22,7 +22,9 @@ class SupplierServer:
         *,
         kafka: str | None = None,
         allow_faults: bool = True,
+        system: Sequence[str] = (),
     ) -> None:
+        """`system`: what kind of system it is, as arguments (`--level`, `--drafts`, `--memory-seconds`)."""
         self.journal = folder / "journal.jsonl"
         known = folder / "behaviours.json"
         known.write_text(json.dumps([behaviour.model_dump(mode="json") for behaviour in behaviours]))
@@ -30,6 +32,7 @@ class SupplierServer:
         self._argv += ["--behaviours", str(known)]
         self._argv += ["--kafka", kafka] if kafka else []
         self._argv += ["--allow-faults"] if allow_faults else []
+        self._argv += system
         self._child: subprocess.Popen[str] | None = None
         self.url = ""
 

@@ -18,7 +18,7 @@ from connectors.erp.deliveries import events_of
 from connectors.erp.faults import FaultMode
 from connectors.erp.journal import Journal, JournalDamaged, JournalInUse
 from connectors.kafka.consumer import EventConsumer
-from tests.contract.test_kafka import SESSION_MS, Broker, Positions, read_until
+from tests.contract.test_kafka import SESSION_MS, EmbeddedBroker, Positions, read_until
 from tests.fakes.supplier_server import SupplierServer
 from workflows.domain.events import ShipmentStatus, ShipmentUpdated, StockReceived, Topic, parse
 from workflows.domain.feeds import SupplierBehaviour
@@ -214,7 +214,7 @@ def test_a_damaged_journal_is_not_gone_on_from(tmp_path: Path) -> None:
 
 
 def test_events_reach_kafka_wait_for_it_and_can_be_sent_again(tmp_path: Path) -> None:
-    broker = Broker()
+    broker = EmbeddedBroker()
     server = SupplierServer(tmp_path, [PLAIN], kafka=broker.bootstrap)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     try:
@@ -242,7 +242,7 @@ def test_events_reach_kafka_wait_for_it_and_can_be_sent_again(tmp_path: Path) ->
         assert {event.traceparent for event in events} == {message.traceparent for message in read} == {trace}
     finally:
         server.kill()
-        broker.stop()
+        broker.kill()
 
 
 CHANCE = st.floats(0, 1)
