@@ -25,6 +25,7 @@ import importlib
 import pkgutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -137,8 +138,6 @@ def judged(world: World, one: Cell) -> list[Violation]:
     """What does not hold once the world is at rest, or still is not."""
     evidence = world.evidence(one.explained)
     names = sorted({*ALWAYS, *one.holds}, key=lambda name: int(name[1:]))
-    try:
+    with suppress(NotInTime):  # what does not rest is among the violations
         until(lambda: not check(evidence, "I8"), AT_REST_WITHIN_S, "rest")
-    except NotInTime:
-        pass  # what does not rest is among the violations
     return check(evidence, *names)

@@ -1,4 +1,4 @@
-"""P7, an order is sent: what a supplier, a network and a frozen worker can do to the one request that must count once."""
+"""P7, an order is sent: what suppliers, networks and frozen workers can do to a request that must count once."""
 
 from tests.faults.cells import Proof, cell
 from tests.faults.proxy import Catch

@@ -106,7 +106,9 @@ def check(evidence: Evidence, *invariants: str) -> list[Violation]:
 
 def no_lost_event(evidence: Evidence) -> Iterator[str]:
     """I1. A failed one must be nowhere; an unknown one may be anywhere, once."""
-    inbox = {row["event_id"]: row["payload_sha256"] for row in evidence.rows("SELECT event_id, payload_sha256 FROM inbox")}
+    inbox = {
+        row["event_id"]: row["payload_sha256"] for row in evidence.rows("SELECT event_id, payload_sha256 FROM inbox")
+    }
     dead = {row["payload_sha256"] for row in evidence.rows("SELECT payload_sha256 FROM dead_letter")}
     outcomes: dict[str, set[str]] = defaultdict(set)
     for told in evidence.told():
@@ -203,7 +205,10 @@ def books_agree(evidence: Evidence) -> Iterator[str]:
             continue
         if mine["state"] not in PLACED:
             yield f"the supplier has order {mine['order_id']}, which is {mine['state']} here"
-        elif mine["supplier_number"] not in (numbers := {one["supplier_number"] for one in orders}) and None not in numbers:
+        elif (
+            mine["supplier_number"] not in (numbers := {one["supplier_number"] for one in orders})
+            and None not in numbers
+        ):
             yield f"order {mine['order_id']} has the number {mine['supplier_number']} here and another there"
         for order in orders:
             if {(line["need_id"], line["units"]) for line in order["lines"]} != lines[mine["order_id"]]:

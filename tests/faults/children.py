@@ -136,7 +136,7 @@ class Child:
             with suppress(psutil.NoSuchProcess):
                 one.send_signal(number)
         self._process.wait(REAPED_WITHIN_S)
-        gone, left = psutil.wait_procs([one for one in family if one.pid != self._process.pid], REAPED_WITHIN_S)
+        _, left = psutil.wait_procs([one for one in family if one.pid != self._process.pid], REAPED_WITHIN_S)
         if left:
             raise RuntimeError(f"{self.name}: {left} outlived kill -9")
 

@@ -41,12 +41,21 @@ def event(kind: str, topic: str, key: str, at: datetime, data: dict[str, Any], i
         "specversion": "1.0", "id": id, "source": SOURCE, "type": f"quartermaster.{kind}", "time": at.isoformat(),
         "subject": key, "datacontenttype": "application/json", "data": data,
     }  # fmt: skip
-    return Told(topic, key, id, json.dumps(envelope, separators=(",", ":")).encode(), data.get("location", ""), data.get("item", ""))
+    return Told(
+        topic,
+        key,
+        id,
+        json.dumps(envelope, separators=(",", ":")).encode(),
+        data.get("location", ""),
+        data.get("item", ""),
+    )
 
 
 def counted(place: str, item: str, units: int, at: datetime) -> Told:
     """Somebody counted the shelf."""
-    return event("stock.counted.v1", "qm.stock", f"{place}/{item}", at, {"item": item, "location": place, "on_hand_units": units})
+    return event(
+        "stock.counted.v1", "qm.stock", f"{place}/{item}", at, {"item": item, "location": place, "on_hand_units": units}
+    )
 
 
 def sold(place: str, item: str, units: int, at: datetime, id: str = "") -> Told:
@@ -87,7 +96,10 @@ class Teller:
         for number, one in enumerate(messages):
             try:
                 self._producer.produce(
-                    one.topic, one.body, one.key, on_delivery=lambda e, m, n=number: report(n, e, m)  # type: ignore[misc]
+                    one.topic,
+                    one.body,
+                    one.key,
+                    on_delivery=lambda e, m, n=number: report(n, e, m),  # type: ignore[misc]
                 )
             except BufferError:
                 outcomes[number] = FAILED

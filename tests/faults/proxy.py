@@ -101,18 +101,19 @@ class Proxy:
     def slow(self, seconds: float) -> None:
         """Every chunk waits so long, each way."""
         self.slow_s = seconds
-        self._become(Condition.SLOW)
+        self.condition = Condition.SLOW
 
     def darken(self) -> None:
         """A black hole: connections are taken, and no byte comes out."""
-        self._become(Condition.DARK)
+        self.condition = Condition.DARK
 
     def break_all(self) -> None:
         """Cut what is open, and cut what comes."""
-        self._become(Condition.BROKEN)
+        self.condition = Condition.BROKEN
+        self.cut()
 
     def heal(self) -> None:
-        """Everything passes, nothing waits in a trap; connections that lost bytes are cut, for they would never heal."""
+        """Everything passes, nothing waits in a trap; connections that lost bytes are cut: they would never heal."""
         self._proxies.run(self._heal())
 
     def trap(self, catch: Catch, *markers: bytes, times: int = 1, bytes: int = 0) -> Trap:
@@ -132,11 +133,6 @@ class Proxy:
     def close(self) -> None:
         """Stop listening and cut what is open."""
         self._proxies.run(self._close())
-
-    def _become(self, condition: Condition) -> None:
-        self.condition = condition
-        if condition is Condition.BROKEN:
-            self.cut()
 
     async def _listen(self, listen: Address) -> asyncio.Server:
         if isinstance(listen, Path):
@@ -185,7 +181,10 @@ class Proxy:
                 text = text[at + len(trap.markers[step]) :]
                 step += 1
             if step < len(trap.markers):
-                link.progress[id(trap)] = step, text[-(len(trap.markers[step]) - 1) :] if len(trap.markers[step]) > 1 else b""
+                link.progress[id(trap)] = (
+                    step,
+                    text[-(len(trap.markers[step]) - 1) :] if len(trap.markers[step]) > 1 else b"",
+                )
                 continue
             link.progress.pop(id(trap), None)
             trap.caught += 1

@@ -20,13 +20,14 @@ from activities.learning.learner import XgboostLearner
 from activities.models import FIRST_MODEL
 from connectors.model_store import DirectoryModelStore
 from connectors.postgres.catalog import adopt_policy, load_catalog, load_history
-from connectors.postgres.models import PostgresModels
 from connectors.postgres.migrating import migrate
+from connectors.postgres.models import PostgresModels
 from connectors.postgres.pool import connect
 from connectors.postgres.roles import DatabaseRole, as_role, let_in
 from workers.enrolling import enrol
 from workers.personal_key import database_of
 from workers.preparing import prepare_schema
+from workers.progress import QuietLines
 from workers.settings import Settings
 from workflows.domain.catalog import Catalog, Item, Location, Sourcing, Supplier
 from workflows.domain.errors import Unavailable
@@ -75,7 +76,7 @@ def catalog() -> Catalog:
 
 def sold(place: str, item: str) -> list[int]:
     """Units of each past day, some eight a day, the same each time."""
-    chance = random.Random(f"{place} {item}")
+    chance = random.Random(f"{place} {item}")  # noqa: S311 - a past, no secret
     return [max(0, round(chance.gauss(8, 2.5))) for _ in range(PAST_DAYS)]
 
 
@@ -153,7 +154,7 @@ def main() -> int:
         migrate(settings.postgres_dsn)
         with connect(settings.postgres_dsn, name="harness-seed") as connection:
             adopt_policy(connection, POLICY, actor="installation")
-        prepare_schema(settings, lambda _: None)
+        prepare_schema(settings, QuietLines())
         operator = settings.model_copy(update={"postgres_dsn": as_role(settings.postgres_dsn, DatabaseRole.OPERATOR)})
         with connect(str(operator.postgres_dsn), name="harness-seed") as connection:
             load_catalog(connection, catalog(), actor="harness")

@@ -12,12 +12,11 @@
 condition with a deadline.
 """
 
-import json
 import uuid
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+
+import httpx
 
 from console.auth import api_token
 from tests.faults.producing import Told, clock, counted, received
@@ -83,22 +82,18 @@ class Story:
         """A call of the REST API; its status and answer, also when it is an error.
 
         Raises:
-            OSError: no answer came.
+            httpx.HTTPError: no answer came.
         """
         settings = self.world.settings
-        asked = Request(
-            f"http://{settings.console_host}:{settings.console_port}{path}", method=method,
-            data=None if body is None else json.dumps(body).encode(),
+        answer = httpx.request(
+            method, f"http://{settings.console_host}:{settings.console_port}{path}", json=body, timeout=30,
+            trust_env=False,
             headers={
                 "Authorization": f"Bearer {api_token(console_key(settings), person)}",
-                "Content-Type": "application/json", "Idempotency-Key": command or uuid.uuid4().hex,
+                "Idempotency-Key": command or uuid.uuid4().hex,
             },
         )  # fmt: skip
-        try:
-            with urlopen(asked, timeout=30) as answer:
-                return answer.status, json.load(answer)
-        except HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
+        return answer.status_code, answer.json()
 
     def released(self) -> str:
         """The order's id, once the line is on it."""

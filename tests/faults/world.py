@@ -9,80 +9,73 @@ by token); the harness itself looks past the proxies, straight into the servers.
 """
 
 import json
-import os
 import shutil
-import socket
-import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
+import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from connectors.kafka.topics import ensure_topics
-from connectors.postgres.roles import DatabaseRole, as_role
 from tests.faults.checker import Evidence
 from tests.faults.children import Child
 from tests.faults.producing import Teller
 from tests.faults.proxy import Proxies, Proxy
-from tests.faults.seed import SUPPLIER
-from tests.faults.waiting import until
-from workers.servers.broker import BrokerServer
-from workers.servers.ports import claim
-from workers.servers.postgres import DATABASE, SOCKET_NAME, SUPERUSER, PostgresServer
-from workers.servers.process import ProcessSpec
-from workers.servers.runfile import Addresses, RunFile
-from workers.servers.temporal import TemporalServer
+from tests.faults.starting import ROLES, EmbeddedBroker, MakeBroker, Starting
 from workers.settings import PREFIX, Settings
 
-ROLES = {
-    "intake": DatabaseRole.INTAKE, "worker": DatabaseRole.WORKER, "console": DatabaseRole.CONSOLE,
-    "notary": DatabaseRole.NOTARY,
-}  # fmt: skip
 OURS = tuple(ROLES)
 CHECKOUT = Path(__file__).resolve().parents[2]
-BEHAVIOUR = {"supplier": SUPPLIER, "lead_days": [3]}
 
 
 class World:
     """Everything that runs. `children` and `proxies` are by name: postgres, temporal, broker, supplier, and OURS."""
 
     def __init__(
-        self, *, supplier: tuple[str, ...] = (), settings: dict[str, Any] | None = None, code: Path = CHECKOUT
+        self,
+        *,
+        supplier: tuple[str, ...] = (),
+        settings: dict[str, Any] | None = None,
+        code: Path = CHECKOUT,
+        broker: MakeBroker = EmbeddedBroker,
     ) -> None:
-        """`supplier`: arguments of the simulated supplier; `settings`: fields of the engine's settings; `code`: the
-        checkout that our processes run (a copy with a planted bug, for one)."""
-        self.code = code
+        """What differs from the usual world.
+
+        Args:
+            supplier: arguments of the simulated supplier, its level for one.
+            settings: fields of the engine's settings.
+            code: the checkout that our processes run (a copy with a planted bug, for one).
+            broker: makes another broker than the embedded one.
+        """
+        self.code, self.make_broker, self.supplier_arguments, self.given = code, broker, supplier, settings or {}
         # Short: PostgreSQL's socket has a path of at most 103 bytes.
         self.state = Path(tempfile.mkdtemp(prefix="qmf-"))
         self.children: dict[str, Child] = {}
         self.proxies: dict[str, Proxy] = {}
         self.failpoints = self.state / "failpoints"
+        self.failpoints.mkdir()
         self.journal = self.state / "supplier" / "journal.jsonl"
         self.produced = self.state / "produced.jsonl"
         """What stories told, one JSON line each; see `producing`."""
         self.acknowledged: list[str] = []
         """Approvals that the API said it has."""
-        self._loop = Proxies()
-        self._supplier_arguments = supplier
-        self._given = settings or {}
-        self._run = RunFile(self.state)
-        self._postgres = self._in_pg(PostgresServer)
-        self.dsn = self._postgres.dsn
+        self.settings: Settings
+        """What our processes are told; each is a role of its own in the database."""
+        self.teller: Teller
+        self.supplier = ""
+        """The suppliers' address, past the proxy."""
+        self.loop = Proxies()
+        self._start = Starting(self)
+        self.dsn = self._start.postgres.dsn
         """Straight to the database, as the superuser."""
         self._used = 0
 
     def __enter__(self) -> Self:
         try:
-            self._bring_up()
+            self._start.everything()
         except BaseException:
             self.close()
             raise
@@ -102,7 +95,7 @@ class World:
         for proxy in self.proxies.values():
             with suppress(Exception):
                 proxy.close()
-        self._loop.close()
+        self.loop.close()
         shutil.rmtree(self.state, ignore_errors=True)
 
     @property
@@ -132,7 +125,7 @@ class World:
             if child.alive:
                 child.stop()
             if name == "postgres":
-                self._in_pg(PostgresServer).prepare(lambda _: None)
+                self._start.prepare_postgres()
             child.start()
         for name in names:
             self.children[name].await_ready(within_s)
@@ -166,10 +159,14 @@ class World:
             connection.execute(change.encode())
             connection.execute("SELECT pg_reload_conf()")
 
+    def process(self, name: str, argv: list[str], settings: Settings | None = None) -> Child:
+        """A process of our code with our settings, not started and not kept: a command, or one more worker."""
+        return self._start.process(name, argv, settings or self.settings)
+
     def supply(self, *arguments: str) -> None:
         """Start the suppliers again with these arguments (their level, for one); their journal stays."""
         child = self.children["supplier"]
-        child.argv = [*self._supplier_argv(), *arguments]
+        child.argv = [*self._start.supplier_argv(), *arguments]
         self.restart("supplier")
 
     def configure(self, name: str, **settings: Any) -> None:
@@ -180,125 +177,19 @@ class World:
         self.restart(name)
 
     def ask_supplier(self, path: str, body: Any = None) -> Any:
-        """The suppliers' own JSON answer, past the proxy."""
-        data = None if body is None else json.dumps(body).encode()
-        asked = Request(self.supplier + path, data=data, headers={"Content-Type": "application/json"})
-        with urlopen(asked, timeout=20) as answer:
-            return json.load(answer)
+        """The suppliers' own JSON answer, past the proxy.
 
-    def _in_pg(self, server: Callable[[Path], PostgresServer]) -> PostgresServer:
-        folder = self.state / "pg"
-        folder.mkdir(exist_ok=True)
-        return server(folder)
+        Raises:
+            httpx.HTTPError: none came, or an error.
+        """
+        url = self.supplier + path
+        answer = httpx.request("GET" if body is None else "POST", url, json=body, timeout=20, trust_env=False)
+        return answer.raise_for_status().json()
 
-    def _bring_up(self) -> None:
-        self._run.open()
-        temporal = TemporalServer(self.state, port=0, ui_port=0, namespace="default")
-        temporal.prepare(lambda _: None)
-        broker = BrokerServer(0)
-        self._proxy_in_front("temporal", temporal.address)
-        front = self._proxy_in_front("broker", broker.bootstrap)
-        spec = broker.spec()
-        argv = list(spec.argv)
-        argv[argv.index("--advertised-listener-url") + 1] = f"tcp://{front.address}"
-        self._server(temporal.spec(), temporal.ready)
-        self._server(replace(spec, argv=argv), broker.ready)
-        port = claim(0, "QM_SUPPLIER_PORT")
-        self.supplier = f"http://127.0.0.1:{port}"
-        self._supplier_port = port
-        self._proxy_in_front("supplier", f"127.0.0.1:{port}")
-        folder = self.state / "qm-0-000000000001"
-        folder.mkdir(mode=0o700)
-        self.proxies["postgres"] = Proxy(
-            self._loop, "postgres", self.state / "pg" / "sockets" / SOCKET_NAME, folder / SOCKET_NAME
-        )
-        through = f"postgresql://{SUPERUSER}@/{DATABASE}?host={quote(str(folder), safe='')}"
-        self.settings = self._settings(temporal, front.address, broker.log_id, through)
-        seed = self._process("seed", [sys.executable, "-m", "tests.faults.seed"], self.settings)
-        seed.start()
-        self._postgres.prepare(lambda _: None)
-        self._server(self._postgres.spec(), self._postgres.ready)
-        self._run.started(self._postgres.spec(), self.children["postgres"].pid)
-        self._run.announce(
-            addresses=Addresses(
-                postgres_dsn=through, temporal_address=self.settings.temporal_address or "",
-                kafka_bootstrap=front.address, kafka_log_id=broker.log_id,
-            )
-        )  # fmt: skip
-        self.children["broker"].await_ready()
-        ensure_topics(front.address)
-        self.teller = Teller(front.address, self.produced)
-        self._start_supplier()
-        until(lambda: not seed.alive, 90, "the seed")
-        if seed.exit_code != 0:
-            raise RuntimeError(f"the seed failed:\n{seed.tail(40)}")
-        for name in OURS:
-            self._start_ours(name)
-        for child in self.children.values():
-            child.await_ready()
+    def fault(self, mode: str, **more: Any) -> None:
+        """Let the suppliers fail so; see connectors/erp/faults.py."""
+        self.ask_supplier("/faults", {"mode": mode, **more})
 
-    def _settings(self, temporal: TemporalServer, broker: str, log_id: str, dsn: str) -> Settings:
-        given = {
-            "home": self.state, "clock": "replayed", "postgres_dsn": dsn,
-            "temporal_address": self.proxies["temporal"].address, "temporal_ui_address": temporal.ui,
-            "kafka_bootstrap": broker, "kafka_log_id": log_id, "supplier_url": f"http://{self.proxies['supplier'].address}",
-            "console_port": claim(0, "QM_CONSOLE_PORT"), "console_key_file": self.state / "console.key",
-            "model_store": self.state / "models", "notary_key_file": self.state / "notary" / "notary.key",
-            "anchor_directory": self.state / "anchors", "telemetry_directory": self.state / "telemetry",
-            "checkpoint_seconds": 5, "log_format": "text",
-        }  # fmt: skip
-        return Settings.model_validate({**given, **self._given})
-
-    def _proxy_in_front(self, name: str, address: str) -> Proxy:
-        host, port = address.rsplit(":", 1)
-        self.proxies[name] = Proxy(self._loop, name, (host, int(port)))
-        return self.proxies[name]
-
-    def _server(self, spec: ProcessSpec, ready: Callable[[], bool]) -> None:
-        self.children[spec.name] = child = Child(
-            spec.name, spec.argv, spec.env, self._log(spec.name), ready, stop_signal=spec.stop_signal,
-            patience_s=spec.patience_s,
-        )  # fmt: skip
-        child.start()
-
-    def _process(self, name: str, argv: list[str], settings: Settings, ready: Callable[[], bool] | None = None) -> Child:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-        self.failpoints.mkdir(exist_ok=True)
-        env = {**kept, **settings.environment(), **self._failing(), "PYTHONPATH": str(self.code)}
-        return Child(name, argv, env, self._log(name), ready, folder=self.code)
-
-    def _failing(self) -> dict[str, str]:
-        """Our processes look there for what is armed, where this version of them can."""
-        return {"QM_FAILPOINTS": str(self.failpoints)} if find_spec("workers.failing") else {}
-
-    def _start_ours(self, name: str) -> None:
-        settings = self.settings.model_copy(update={"postgres_dsn": as_role(str(self.settings.postgres_dsn), ROLES[name])})
-        if name != "notary":
-            settings = settings.model_copy(update={"notary_key_file": None})
-        child = self._process(name, [sys.executable, "-m", "workers.cli", name], settings)
-        child.ready = self._console_answers if name == "console" else lambda: self._said_since_start(child)
-        self.children[name] = child
-        child.start()
-
-    def _said_since_start(self, child: Child) -> bool:
-        return child.log.read_text(errors="replace").count(f"{child.name} runs") >= child.starts
-
-    def _console_answers(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.settings.console_port), timeout=1):
-            return True
-
-    def _supplier_argv(self) -> list[str]:
-        return [
-            sys.executable, "-m", "connectors.erp.simulated", "--port", str(self._supplier_port), "--journal",
-            str(self.journal), "--behaviours", str(self.state / "behaviours.json"), "--allow-faults",
-        ]  # fmt: skip
-
-    def _start_supplier(self) -> None:
-        (self.state / "behaviours.json").write_text(json.dumps([BEHAVIOUR]))
-        argv = [*self._supplier_argv(), *self._supplier_arguments]
-        child = self._process("supplier", argv, self.settings, lambda: bool(self.ask_supplier("/health")))
-        self.children["supplier"] = child
-        child.start()
-
-    def _log(self, name: str) -> Path:
-        return self.state / "logs" / f"{name}.log"
+    def faults_fired(self) -> dict[str, int]:
+        """How often the suppliers failed, by mode, since they were started."""
+        return dict(self.ask_supplier("/faults")["fired"])
