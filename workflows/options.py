@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio.common import RetryPolicy
-from temporalio.workflow import ActivityConfig
+from temporalio.workflow import ActivityConfig, LocalActivityConfig
 
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
 
@@ -14,6 +14,11 @@ DATABASE: Final = ActivityConfig(
     retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30)),
 )
 """A transaction or two. Retried for ever: the database comes back, and nothing may be lost until then."""
+
+DATABASE_AT_ONCE: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=5), retry_policy=RetryPolicy(maximum_attempts=1)
+)
+"""The same within the workflow's own step, once and in a hurry; whatever fails is tried again with patience."""
 
 SCORING: Final = ActivityConfig(
     task_queue=LEARNING_QUEUE,
@@ -48,15 +53,34 @@ REPLAYING: Final = ActivityConfig(
 )
 """A stretch of recorded decisions, made again: it changes nothing, and a dead worker's stretch is done by another."""
 
+RECONCILING: Final = ActivityConfig(
+    task_queue=SUPPLIER_QUEUE,
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=10), maximum_interval=timedelta(minutes=5), maximum_attempts=6
+    ),
+)
+"""A supplier's own list, read and compared: gone on with where it stopped, and given up until tomorrow in the end."""
+
 SUPPLIER_LEASE_SECONDS: Final = 60
 """Longer than an attempt may take, so that two attempts never overlap unnoticed."""
+
+WRITE_PAUSE: Final = timedelta(seconds=3)
+"""Between the first attempt to place an order and the second."""
 
 EXTERNAL_WRITE: Final = ActivityConfig(
     task_queue=SUPPLIER_QUEUE,
     start_to_close_timeout=timedelta(seconds=45),
     schedule_to_close_timeout=timedelta(hours=6),
     retry_policy=RetryPolicy(
-        initial_interval=timedelta(seconds=3), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=5)
+        initial_interval=WRITE_PAUSE, backoff_coefficient=2.0, maximum_interval=timedelta(minutes=5)
     ),
 )
 """Placing an order. Each retry reconciles first; after six hours a person must look."""
+
+WRITE_AT_ONCE: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=45), retry_policy=RetryPolicy(maximum_attempts=1)
+)
+"""Placing an order within the workflow's own step, once. It has the time that any attempt has: a request that left is
+not abandoned."""

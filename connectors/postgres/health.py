@@ -40,6 +40,13 @@ _PILES = {
         WHERE attended_at IS NULL AND state = 'in_doubt' ORDER BY cutoff_at""",
     "orders_refused": """SELECT {now} - coalesce(settled_at, created_at) AS age FROM purchase_order
         WHERE attended_at IS NULL AND state = 'refused' ORDER BY cutoff_at""",
+    "circuits_open": "SELECT {now} - opened_at AS age FROM supplier_circuit WHERE phase <> 'closed'",
+    "reports_unfinished": "SELECT {now} - begun_at AS age FROM reconciliation_report WHERE finished_at IS NULL",
+    "differences_open": """SELECT {now} - r.finished_at AS age FROM (
+            SELECT DISTINCT ON (supplier) report_id, finished_at FROM reconciliation_report
+            WHERE finished_at IS NOT NULL ORDER BY supplier, begun_at DESC
+        ) r JOIN reconciliation_difference d USING (report_id) LEFT JOIN difference_explanation e USING (difference_id)
+        WHERE d.explained IS NULL AND e.difference_id IS NULL""",
 }
 _PILE = "SELECT count(*) AS n, extract(epoch FROM max(age))::float AS oldest FROM ({rows} LIMIT {cap}) AS pile"
 

@@ -58,6 +58,11 @@ def test_every_line_says_what_it_means_and_what_to_do() -> None:
         ("orders_in_doubt", {"orders_in_doubt": Pile(n=1, oldest_seconds=200)}, Light.AMBER),
         ("orders_in_doubt", {"orders_in_doubt": Pile(n=1, oldest_seconds=3_700)}, Light.RED),
         ("orders_refused", {"orders_refused": Pile(n=1, oldest_seconds=1)}, Light.AMBER),
+        ("circuits_open", {"circuits_open": Pile(n=1, oldest_seconds=0)}, Light.AMBER),
+        ("circuits_open", {"circuits_open": Pile(n=1, oldest_seconds=901)}, Light.RED),
+        ("differences_open", {"differences_open": Pile(n=1, oldest_seconds=1)}, Light.AMBER),
+        ("reports_unfinished", {"reports_unfinished": Pile(n=1, oldest_seconds=60)}, Light.GREEN),
+        ("reports_unfinished", {"reports_unfinished": Pile(n=1, oldest_seconds=7_201)}, Light.AMBER),
         ("intake_lag", {"partitions": []}, Light.UNKNOWN),
         (
             "intake_lag",

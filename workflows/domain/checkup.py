@@ -92,12 +92,22 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
             href="/orders?state=awaits_operator",
         ),
         Check(
-            name="orders_held", aspect=Aspect.STUCK, title="Orders that a stop switch holds",
+            name="orders_held", aspect=Aspect.STUCK, title="Orders that are held back",
             light=Light.AMBER if held.n or facts.stops else Light.GREEN,
             says=f"{_count(held, 'held order', 'held orders')}; switches that are set: {len(facts.stops)}",
-            means="Somebody stopped sending. Lines still collect, approvals still count, nothing is lost.",
-            advice="Lift the switch below when its reason is gone: the orders go on within seconds.",
+            means="Somebody stopped sending, or a value cap holds an order. Lines still collect, nothing is lost.",
+            advice="Lift the switch below when its reason is gone: the orders go on within seconds. Lifting "
+            "a cap's switch lets that order go over it.",
             href="/orders?state=held",
+        ),
+        Check(
+            name="circuits_open", aspect=Aspect.STUCK, title="Suppliers that do not answer",
+            light=_by_age(facts.circuits_open, 0, 15 * MINUTE),
+            says=_count(facts.circuits_open, "supplier left alone", "suppliers left alone"),
+            means="Too many requests to them came to nothing. Nothing is sent until a question is answered.",
+            advice="It closes by itself as soon as they answer. If they do not: call them, and look at the address and "
+            "the key that the connector uses.",
+            href="/orders?state=overdue",
         ),
     )  # fmt: skip
 
@@ -120,6 +130,21 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
             means="The supplier understood and said no. Their lines left the position and may be needed again.",
             advice="Read the reason, mend the catalog or the supplier's terms, then mark the order as seen.",
             href="/orders?state=failed",
+        ),
+        Check(
+            name="differences_open", aspect=Aspect.IN_DOUBT, title="Differences from suppliers' lists",
+            light=Light.AMBER if facts.differences_open.n else Light.GREEN,
+            says=_count(facts.differences_open, "difference unexplained", "differences unexplained"),
+            means="The supplier's own list of orders is not ours: something is missing, double, different or unknown.",
+            advice="Read them with `quartermaster orders differences`, settle each with the supplier, then say why: "
+            "`quartermaster orders explain`.",
+        ),
+        Check(
+            name="reports_unfinished", aspect=Aspect.IN_DOUBT, title="Suppliers' lists that could not be read",
+            light=_by_age(facts.reports_unfinished, 2 * HOUR, 48 * HOUR),
+            says=_count(facts.reports_unfinished, "list not read to its end", "lists not read to their end"),
+            means="Our orders are compared with each supplier's own list every day. This one goes on where it stopped.",
+            advice="See that the supplier answers, then `quartermaster orders reconcile --supplier NAME` reads on now.",
         ),
     )  # fmt: skip
 

@@ -102,6 +102,12 @@ class Facts(Payload):
     orders_in_doubt: Pile = Pile()
     orders_refused: Pile = Pile()
     """Refused and seen by nobody yet."""
+    circuits_open: Pile = Pile()
+    """Suppliers that nothing is sent to, because they did not answer."""
+    reports_unfinished: Pile = Pile()
+    """Suppliers whose list is being read, or could not be read to its end."""
+    differences_open: Pile = Pile()
+    """Unexplained differences in the newest report of each supplier."""
     partitions: tuple[PartitionLag, ...] = ()
     clocks: tuple[ClockAge, ...] = ()
     """Those that stand longest first, at most 200."""
