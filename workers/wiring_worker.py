@@ -20,6 +20,7 @@ from activities.outcomes import OutcomeActivities
 from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
+from connectors.postgres.breakers import PostgresPermits
 from connectors.postgres.counterfactual import PostgresRecordings
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.deliveries import PostgresDeliveries
@@ -32,6 +33,7 @@ from connectors.postgres.policies import read_policy
 from connectors.postgres.relay import Launched
 from connectors.postgres.shelves import PostgresShelves
 from workers import temporal
+from workers.connector import manifest_of
 from workers.histories import TemporalRuns
 from workers.measuring import MeasuredScoring
 from workers.registered import WORKFLOWS
@@ -43,9 +45,6 @@ from workers.wiring import Engine, required
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
 from workflows.options import SUPPLIER_LEASE_SECONDS
 
-HTTP_TIMEOUT_SECONDS = 10.0
-SETTLE_SECONDS = 12.0
-"""The HTTP timeout and two seconds for the supplier's own transaction: how long a lost request may still land."""
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
 DEPLOYMENT = "quartermaster"
 """What Temporal calls all builds of the worker together."""
@@ -66,8 +65,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         LibraryCalendars(),
     )
     orders = OrderActivities(
-        PostgresOrders(database), suppliers, passive=settings.mode == "passive", settle_seconds=SETTLE_SECONDS,
-        lease_seconds=SUPPLIER_LEASE_SECONDS,
+        PostgresOrders(database), suppliers, passive=settings.mode == "passive",
+        lease_seconds=SUPPLIER_LEASE_SECONDS, permits=PostgresPermits(database, suppliers.manifest),
     )  # fmt: skip
 
     async def needs_approval() -> bool:
@@ -136,7 +135,7 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
 def suppliers_of(settings: Settings) -> HttpSuppliers:
     """The connector to whoever takes purchase orders; each request carries the trace of its order."""
     return HttpSuppliers(
-        required(settings, "supplier_url"), timeout_seconds=HTTP_TIMEOUT_SECONDS, propagate=_trace_headers
+        required(settings, "supplier_url"), manifest=manifest_of(settings), propagate=_trace_headers
     )
 
 

@@ -3,121 +3,86 @@
 A no is a problem document (RFC 9457) that says `"carried_out": false`; a yes is a 200 or 201 that names our key. A 404
 page of some proxy is neither, and would otherwise pass for "there is no such order".
 
-    answer to `place`                                   raised
+    answer to a request that changes something          raised
     no connection was made                              Unavailable
     401, 403, 429, 503, and a proven no                 Unavailable
+    409, 422, and a proven no because of the key        OrderKeyKnown: look, never send it blindly again
     any other 4xx, and a proven no                      SupplierRefused
     5xx, redirects, pages, broken or late answers       OutcomeUnknown
 """
 
-import asyncio
-import json
 import re
 from collections.abc import Callable
-from typing import Any
 
-import httpx
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from workflows.domain.errors import OutcomeUnknown, SupplierRefused, Unavailable
-from workflows.domain.orders import PurchaseOrder, SupplierAnswer
+from connectors.erp.http_address import NOT_SENT, UNANSWERED, HttpAddress, HttpAnswer, brief
+from connectors.erp.order_list import HttpOrderLists
+from workflows.domain.capabilities import DedupeLevel, Manifest
+from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, Unavailable
+from workflows.domain.failpoints import Effect
+from workflows.domain.orders import Draft, PurchaseOrder, SupplierAnswer
 
-MAX_ANSWER_BYTES = 1024 * 1024
-MAX_REASON_CHARS = 300
+MANIFEST = Manifest(
+    name="http", level=DedupeLevel.L3, longest_transaction_s=2, http_timeout_s=10, memory_s=24 * 3600
+)  # fmt: skip
+"""What a supplier behind our own protocol promises, unless whoever operates the engine knows otherwise."""
 LATER = frozenset({401, 403, 429, 503})
 """A proven no with one of these is about us or the moment, not about the order."""
+ABOUT_THE_KEY = frozenset({"duplicate-key", "key-reused", "in-flight", "not-a-draft"})
+"""Problems of a 409 or 422 that say something of what the supplier has, and nothing of what we asked for."""
+NO_SUCH_PAGE = "no-such-page"
+"""A problem of a wrong address of ours."""
 _KEY = re.compile(r"[0-9a-f]{64}")
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-
-
-class _Answer:
-    """A response, read to its end."""
-
-    def __init__(self, status: int, media_type: str, body: bytes, retry_after: str | None) -> None:
-        self.status = status
-        self.retry_after = retry_after
-        self.document: dict[str, Any] = {}
-        if media_type.split(";")[0].strip().lower() in {"application/json", "application/problem+json"}:
-            try:
-                read = json.loads(body)
-            except (ValueError, RecursionError):
-                return
-            self.document = read if isinstance(read, dict) else {}
-
-    @property
-    def proves_no(self) -> bool:
-        """The supplier itself says that nothing was carried out."""
-        return self.status >= 400 and self.document.get("carried_out") is False
-
-    @property
-    def reason(self) -> str:
-        """What the supplier says, bounded."""
-        said = self.document.get("detail") or self.document.get("title") or f"HTTP {self.status}"
-        wait = f" (retry after {self.retry_after[:40]})" if self.retry_after else ""
-        return (str(said) + wait)[:MAX_REASON_CHARS]
+_DRAFT = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_DRAFTS: TypeAdapter[tuple[Draft, ...]] = TypeAdapter(tuple[Draft, ...])
+_JSON = {"Content-Type": "application/json"}
 
 
 class HttpSuppliers:
     """Suppliers behind one HTTP address. Its redirects and the machine's proxy settings are not followed."""
 
     def __init__(
-        self, base_url: str, *, timeout_seconds: float = 10.0, propagate: Callable[[], dict[str, str]] = dict
+        self, base_url: str, *, manifest: Manifest = MANIFEST, propagate: Callable[[], dict[str, str]] = dict
     ) -> None:
-        """`timeout_seconds` bounds a whole call; `propagate` gives the headers that carry the trace.
+        """`propagate` gives the headers that carry the trace.
 
         Raises:
             ValueError: the address is not a plain http or https address.
         """
-        try:
-            self._base = httpx.URL(base_url.rstrip("/"))
-        except httpx.InvalidURL:
-            raise ValueError(f"{base_url!r} is not an address") from None
-        if self._base.scheme not in {"http", "https"} or not self._base.host:
-            raise ValueError(f"{base_url!r} is not an http or https address")
-        if self._base.userinfo or self._base.query or self._base.fragment:
-            raise ValueError("a supplier's address has no user, query or fragment")
-        self._timeout_s = timeout_seconds
-        self._propagate = propagate
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout_seconds, connect=min(5.0, timeout_seconds)),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"},
-        )
+        self._manifest = manifest
+        self._address = HttpAddress(base_url, manifest.http_timeout_s, propagate)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is declared of the supplier's system."""
+        return self._manifest
+
+    @property
+    def lists(self) -> HttpOrderLists:
+        """The suppliers' own lists of orders, over the same connections."""
+        return HttpOrderLists(self._address)
 
     @property
     def base_url(self) -> str:
         """The configured address."""
-        return str(self._base)
+        return str(self._address.base)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._address.aclose()
 
     async def place(self, order: PurchaseOrder) -> SupplierAnswer:
         """Place the order once, however often this is called with the same key.
 
         Raises:
             SupplierRefused: the supplier said no; final.
+            OrderKeyKnown: the supplier knows the key: `find` what it has.
             OutcomeUnknown: the request may have been carried out; `find` before sending again.
             Unavailable: the request certainly did not get through.
         """
-        try:
-            answer = await self._ask(
-                "POST",
-                "/orders",
-                content=order.model_dump_json().encode(),
-                headers={"Content-Type": "application/json", "Idempotency-Key": order.key},
-            )
-        except _NOT_SENT as error:
-            raise Unavailable(f"{order.supplier} could not be reached: {_brief(error)}") from error
-        except (httpx.HTTPError, TimeoutError, _TooLarge) as error:
-            raise OutcomeUnknown(f"no readable answer from {order.supplier}: {_brief(error)}") from error
-        if answer.status in {200, 201}:
-            if (placed := _placed(answer, order.key)) is not None:
-                return placed
-            raise OutcomeUnknown(f"{order.supplier} answered {answer.status} without naming the order")
-        if answer.proves_no and answer.status in LATER:
-            raise Unavailable(answer.reason)
-        if answer.proves_no and answer.status < 500:
-            raise SupplierRefused(answer.reason)
-        raise OutcomeUnknown(f"{order.supplier} answered {answer.status}, which proves nothing")
+        answer = await self._change(Effect("supplier.place"), order.supplier, "/orders", order)
+        return _placed(answer, order.supplier, order.key)
 
     async def find(self, supplier: str, key: str) -> SupplierAnswer | None:
         """The order under this key, or None when the supplier itself says that there is none.
@@ -125,50 +90,109 @@ class HttpSuppliers:
         Raises:
             Unavailable: the supplier could not be asked, or its answer proves nothing.
         """
+        answer = await self._look(supplier, "/orders", key)
+        if answer.status == 404 and answer.proves_no and answer.problem in {"no-such-order", ""}:
+            return None
+        if answer.status == 200 and (placed := _named(answer, key)) is not None:
+            return placed
+        raise _unreadable(answer, supplier, "an order")
+
+    async def draft(self, order: PurchaseOrder) -> Draft:
+        """Make a draft; called twice it makes two.
+
+        Raises:
+            SupplierRefused, OrderKeyKnown, OutcomeUnknown, Unavailable: as `place`.
+        """
+        answer = await self._change(Effect("supplier.draft"), order.supplier, "/drafts", order)
+        try:
+            made = Draft.model_validate(answer.document)
+        except ValidationError:
+            made = None
+        if made is None or made.key != order.key:
+            raise OutcomeUnknown(f"{order.supplier} answered {answer.status} without naming the draft")
+        return made
+
+    async def drafts(self, supplier: str, key: str) -> tuple[Draft, ...]:
+        """All drafts under this key, oldest first, whatever became of them.
+
+        Raises:
+            Unavailable: the supplier could not be asked, or its answer proves nothing.
+        """
+        answer = await self._look(supplier, "/drafts", key)
+        listed = answer.document.get("drafts")
+        if answer.status != 200 or answer.document.get("key") != key or not isinstance(listed, list):
+            raise _unreadable(answer, supplier, "drafts")
+        try:
+            return _DRAFTS.validate_python([{"key": key, **one} for one in listed])
+        except (ValidationError, TypeError):
+            raise _unreadable(answer, supplier, "drafts") from None
+
+    async def cancel_draft(self, supplier: str, draft: Draft) -> None:
+        """Let a draft go; what is cancelled stays so.
+
+        Raises:
+            OrderKeyKnown: it is none any more: somebody confirmed it.
+            OutcomeUnknown, Unavailable: as `place`.
+        """
+        path = f"/drafts/{_name_of(draft)}/cancel"
+        answer = await self._change(Effect("supplier.cancel_draft"), supplier, path)
+        if not answer.document:
+            raise OutcomeUnknown(f"{supplier} answered {answer.status}, which does not say that a draft is cancelled")
+
+    async def confirm_draft(self, supplier: str, draft: Draft) -> SupplierAnswer:
+        """Order what was drafted. A draft that is confirmed already answers with its number.
+
+        Raises:
+            SupplierRefused: the supplier said no; final.
+            OrderKeyKnown: it is cancelled, or something else is the matter with the draft: list them.
+            OutcomeUnknown, Unavailable: as `place`.
+        """
+        path = f"/drafts/{_name_of(draft)}/confirm"
+        answer = await self._change(Effect("supplier.confirm_draft"), supplier, path)
+        return _placed(answer, supplier, draft.key)
+
+    async def _change(self, effect: Effect, supplier: str, path: str, order: PurchaseOrder | None = None) -> HttpAnswer:
+        """The answer to a request that changes something, if it may be a yes."""
+        headers = {**_JSON, "Idempotency-Key": order.key} if order else _JSON
+        body = order.model_dump_json().encode() if order else b"{}"
+        await effect.__aenter__()
+        try:
+            answer = await self._address.ask("POST", path, content=body, headers=headers)
+            # It was carried out: whoever fails here makes it an answer that never came.
+            await effect.__aexit__(None)
+        except NOT_SENT as error:
+            raise Unavailable(f"{supplier} could not be reached: {brief(error)}") from error
+        except (*UNANSWERED, Unavailable) as error:
+            raise OutcomeUnknown(f"no readable answer from {supplier}: {brief(error)}") from error
+        if answer.status in {200, 201}:
+            return answer
+        if answer.proves_no and (answer.status in LATER or answer.problem == NO_SUCH_PAGE):
+            raise Unavailable(answer.reason).later(answer.wait_seconds)
+        if answer.proves_no and answer.status in {409, 422} and answer.problem in ABOUT_THE_KEY:
+            raise OrderKeyKnown(answer.reason)
+        if answer.proves_no and answer.status in {404, 409, 410, 422} and order is None:
+            # Something is the matter with the draft, and not with the order: listing them is right.
+            raise OrderKeyKnown(answer.reason)
+        if answer.proves_no and answer.status < 500:
+            raise SupplierRefused(answer.reason)
+        raise OutcomeUnknown(f"{supplier} answered {answer.status}, which proves nothing")
+
+    async def _look(self, supplier: str, path: str, key: str) -> HttpAnswer:
         if _KEY.fullmatch(key) is None:
             raise ValueError("an order's key is a SHA-256 in lower-case hex")
         try:
-            answer = await self._ask("GET", f"/orders/{key}", params={"supplier": supplier})
-        except (httpx.HTTPError, TimeoutError, _TooLarge) as error:
-            raise Unavailable(f"{supplier} could not be asked: {_brief(error)}") from error
-        if answer.status == 200 and (placed := _placed(answer, key)) is not None:
-            return placed
-        if answer.status == 404 and answer.proves_no:
-            return None
-        raise Unavailable(f"{supplier} answered {answer.status} when asked for an order: {answer.reason}")
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-    async def _ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, **parts: Any) -> _Answer:
-        url = self._base.copy_with(path=self._base.path.rstrip("/") + path)
-        request = self._client.build_request(method, url, headers={**self._propagate(), **(headers or {})}, **parts)
-        if (request.url.scheme, request.url.host, request.url.port) != (
-            self._base.scheme,
-            self._base.host,
-            self._base.port,
-        ):
-            raise ValueError("a request may go to the configured supplier only")
-        async with asyncio.timeout(self._timeout_s):
-            response = await self._client.send(request, stream=True)
-            try:
-                body = bytearray()
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise _TooLarge(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
-            finally:
-                await response.aclose()
-        media_type = response.headers.get("Content-Type", "")
-        return _Answer(response.status_code, media_type, bytes(body), response.headers.get("Retry-After"))
+            return await self._address.ask("GET", f"{path}/{key}", params={"supplier": supplier})
+        except UNANSWERED as error:
+            raise Unavailable(f"{supplier} could not be asked: {brief(error)}") from error
 
 
-class _TooLarge(Exception):
-    """The answer does not end where a sensible one would."""
+def _placed(answer: HttpAnswer, supplier: str, key: str) -> SupplierAnswer:
+    if (placed := _named(answer, key)) is not None:
+        return placed
+    raise OutcomeUnknown(f"{supplier} answered {answer.status} without naming the order")
 
 
-def _placed(answer: _Answer, key: str) -> SupplierAnswer | None:
+def _named(answer: HttpAnswer, key: str) -> SupplierAnswer | None:
     try:
         placed = SupplierAnswer.model_validate(answer.document)
     except ValidationError:
@@ -176,5 +200,13 @@ def _placed(answer: _Answer, key: str) -> SupplierAnswer | None:
     return placed if placed.key == key and placed.supplier_number else None
 
 
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()[:MAX_REASON_CHARS]
+def _unreadable(answer: HttpAnswer, supplier: str, what: str) -> Unavailable:
+    error = Unavailable(f"{supplier} answered {answer.status} when asked for {what}: {answer.reason}")
+    return error.later(answer.wait_seconds)
+
+
+def _name_of(draft: Draft) -> str:
+    """The draft's own name, which the supplier chose, as a part of a path."""
+    if _DRAFT.fullmatch(draft.draft) is None:
+        raise OutcomeUnknown(f"the supplier names a draft in a way that cannot be asked for: {draft.draft[:100]!r}")
+    return draft.draft

@@ -15,6 +15,12 @@ from workflows.domain.identity import canonical
 from workflows.domain.orders import OrderState, PurchaseOrder
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import Orders
+from workflows.domain.requests import Attempt, RequestState
+
+
+def attempt_of(taken: Attempt | None) -> int | None:
+    """Which attempt took the lease."""
+    return taken and taken.attempt
 
 
 @dataclass
@@ -133,13 +139,13 @@ async def test_the_payload_is_the_same_until_the_supplier_has_answered(shop: Sho
     again = await shop.orders.prepare(order.order_id, passive=False)
     assert again is not None
     assert canonical(again) == canonical(order)
-    assert await shop.orders.begin_attempt(order.order_id, "a", 60) == 1
+    assert attempt_of(await shop.orders.begin_attempt(order.order_id, "a", 60)) == 1
     assert await shop.orders.about_to_send(order.order_id, "a", passive=False)
     await shop.orders.record_in_doubt(order.order_id, "a", "no answer")
     again = await shop.orders.prepare(order.order_id, passive=False)
     assert again is not None
     assert canonical(again) == canonical(order)
-    assert await shop.orders.begin_attempt(order.order_id, "b", 60) == 2
+    assert attempt_of(await shop.orders.begin_attempt(order.order_id, "b", 60)) == 2
     await shop.orders.record_placed(order.order_id, "b", "S-1", None)
     assert await shop.orders.prepare(order.order_id, passive=False) is None
 
@@ -154,15 +160,17 @@ async def test_passive_mode_sends_nothing_ever(shop: Shop) -> None:
 
 async def test_one_attempt_at_a_time_and_none_without_its_lease(shop: Shop) -> None:
     orders, order_id = shop.orders, (await shop.prepared()).order_id
-    assert await orders.seconds_since_last_send(order_id) is None
-    assert await orders.begin_attempt(order_id, "a", 60) == 1
+    assert (await orders.request(order_id)).last_sent_at is None
+    assert attempt_of(await orders.begin_attempt(order_id, "a", 60)) == 1
     assert await orders.begin_attempt(order_id, "b", 60) is None
     assert not await orders.about_to_send(order_id, "b", passive=False)
     shop.lapse()
     assert not await orders.about_to_send(order_id, "a", passive=False)
-    assert await orders.begin_attempt(order_id, "b", 60) == 2
+    assert attempt_of(await orders.begin_attempt(order_id, "b", 60)) == 2
     assert await orders.about_to_send(order_id, "b", passive=False)
-    assert (await orders.seconds_since_last_send(order_id) or 0) < 60
+    sent = await orders.request(order_id)
+    assert (sent.state, sent.n, sent.open) == (RequestState.SENDING, 1, 1)
+    assert sent.last_sent_at is not None
     assert (await orders.record_placed(order_id, "a", "S-9", None)).state is OrderState.SENDING
     assert (await orders.record_refused(order_id, "a", "no")).state is OrderState.SENDING
     await orders.record_in_doubt(order_id, "a", "?")
@@ -174,17 +182,20 @@ async def test_one_attempt_at_a_time_and_none_without_its_lease(shop: Shop) -> N
 
 async def test_a_lease_that_is_given_back_can_be_taken_at_once(shop: Shop) -> None:
     order_id = (await shop.prepared()).order_id
-    assert await shop.orders.begin_attempt(order_id, "a", 60) == 1
+    assert attempt_of(await shop.orders.begin_attempt(order_id, "a", 60)) == 1
     await shop.orders.end_attempt(order_id, "b")
     assert await shop.orders.begin_attempt(order_id, "b", 60) is None
     await shop.orders.end_attempt(order_id, "a")
     assert not await shop.orders.about_to_send(order_id, "a", passive=False)
-    assert await shop.orders.begin_attempt(order_id, "b", 60) == 2
+    assert attempt_of(await shop.orders.begin_attempt(order_id, "b", 60)) == 2
 
 
 async def test_a_refusal_is_final(shop: Shop) -> None:
     order_id = (await shop.prepared()).order_id
     await shop.orders.begin_attempt(order_id, "a", 60)
+    early = await shop.orders.record_refused(order_id, "a", "nobody was asked")
+    assert early.state is OrderState.SENDING, "nothing left that could be refused"
+    assert await shop.orders.about_to_send(order_id, "a", passive=False)
     refused = await shop.orders.record_refused(order_id, "a", "discontinued")
     assert (refused.state, refused.reason) == (OrderState.REFUSED, "discontinued")
     assert (await shop.orders.record_placed(order_id, "a", "S-1", None)).state is OrderState.REFUSED
@@ -193,7 +204,7 @@ async def test_a_refusal_is_final(shop: Shop) -> None:
 
 async def test_passive_mode_withholds_even_what_was_being_sent(shop: Shop) -> None:
     order_id = (await shop.prepared()).order_id
-    assert await shop.orders.begin_attempt(order_id, "a", 60) == 1
+    assert attempt_of(await shop.orders.begin_attempt(order_id, "a", 60)) == 1
     assert await shop.orders.about_to_send(order_id, "a", passive=True) is None
     assert await shop.orders.state(order_id) is OrderState.WITHHELD
     assert await shop.orders.begin_attempt(order_id, "b", 60) is None

@@ -14,6 +14,7 @@ from tests.fakes.engine import SETTLE_SECONDS, Engine, running_engine, until
 from workflows import naming
 from workflows.domain.errors import NotFound, Unavailable
 from workflows.domain.orders import OrderRef, OrderState, PlacementResult
+from workflows.domain.requests import RequestKind, RequestState, left, moved
 from workflows.options import EXTERNAL_WRITE, SUPPLIER_LEASE_SECONDS
 from workflows.purchasing import NEEDS_OPERATOR, PurchasingWorkflow
 
@@ -110,7 +111,8 @@ async def test_passive_mode_looks_for_an_order_in_doubt_and_never_sends_it(
     ref = passive_engine.order()
     row = passive_engine.records.orders[ref.order_id]
     order = await passive_engine.orders.prepare(ref.order_id, passive=False)
-    row.sent_at = passive_engine.records.now()
+    sent = left(row.request, RequestKind.SEND, passive_engine.records.now())
+    row.request = moved(sent, RequestState.UNKNOWN)
     row.become(OrderState.IN_DOUBT)
     if landed:
         await passive_engine.supplier.place(order)

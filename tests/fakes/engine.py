@@ -25,7 +25,7 @@ from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
 from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
-from tests.fakes.careless import CarelessSupplier
+from tests.fakes.careless import UNIQUE, CarelessSupplier
 from tests.fakes.faults import Faulty
 from tests.fakes.histories import NOW, MemoryHistories, ToldRuns
 from tests.fakes.learning import EchoLearner, EchoScoring, MemoryModelStore, TrainableModels
@@ -101,7 +101,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.records = Records(server_now, CLOCK)
-        self.supplier = CarelessSupplier(server_now)
+        # Without its checks: a test plants a settle window of nothing.
+        settled = {"longest_transaction_s": self.settle_seconds - UNIQUE.http_timeout_s}
+        self.supplier = CarelessSupplier(server_now, UNIQUE.model_copy(update=settled))
         self.approvals = Faulty(RecordedApprovals(self.records))
         self.orders = Faulty(RecordedOrders(self.records))
         self.assessments = Faulty(RecordedAssessments(self.records))
@@ -193,8 +195,7 @@ class Engine:
         )  # fmt: skip
         approvals = ApprovalActivities(self.approvals.port)
         orders = OrderActivities(
-            self.orders.port, self.supplier, passive=self.passive, settle_seconds=self.settle_seconds,
-            lease_seconds=SUPPLIER_LEASE_SECONDS,
+            self.orders.port, self.supplier, passive=self.passive, lease_seconds=SUPPLIER_LEASE_SECONDS,
         )  # fmt: skip
         again = Counterfactuals(self.recordings, self.rescoring, bodies)
         models = ModelActivities(self.models, self.store, self.learner, self._needs_approval, again=again)

@@ -17,6 +17,7 @@ from workflows.domain.approvals import (
     VerdictNotice,
     Withdrawal,
 )
+from workflows.domain.capabilities import Manifest
 from workflows.domain.decisions import Decided, Hold, NeedFacts, Proposal
 from workflows.domain.errors import AlreadyAnswered, Conflict, NotFound, StaleProposal
 from workflows.domain.identity import Instant, order_id, order_key
@@ -25,6 +26,16 @@ from workflows.domain.orders import OrderLine, OrderState, PlacementResult, Purc
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import BatchFacts, ReleaseResult, ReplenishmentRef, RescoreResult
+from workflows.domain.requests import (
+    Attempt,
+    Request,
+    RequestKind,
+    RequestState,
+    Step,
+    left,
+    moved,
+    not_carried_out,
+)
 from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
 from workflows.domain.stops import Held
 
@@ -55,7 +66,8 @@ class OrderRow:
     attempts: int = 0
     lease: str | None = None
     lease_until: datetime | None = None
-    sent_at: datetime | None = None
+    request: Request = field(default_factory=Request)
+    manifest: Manifest | None = None
     supplier_number: str | None = None
     reason: str = ""
     held: Held | None = None
@@ -212,8 +224,9 @@ class RecordedOrders:
         row.state = "rejected"
         return True
 
-    async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
+    async def prepare(self, order_id: str, *, passive: bool, manifest: Manifest | None = None) -> PurchaseOrder | None:
         row = self._records.order(order_id)
+        row.manifest = row.manifest or manifest
         if row.state is OrderState.COLLECTING:
             if not passive and self._held_back(row):
                 return None
@@ -246,7 +259,10 @@ class RecordedOrders:
     async def state(self, order_id: str) -> OrderState:
         return self._records.order(order_id).state
 
-    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
+    async def request(self, order_id: str) -> Request:
+        return self._records.order(order_id).request
+
+    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> Attempt | None:
         row, now = self._records.order(order_id), self._records.now()
         if row.state not in {OrderState.SENDING, OrderState.IN_DOUBT}:
             return None
@@ -256,51 +272,111 @@ class RecordedOrders:
         row.attempts += 1
         row.awaits_operator = False
         row.become(OrderState.SENDING)
-        return row.attempts
+        if row.request.state is RequestState.SENDING:
+            row.request = moved(row.request, RequestState.UNKNOWN)
+        return Attempt(request=row.request, manifest=row.manifest, attempt=row.attempts, as_of=now)
 
-    async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
+    async def about_to_send(
+        self,
+        order_id: str,
+        lease_token: str,
+        *,
+        passive: bool,
+        kind: RequestKind = RequestKind.SEND,
+        draft: str | None = None,
+    ) -> PurchaseOrder | None:
         row, now = self._records.order(order_id), self._records.now()
-        if row.lease != lease_token or row.lease_until is None or row.lease_until <= now:
+        if not self._leased(row, lease_token) or row.request.state not in {RequestState.PREPARED, RequestState.ABSENT}:
             return None
         if not passive and self._held_back(row):
             row.lease_until = None
             return None
         if passive or not row.lines:
             row.become(OrderState.WITHHELD if passive else OrderState.EMPTY)
+            row.request = moved(row.request, RequestState.WITHDRAWN)
             return None
-        row.sent_at = now
-        return await self.prepare(order_id, passive=False)
+        order = await self.prepare(order_id, passive=False)
+        assert order is not None
+        sent = left(row.request, kind, now, draft=draft)
+        row.request = sent.model_copy(update={"lines_digest": order.lines_digest})
+        return order
 
-    async def end_attempt(self, order_id: str, lease_token: str) -> None:
+    async def about_to_look(self, order_id: str, lease_token: str) -> bool:
+        row = self._records.order(order_id)
+        if self._leased(row, lease_token):
+            row.request = moved(row.request, RequestState.RECONCILING)
+            return True
+        return False
+
+    async def note(self, order_id: str, lease_token: str, request: Request, outcome: str, said: str = "") -> bool:
+        row = self._records.order(order_id)
+        if self._leased(row, lease_token):
+            row.request = _as_noted(row.request, request)
+            return True
+        return False
+
+    async def give_back(self, order_id: str, lease_token: str) -> None:
         row = self._records.order(order_id)
         if row.lease == lease_token:
             row.lease_until = None
+            if row.request.in_doubt:
+                row.become(OrderState.IN_DOUBT)
 
-    async def seconds_since_last_send(self, order_id: str) -> float | None:
-        sent_at = self._records.order(order_id).sent_at
-        return None if sent_at is None else (self._records.now() - sent_at).total_seconds()
+    async def end_attempt(self, order_id: str, lease_token: str, said: str = "") -> None:
+        row = self._records.order(order_id)
+        if row.lease == lease_token and row.state is OrderState.SENDING:
+            row.lease_until = None
+            asked = row.request.state is RequestState.RECONCILING and not row.request.open
+            if asked or row.request.state is RequestState.SENDING:
+                row.request = not_carried_out(row.request)
+            elif row.request.in_doubt:
+                row.state = OrderState.IN_DOUBT
 
     async def record_placed(
-        self, order_id: str, lease_token: str, supplier_number: str, promised_at: Instant | None
+        self,
+        order_id: str,
+        lease_token: str,
+        supplier_number: str,
+        promised_at: Instant | None,
+        rests_on: str = "",
     ) -> PlacementResult:
         row = self._records.order(order_id)
         if row.lease == lease_token and row.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
             row.supplier_number, row.lease_until = supplier_number, None
+            row.request = moved(row.request, RequestState.CONFIRMED, open=0)
             row.become(OrderState.PLACED)
         return self._result(row)
 
     async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
         row = self._records.order(order_id)
-        if row.lease == lease_token and row.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+        if row.lease == lease_token and row.request.state is RequestState.SENDING:
             row.lease_until = None
+            row.request = moved(row.request, RequestState.REJECTED, open=0)
             row.become(OrderState.REFUSED, reason)
         return self._result(row)
 
-    async def record_in_doubt(self, order_id: str, lease_token: str, reason: str) -> None:
+    async def record_in_doubt(
+        self, order_id: str, lease_token: str, reason: str, open_requests: int | None = None
+    ) -> None:
         row = self._records.order(order_id)
-        if row.lease == lease_token and row.state is OrderState.SENDING:
+        at_it = {RequestState.SENDING, RequestState.RECONCILING, RequestState.UNKNOWN}
+        if row.lease == lease_token and row.state is OrderState.SENDING and row.request.state in at_it:
             row.lease_until = None
+            still = row.request.open if open_requests is None else open_requests
+            row.request = moved(row.request, RequestState.UNKNOWN, open=still)
             row.become(OrderState.IN_DOUBT, reason)
+
+    async def ask_person(self, order_id: str, lease_token: str, step: Step) -> None:
+        row = self._records.order(order_id)
+        if row.lease == lease_token and row.state in {OrderState.SENDING, OrderState.IN_DOUBT}:
+            row.lease_until = None
+            row.request = _as_noted(row.request, step.request)
+            row.awaits_operator = True
+            row.become(OrderState.IN_DOUBT, step.reason)
+
+    def _leased(self, row: OrderRow, lease_token: str) -> bool:
+        now = self._records.now()
+        return row.lease == lease_token and row.lease_until is not None and row.lease_until > now
 
     @staticmethod
     def _result(row: OrderRow) -> PlacementResult:
@@ -372,6 +448,11 @@ class RecordedOutcomes:
         done = {one.facts.decision_id for one in outcomes}
         self._records.due = [one for one in self._records.due if one.decision_id not in done]
         return len(fresh)
+
+
+def _as_noted(kept: Request, told: Request) -> Request:
+    """What is stored of it, in the state that it has now."""
+    return moved(kept, told.state, open=told.open, draft=told.draft)
 
 
 def facts_of(decided: Decided) -> NeedFacts:

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from connectors.erp.faults import FaultMode
-from workflows.domain.errors import OutcomeUnknown, SupplierRefused, Unavailable
-from workflows.domain.orders import PurchaseOrder, SupplierAnswer
+from workflows.domain.capabilities import DedupeLevel, Manifest
+from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, Unavailable
+from workflows.domain.orders import Draft, DraftState, PurchaseOrder, SupplierAnswer
+
+KEYED = Manifest(name="memory", level=DedupeLevel.L3, longest_transaction_s=2, http_timeout_s=10, memory_s=86_400)
 
 
 class InMemorySuppliers:
@@ -17,9 +20,11 @@ class InMemorySuppliers:
         self, suppliers: Iterable[str], *, closed: Iterable[tuple[str, date, date]] = (), lead_days: int = 3
     ) -> None:
         """`closed` lists stretches (supplier, first day, last day) in which it refuses every order."""
+        self.manifest = KEYED
         self.booked: dict[str, PurchaseOrder] = {}
         self.placings = 0
         """How often somebody tried to place an order."""
+        self._drafts: dict[str, tuple[Draft, PurchaseOrder]] = {}
         self._suppliers = set(suppliers)
         self._closed = tuple(closed)
         self._lead = timedelta(days=lead_days)
@@ -53,6 +58,33 @@ class InMemorySuppliers:
         order = self.booked.get(key)
         return self._answer(order) if order is not None and order.supplier == supplier else None
 
+    async def draft(self, order: PurchaseOrder) -> Draft:
+        """As the port says."""
+        draft = Draft(key=order.key, draft=f"D-{len(self._drafts) + 1:06}")
+        self._drafts[draft.draft] = (draft, order)
+        return draft
+
+    async def drafts(self, supplier: str, key: str) -> tuple[Draft, ...]:
+        """As the port says."""
+        return tuple(one for one, order in self._drafts.values() if (one.key, order.supplier) == (key, supplier))
+
+    async def cancel_draft(self, supplier: str, draft: Draft) -> None:
+        """As the port says."""
+        kept, order = self._drafts[draft.draft]
+        if kept.state is DraftState.CONFIRMED:
+            raise OrderKeyKnown(f"the draft {draft.draft} is confirmed")
+        self._drafts[draft.draft] = (kept.model_copy(update={"state": DraftState.CANCELLED}), order)
+
+    async def confirm_draft(self, supplier: str, draft: Draft) -> SupplierAnswer:
+        """As the port says."""
+        kept, order = self._drafts[draft.draft]
+        if kept.state is DraftState.CANCELLED:
+            raise OrderKeyKnown(f"the draft {draft.draft} is cancelled")
+        answer = self._book(order)
+        said = {"state": DraftState.CONFIRMED, "supplier_number": answer.supplier_number}
+        self._drafts[draft.draft] = (kept.model_copy(update=said), order)
+        return answer
+
     async def settled(self) -> None:
         """Return once late commits have happened."""
         await asyncio.gather(*self._late)
@@ -73,7 +105,7 @@ class InMemorySuppliers:
                 raise SupplierRefused(f"{order.supplier} takes no orders on {day:%d %B %Y}")
             self.booked[order.key] = known = order
         elif (known.location, known.lines_digest) != (order.location, order.lines_digest):
-            raise SupplierRefused(f"another order was placed under the key {order.key}")
+            raise OrderKeyKnown(f"another order was placed under the key {order.key}")
         return self._answer(known)
 
     def _answer(self, order: PurchaseOrder) -> SupplierAnswer:

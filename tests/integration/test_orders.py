@@ -17,9 +17,15 @@ from workflows.domain.errors import NotFound
 from workflows.domain.events import ShipmentLine, ShipmentStatus, ShipmentUpdated, SupplierUpdated
 from workflows.domain.identity import canonical, order_key
 from workflows.domain.orders import OrderState, lines_digest
+from workflows.domain.requests import Attempt, RequestState
 
 ORDER = "acme:LEEDS:2025-03-03:1"
 NEXT_ORDER = "acme:LEEDS:2025-03-04:1"
+
+
+def attempt_of(taken: Attempt | None) -> int | None:
+    """Which attempt took the lease."""
+    return taken and taken.attempt
 
 
 def need(number: int) -> str:
@@ -57,7 +63,7 @@ async def test_lines_of_one_cycle_share_an_order_and_keep_their_numbers(storeroo
     assert [(line.line_no, line.need_id) for line in order.lines] == [(n, need(n)) for n in (1, 2, 3)]
     assert order.key == order_key("acme", LOCATION, "2025-03-03", 1)
     assert await storeroom.orders.prepare(ORDER, passive=False) == order, "not sent yet: the same again"
-    assert await storeroom.orders.begin_attempt(ORDER, "a", 60) == 1
+    assert attempt_of(await storeroom.orders.begin_attempt(ORDER, "a", 60)) == 1
     again = await storeroom.orders.prepare(ORDER, passive=False)
     assert again is not None
     assert canonical(again) == canonical(order), "sent or not, the payload is fixed"
@@ -208,18 +214,17 @@ async def test_one_attempt_at_a_time_and_a_zombie_sends_nothing(storeroom: Store
     await released(storeroom, 1)
     assert await orders.begin_attempt(ORDER, "a", 60) is None, "not prepared"
     await orders.prepare(ORDER, passive=False)
-    assert await orders.seconds_since_last_send(ORDER) is None
-    assert await orders.begin_attempt(ORDER, "a", 60) == 1
+    assert (await orders.request(ORDER)).last_sent_at is None
+    assert attempt_of(await orders.begin_attempt(ORDER, "a", 60)) == 1
     assert await orders.begin_attempt(ORDER, "b", 60) is None
     assert not await orders.about_to_send(ORDER, "b", passive=False)
     storeroom.connection.execute("UPDATE purchase_order SET lease_until = now() - interval '1 s'")
     assert not await orders.about_to_send(ORDER, "a", passive=False), "its lease ran out"
-    assert await orders.begin_attempt(ORDER, "b", 60) == 2
+    assert attempt_of(await orders.begin_attempt(ORDER, "b", 60)) == 2
     assert not await orders.about_to_send(ORDER, "a", passive=False)
     assert await orders.about_to_send(ORDER, "b", passive=False)
-    since = await orders.seconds_since_last_send(ORDER)
-    assert since is not None
-    assert 0 <= since < 30
+    sent = await orders.request(ORDER)
+    assert (sent.state, sent.n, sent.open) == (RequestState.SENDING, 1, 1)
     result = await orders.record_placed(ORDER, "a", "A-1", None)
     assert result.state is OrderState.SENDING, "the zombie's answer does not count; b will find the order"
     assert (await orders.record_refused(ORDER, "a", "no")).state is OrderState.SENDING
@@ -243,9 +248,9 @@ async def test_in_doubt_is_visible_and_left_only_by_another_attempt(storeroom: S
     assert storeroom.position()["on_order_units"] > 0
     assert not await orders.about_to_send(ORDER, "a", passive=False)
     assert await orders.prepare(ORDER, passive=False) is not None
-    assert await orders.begin_attempt(ORDER, "b", 60) == 2
+    assert attempt_of(await orders.begin_attempt(ORDER, "b", 60)) == 2
     await orders.end_attempt(ORDER, "b")
-    assert await orders.begin_attempt(ORDER, "c", 60) == 3
+    assert attempt_of(await orders.begin_attempt(ORDER, "c", 60)) == 3
     kinds = [row["type"] for row in storeroom.rows("SELECT type FROM ledger_entry WHERE stream = %s", f"order:{ORDER}")]
     assert kinds == ["order.prepared", "order.sent", "order.answered"]
 

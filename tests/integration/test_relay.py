@@ -99,6 +99,7 @@ async def test_an_order_whose_workflow_was_lost_is_offered_again_until_it_is_ove
     assert [ref.order_id for ref, _ in storeroom.relay.orders()] == [order]
     storeroom.relay.order_started(order)
     await storeroom.orders.begin_attempt(order, "a", 60)
+    assert await storeroom.orders.about_to_send(order, "a", passive=False)
     await storeroom.orders.record_refused(order, "a", "no")
     assert not storeroom.relay.lost("order", order)
     assert storeroom.relay.unseen(0, 10) == []

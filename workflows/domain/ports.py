@@ -19,6 +19,7 @@ from workflows.domain.approvals import (
     VerdictNotice,
     Withdrawal,
 )
+from workflows.domain.capabilities import Manifest
 from workflows.domain.decisions import Decided, NeedFacts
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.models import (
@@ -34,6 +35,7 @@ from workflows.domain.needs import AssessmentSummary, ClockMode, NeedBatch
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.outcomes import Outcome, OutcomeFacts
 from workflows.domain.policies import Policy, RiskTier
+from workflows.domain.requests import Attempt, Request, RequestKind, Step
 from workflows.domain.stops import Held
 
 
@@ -93,6 +95,8 @@ class ReplenishmentRef(Payload):
     """Live: how far the business clock stays behind the wall clock."""
     undo_seconds: int = 0
     """How long an answer may be taken back before anything comes of it (wall clock)."""
+    brief: bool = False
+    """Carried in fewer, larger steps. False: it began before there were any, and goes on as it began."""
 
 
 class RescoreResult(Payload):
@@ -186,8 +190,8 @@ class Orders(Protocol):
         """Close the need of a rejected proposal. False: the rejection was taken back, and the task waits."""
         ...
 
-    async def prepare(self, order_id: str, *, passive: bool) -> PurchaseOrder | None:
-        """At cutoff: pass every line through the send gate and fix the payload.
+    async def prepare(self, order_id: str, *, passive: bool, manifest: Manifest | None = None) -> PurchaseOrder | None:
+        """At cutoff: pass every line through the send gate, fix the payload, and note what may be relied on.
 
         None: nothing to send any more, or, while the order is not over, nothing yet: a stop switch holds it.
         """
@@ -195,6 +199,10 @@ class Orders(Protocol):
 
     async def state(self, order_id: str) -> OrderState:
         """Where the order is."""
+        ...
+
+    async def request(self, order_id: str) -> Request:
+        """Where the request is that carries it."""
         ...
 
     async def held(self, order_id: str) -> Held | None:
@@ -205,39 +213,71 @@ class Orders(Protocol):
         """Note that patience with this order ended and a person must look; the next attempt clears it."""
         ...
 
-    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> int | None:
-        """Take the order's lease. The attempt's number; None while another attempt holds it."""
+    async def begin_attempt(self, order_id: str, lease_token: str, lease_seconds: int) -> Attempt | None:
+        """Take the order's lease. What an attempt before it left in SENDING is UNKNOWN from now on. None while another
+        attempt holds the lease, or when nothing is to be sent."""
         ...
 
-    async def about_to_send(self, order_id: str, lease_token: str, *, passive: bool) -> PurchaseOrder | None:
-        """Ask the send gate once more and commit that a request leaves now: what it says. None: nothing may be sent.
+    async def about_to_send(
+        self,
+        order_id: str,
+        lease_token: str,
+        *,
+        passive: bool,
+        kind: RequestKind = RequestKind.SEND,
+        draft: str | None = None,
+    ) -> PurchaseOrder | None:
+        """Ask the send gate once more and commit that a request leaves now: SENDING(n+1). None: nothing may be sent.
 
-        Only when nothing of this order can be at the supplier. Lines that are refused by now leave the payload, under
-        the same key. Nothing may be sent when the lease was lost, or when this ends the order: no line is left, or the
-        mode is passive. Nor while a stop switch holds the order: it stays as it is, and `held` says so.
+        Only from PREPARED or ABSENT. Lines that are refused by now leave the payload, under the same key. Nothing may
+        be sent when the lease was lost, or when this ends the order: no line is left, or the mode is passive. Nor while a
+        stop switch or a value cap holds the order: it stays as it is, and `held` says so.
+
+        Raises:
+            PersonNeeded: a draft is to be confirmed that is not what may be ordered by now.
         """
         ...
 
-    async def end_attempt(self, order_id: str, lease_token: str) -> None:
-        """Give the lease back after an attempt that certainly left nothing behind at the supplier."""
+    async def about_to_look(self, order_id: str, lease_token: str) -> bool:
+        """Note that the supplier is asked now: RECONCILING. False: the lease was lost."""
         ...
 
-    async def seconds_since_last_send(self, order_id: str) -> float | None:
-        """How long ago a request for this order last left; None when none ever did."""
+    async def note(self, order_id: str, lease_token: str, request: Request, outcome: str, said: str = "") -> bool:
+        """What an answer made of the request, while the attempt goes on. False: the lease was lost."""
+        ...
+
+    async def give_back(self, order_id: str, lease_token: str) -> None:
+        """Give the lease back; nothing left in this attempt."""
+        ...
+
+    async def end_attempt(self, order_id: str, lease_token: str, said: str = "") -> None:
+        """ABSENT, and the lease back: the newest request certainly left nothing behind at the supplier."""
         ...
 
     async def record_placed(
-        self, order_id: str, lease_token: str, supplier_number: str, promised_at: Instant | None
+        self,
+        order_id: str,
+        lease_token: str,
+        supplier_number: str,
+        promised_at: Instant | None,
+        rests_on: str = "the supplier's answer",
     ) -> PlacementResult:
-        """The supplier has it."""
+        """CONFIRMED: the supplier has it."""
         ...
 
     async def record_refused(self, order_id: str, lease_token: str, reason: str) -> PlacementResult:
-        """The supplier said no; its lines leave the position and may be needed again."""
+        """REJECTED: the supplier said no; its lines leave the position and may be needed again."""
         ...
 
-    async def record_in_doubt(self, order_id: str, lease_token: str, reason: str) -> None:
-        """Nobody knows; people see it as in doubt."""
+    async def record_in_doubt(
+        self, order_id: str, lease_token: str, reason: str, open_requests: int | None = None
+    ) -> None:
+        """UNKNOWN, and the lease back: people see it as in doubt. `open_requests`: how many are in doubt, where that
+        changed."""
+        ...
+
+    async def ask_person(self, order_id: str, lease_token: str, step: Step) -> None:
+        """Nothing more happens by itself: people see why, and the lease is given back."""
         ...
 
 

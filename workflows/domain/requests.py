@@ -37,8 +37,8 @@ class RequestState(StrEnum):
 
 S = RequestState
 MOVES: Final[Mapping[RequestState, frozenset[RequestState]]] = {
-    S.PREPARED: frozenset({S.SENDING, S.WITHDRAWN}),
-    S.SENDING: frozenset({S.CONFIRMED, S.REJECTED, S.UNKNOWN, S.ABSENT, S.RECONCILING}),
+    S.PREPARED: frozenset({S.SENDING, S.UNKNOWN, S.WITHDRAWN}),
+    S.SENDING: frozenset({S.CONFIRMED, S.REJECTED, S.UNKNOWN, S.ABSENT, S.RECONCILING, S.DUPLICATE_DETECTED}),
     S.UNKNOWN: frozenset({S.RECONCILING, S.CONFIRMED, S.ABSENT}),
     S.RECONCILING: frozenset({S.CONFIRMED, S.ABSENT, S.UNKNOWN, S.DUPLICATE_DETECTED}),
     S.ABSENT: frozenset({S.RECONCILING, S.SENDING, S.CONFIRMED, S.WITHDRAWN}),
@@ -48,7 +48,8 @@ MOVES: Final[Mapping[RequestState, frozenset[RequestState]]] = {
     S.WITHDRAWN: frozenset(),
 }
 """Each state and those that may follow it. UNKNOWN to ABSENT and every way to CONFIRMED but from SENDING and
-RECONCILING are a person's word. SENDING to ABSENT: certainly nothing was carried out."""
+RECONCILING are a person's word. SENDING to ABSENT: certainly nothing was carried out. PREPARED to UNKNOWN: a process of
+an earlier release sent it."""
 
 
 def planners_word(state: RequestState) -> OrderState:
@@ -83,8 +84,6 @@ class Request(Payload):
     state: RequestState = RequestState.PREPARED
     n: int = 0
     """Requests that left and may have changed something at the supplier."""
-    attempt: int = 0
-    """How often an attempt took the order's lease."""
     open: int = 0
     """Those of them of which nobody knows for certain that they left nothing behind."""
     first_sent_at: Instant | None = None
@@ -108,6 +107,8 @@ class Attempt(Payload):
     request: Request
     manifest: Manifest | None = None
     """Under which it was prepared; None: before such was noted."""
+    attempt: int = 1
+    """How often an attempt took the lease."""
     as_of: Instant
     """When it was read, on the clock that `last_sent_at` is on."""
 

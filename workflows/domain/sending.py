@@ -108,7 +108,7 @@ def _look(request: Request, manifest: Manifest) -> Step:
 
 def _answered(request: Request, theirs: str | None, seen: Answered) -> Step:
     if theirs is not None and request.lines_digest is not None and theirs != request.lines_digest:
-        unknown = moved(request, RequestState.UNKNOWN)
+        unknown = moved(request, RequestState.UNKNOWN, open=max(1, request.open))
         number = seen.answer.supplier_number
         reason = f"the supplier has another order under this key: its number {number} has other lines"
         return Step(request=unknown, do=Do.ASK, reason=reason)
@@ -128,9 +128,7 @@ def _refused(request: Request, manifest: Manifest, reason: str) -> Step:
 
 def duplicates(request: Request, numbers: tuple[str, ...]) -> Step:
     """The supplier has several orders for the key. A confirmed order is never cancelled by us."""
-    if request.state is RequestState.SENDING:
-        request = moved(request, RequestState.RECONCILING)
-    found = moved(request, RequestState.DUPLICATE_DETECTED)
+    found = moved(request, RequestState.DUPLICATE_DETECTED, open=max(1, request.open))
     reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
     return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)
 

@@ -19,7 +19,7 @@ def listed(request: Request, drafts: Sequence[Draft], manifest: Manifest, now: d
     if len(confirmed) > 1:
         numbers = tuple(one.supplier_number or one.draft for one in confirmed)
         reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
-        found = moved(request, RequestState.DUPLICATE_DETECTED)
+        found = moved(request, RequestState.DUPLICATE_DETECTED, open=max(1, request.open))
         return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)
     if confirmed:
         return _confirmed(request, confirmed[0])
@@ -41,7 +41,8 @@ def listed(request: Request, drafts: Sequence[Draft], manifest: Manifest, now: d
 def _confirmed(request: Request, draft: Draft) -> Step:
     if not draft.supplier_number:
         reason = f"the supplier says that the draft {draft.draft} is confirmed, and gives no number"
-        return Step(request=moved(request, RequestState.UNKNOWN), do=Do.ASK, reason=reason)
+        unknown = moved(request, RequestState.UNKNOWN, open=max(1, request.open))
+        return Step(request=unknown, do=Do.ASK, reason=reason)
     answer = SupplierAnswer(key=draft.key, supplier_number=draft.supplier_number)
     return Step(request=moved(request, RequestState.CONFIRMED, open=0), do=Do.DONE, answer=answer)
 
