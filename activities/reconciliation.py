@@ -7,8 +7,9 @@ from temporalio import activity
 
 from activities.heartbeats import heartbeats
 from workflows.domain.errors import Unavailable
+from workflows.domain.order_lists import ListedPage, NotListed, OrderLists
 from workflows.domain.permits import CallOutcome, SendPermits
-from workflows.domain.reconciliation import ListedPage, NotListed, OrderLists, Reading, Reconciliations, Report
+from workflows.domain.reconciliation import Reading, Reconciliations, Report
 from workflows.domain.requests import RequestKind
 
 PATIENCE_SECONDS = 120.0

@@ -17,19 +17,9 @@ from connectors.postgres.pool import Database
 from workflows.domain.errors import Unavailable
 from workflows.domain.identity import canonical, rfc3339
 from workflows.domain.ledger import EntryType, NewEntry
+from workflows.domain.order_lists import ListedOrder, ListedPage
 from workflows.domain.orders import PurchaseOrder
-from workflows.domain.reconciliation import (
-    DAYS,
-    Difference,
-    ListedOrder,
-    ListedPage,
-    OurLine,
-    OurOrder,
-    Reading,
-    Report,
-    ReportDigest,
-    compare,
-)
+from workflows.domain.reconciliation import DAYS, Difference, OurLine, OurOrder, Reading, Report, ReportDigest, compare
 
 Cursor = psycopg.AsyncCursor[DictRow]
 KEYS = 500

@@ -16,9 +16,10 @@ from tests.fakes.reconciliation import MemoryReconciliations, ToldLists, ToldPer
 from workers.plugin import engine_plugin
 from workflows import naming
 from workflows.domain.errors import Unavailable
+from workflows.domain.order_lists import ListedOrder
 from workflows.domain.orders import OrderState
 from workflows.domain.permits import CallOutcome
-from workflows.domain.reconciliation import ListedOrder, OurOrder, Reconciled
+from workflows.domain.reconciliation import OurOrder, Reconciled
 from workflows.reconciliation import ReconciliationWorkflow
 
 HERE = OurOrder(key="a" * 64, order_id="acme:LEEDS:2025-03-03:1", state=OrderState.PLACED, supplier_number="A-1")

@@ -15,17 +15,9 @@ from workflows.domain import failpoints
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import Conflict, NotFound, Unavailable
 from workflows.domain.ledger import EntryType
+from workflows.domain.order_lists import ListedLine, ListedOrder, ListedPage
 from workflows.domain.orders import PurchaseOrder
-from workflows.domain.reconciliation import (
-    Difference,
-    DifferenceKind,
-    ListedLine,
-    ListedOrder,
-    ListedPage,
-    Reading,
-    Report,
-    ReportDigest,
-)
+from workflows.domain.reconciliation import Difference, DifferenceKind, Reading, Report, ReportDigest
 
 OLGA = Actor(name="olga")
 

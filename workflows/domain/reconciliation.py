@@ -13,11 +13,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pydantic import Field
-
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import QuartermasterError
 from workflows.domain.identity import Code, Instant, Payload, canonical, digest
+from workflows.domain.order_lists import ListedLine, ListedOrder, ListedPage, ListedState, readable
 from workflows.domain.orders import OrderState
 
 DAYS = 90
@@ -25,59 +23,6 @@ DAYS = 90
 MAX_SAYS_CHARS = 500
 SHOWN_ITEMS = 3
 _ORDERED = frozenset({OrderState.PLACED, OrderState.RECEIVED, OrderState.CLOSED})
-
-
-class NotListed(QuartermasterError):
-    """The supplier has no list of its orders to read: a system of level L0, or one that does not offer it."""
-
-
-class ListedState(StrEnum):
-    """What an order is to the supplier."""
-
-    CONFIRMED = "confirmed"
-    DRAFT = "draft"
-    CANCELLED = "cancelled"
-
-
-class ListedLine(Payload):
-    """Units of one item, at a price where the supplier tells one."""
-
-    item: str = Field(max_length=200)
-    units: int = Field(ge=0, le=10**12)
-    unit_cost: Decimal | None = Field(default=None, ge=0, max_digits=24)
-
-
-class ListedOrder(Payload):
-    """One order in the supplier's list. A key that is none of ours is empty."""
-
-    key: str = ""
-    supplier_number: str = Field(default="", max_length=200)
-    state: ListedState = ListedState.CONFIRMED
-    currency: str = Field(default="", max_length=20)
-    lines: tuple[ListedLine, ...] = ()
-    ordered_at: Instant | None = None
-    unreadable: str = ""
-    """Why the rest of it could not be read; empty: it could."""
-
-
-class ListedPage(Payload):
-    """A part of the list and where the next one begins; None: it was the last."""
-
-    orders: tuple[ListedOrder, ...]
-    next: str | None = None
-
-
-class OrderLists(Protocol):
-    """Suppliers that tell what they have."""
-
-    async def listed(self, supplier: str, after: str | None) -> ListedPage:
-        """The page after this cursor, oldest orders first.
-
-        Raises:
-            NotListed: this supplier tells no list.
-            Unavailable: it could not be asked, or its answer cannot be read.
-        """
-        ...
 
 
 class OurLine(Payload):
@@ -222,11 +167,6 @@ def _difference(
         difference_id=digest([supplier, kind, key, numbers, says]), kind=kind, key=key, order_id=order_id,
         supplier_number=numbers, says=says, explained=explained,
     )  # fmt: skip
-
-
-def readable(said: str, most: int) -> str:
-    """What somebody else wrote, bounded and without what could not be stored or would move a cursor."""
-    return "".join(char if char.isprintable() else "?" for char in said[:most])
 
 
 class Reading(Payload):
