@@ -9,7 +9,7 @@ from activities.heartbeats import heartbeats
 from workflows.domain.errors import Unavailable
 from workflows.domain.order_lists import ListedPage, NotListed, OrderLists
 from workflows.domain.permits import CallOutcome, SendPermits
-from workflows.domain.reconciliation import Reading, Reconciliations, Report
+from workflows.domain.reconciling import Reading, Reconciliations, Report
 from workflows.domain.requests import RequestKind
 
 PATIENCE_SECONDS = 120.0

@@ -3,7 +3,7 @@
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
-from workflows.domain.reconciliation import Reconciled
+from workflows.domain.reconciling import Reconciled
 from workflows.options import DATABASE, RECONCILING
 
 with workflow.unsafe.imports_passed_through():

@@ -19,7 +19,8 @@ from workflows.domain.identity import canonical, rfc3339
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.order_lists import ListedOrder, ListedPage
 from workflows.domain.orders import PurchaseOrder
-from workflows.domain.reconciliation import DAYS, Difference, OurLine, OurOrder, Reading, Report, ReportDigest, compare
+from workflows.domain.reconciliation import Difference, OurLine, OurOrder, compare
+from workflows.domain.reconciling import DAYS, Reading, Report, ReportDigest
 
 Cursor = psycopg.AsyncCursor[DictRow]
 KEYS = 500

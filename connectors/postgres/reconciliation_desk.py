@@ -6,7 +6,8 @@ from connectors.postgres.reconciliation import REPORT, stream_of
 from workflows.domain.approvals import Actor
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.ledger import EntryType, NewEntry
-from workflows.domain.reconciliation import Difference, Report
+from workflows.domain.reconciliation import Difference
+from workflows.domain.reconciling import Report
 
 _NEWEST = """
 SELECT * FROM (

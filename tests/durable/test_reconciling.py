@@ -19,7 +19,8 @@ from workflows.domain.errors import Unavailable
 from workflows.domain.order_lists import ListedOrder
 from workflows.domain.orders import OrderState
 from workflows.domain.permits import CallOutcome
-from workflows.domain.reconciliation import OurOrder, Reconciled
+from workflows.domain.reconciliation import OurOrder
+from workflows.domain.reconciling import Reconciled
 from workflows.reconciliation import ReconciliationWorkflow
 
 HERE = OurOrder(key="a" * 64, order_id="acme:LEEDS:2025-03-03:1", state=OrderState.PLACED, supplier_number="A-1")

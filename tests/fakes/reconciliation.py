@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 from workflows.domain.order_lists import ListedOrder, ListedPage, NotListed
 from workflows.domain.permits import CallOutcome, Permit
-from workflows.domain.reconciliation import OurOrder, Reading, Report, compare
+from workflows.domain.reconciliation import OurOrder, compare
+from workflows.domain.reconciling import Reading, Report
 from workflows.domain.requests import RequestKind
 
 NOW = datetime(2025, 3, 3, 6, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Reports in Postgres: what differs from a supplier's list is stored once, proved by its digest, explained by people."""
+"""Reports in Postgres: what differs from a supplier's list is stored once, proved by its digest, explained by a person."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from workflows.domain.errors import Conflict, NotFound, Unavailable
 from workflows.domain.ledger import EntryType
 from workflows.domain.order_lists import ListedLine, ListedOrder, ListedPage
 from workflows.domain.orders import PurchaseOrder
-from workflows.domain.reconciliation import Difference, DifferenceKind, Reading, Report, ReportDigest
+from workflows.domain.reconciliation import Difference, DifferenceKind
+from workflows.domain.reconciling import Reading, Report, ReportDigest
 
 OLGA = Actor(name="olga")
 

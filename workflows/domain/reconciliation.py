@@ -6,20 +6,14 @@ engine where it knows better (the order was on its way while the list was read),
 why. The report is completeness and accuracy evidence: its digest is in the ledger.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol
 
-from workflows.domain.approvals import Actor
-from workflows.domain.identity import Code, Instant, Payload, canonical, digest
-from workflows.domain.order_lists import ListedLine, ListedOrder, ListedPage, ListedState, readable
+from workflows.domain.identity import Payload, digest
+from workflows.domain.order_lists import ListedLine, ListedOrder, ListedState, readable
 from workflows.domain.orders import OrderState
 
-DAYS = 90
-"""Orders of so many days of the business clock are compared."""
 MAX_SAYS_CHARS = 500
 SHOWN_ITEMS = 3
 _ORDERED = frozenset({OrderState.PLACED, OrderState.RECEIVED, OrderState.CLOSED})
@@ -167,144 +161,3 @@ def _difference(
         difference_id=digest([supplier, kind, key, numbers, says]), kind=kind, key=key, order_id=order_id,
         supplier_number=numbers, says=says, explained=explained,
     )  # fmt: skip
-
-
-class Reading(Payload):
-    """A report under way: how far the supplier's list was read."""
-
-    report_id: str
-    supplier: Code
-    begun_at: Instant
-    since: Instant
-    """Orders with a cutoff from this instant of the business clock on."""
-    read_to: str | None = None
-    read_whole: bool = False
-    pages: int = 0
-
-
-class Report(Payload):
-    """A finished comparison with one supplier."""
-
-    report_id: str
-    supplier: Code
-    begun_at: Instant
-    finished_at: Instant
-    since: Instant
-    not_listed: str | None = None
-    """Why nothing was compared; None: it was."""
-    ours: int = 0
-    """Orders of ours that should be there, or may be."""
-    theirs: int = 0
-    """Entries of their list."""
-    agreed: int = 0
-    """Keys on which both agree."""
-    found: int = 0
-    """Differences."""
-    open: int = 0
-    """Differences that nobody has explained until now."""
-    digest: str = ""
-
-    @property
-    def clean(self) -> bool:
-        """Every difference is explained."""
-        return self.open == 0
-
-
-class Reconciled(Payload):
-    """What a round over all suppliers came to so far."""
-
-    through: str = ""
-    """The last supplier by name that was looked at."""
-    reports: int = 0
-    open: int = 0
-    """Differences that nobody has explained."""
-    failed: int = 0
-    """Suppliers whose list could not be read."""
-
-    def with_report(self, report: Report) -> "Reconciled":
-        """One more supplier was compared."""
-        told = {"through": report.supplier, "reports": self.reports + 1, "open": self.open + report.open}
-        return self.model_copy(update=told)
-
-    def without(self, supplier: str) -> "Reconciled":
-        """One more supplier could not be asked."""
-        return self.model_copy(update={"through": supplier, "failed": self.failed + 1})
-
-
-class ReportDigest:
-    """The report's digest, made while differences pass by: there may be more of them than memory holds.
-
-    SHA-256 over the canonical bytes of supplier, report, since and then of each difference, each followed by a newline,
-    in the order of the report.
-    """
-
-    def __init__(self, reading: Reading) -> None:
-        self._sha = hashlib.sha256()
-        self._add([reading.supplier, reading.report_id, reading.since])
-        self.kinds: Counter[str] = Counter()
-        self.explained = 0
-
-    def take(self, differences: Iterable[Difference]) -> None:
-        """The next differences."""
-        for one in differences:
-            self._add(
-                [one.difference_id, one.kind, one.key, one.order_id, one.supplier_number, one.says, one.explained]
-            )
-            self.kinds[one.kind] += 1
-            self.explained += one.explained is not None
-
-    def hexdigest(self) -> str:
-        """The digest of everything taken."""
-        return self._sha.hexdigest()
-
-    def _add(self, value: Any) -> None:
-        self._sha.update(canonical(value) + b"\n")
-
-
-class Reconciliations(Protocol):
-    """Where reports are made."""
-
-    async def suppliers(self) -> list[str]:
-        """Those that something was ordered from in the days that are compared, by name."""
-        ...
-
-    async def begin(self, supplier: str) -> Reading:
-        """A new report, or the one that is under way: whoever comes second goes on with it."""
-        ...
-
-    async def keep(self, reading: Reading, page: ListedPage) -> Reading:
-        """Put a page aside and note how far the list was read, in one step.
-
-        Raises:
-            Unavailable: somebody else goes on with this report.
-        """
-        ...
-
-    async def finish(self, reading: Reading, *, not_listed: str | None = None) -> Report:
-        """Compare, store the report with its differences, and enter it in the ledger; finished already: as it is."""
-        ...
-
-
-class ReconciliationDesk(Protocol):
-    """What people see of reports, and say about differences."""
-
-    async def newest(self) -> list[Report]:
-        """The newest finished report of each supplier, those with open differences first."""
-        ...
-
-    async def differences(self, report_id: str, *, after: int = 0, limit: int = 100) -> list[Difference]:
-        """Differences of a report in its order, from number `after` + 1 on.
-
-        Raises:
-            NotFound: there is no such report.
-        """
-        ...
-
-    async def explain(self, difference_id: str, explanation: str, actor: Actor) -> None:
-        """Note why it is no fault, for this report and every later one in which it is the same. The first word counts.
-
-        Raises:
-            NotFound: no report has such a difference.
-            Conflict: somebody explained it otherwise.
-        """
-        ...
