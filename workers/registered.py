@@ -5,6 +5,7 @@ from workflows.exporting import HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
 from workflows.purchasing import PurchasingWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.replaying import ReplayingWorkflow
 from workflows.replenishment import ReplenishmentWorkflow
 from workflows.retraining import RetrainingWorkflow
@@ -18,4 +19,5 @@ WORKFLOWS = (
     MonitoringWorkflow,
     HistoriesWorkflow,
     ReplayingWorkflow,
+    ReconciliationWorkflow,
 )

@@ -23,6 +23,7 @@ from workflows.domain.models import TrainingRequest
 from workflows.exporting import HistoriesWorkflow
 from workflows.monitoring import MonitoringWorkflow
 from workflows.outcomes import OutcomesWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.retraining import RetrainingWorkflow
 
 OUTCOMES_EVERY = timedelta(hours=1)
@@ -34,6 +35,7 @@ RETRAINING_EVERY = timedelta(days=7)
 HISTORIES_EVERY = timedelta(hours=1)
 """Often enough for the shortest retention that a shared Temporal allows, a day."""
 HISTORIES_PER_OUTCOMES = 60
+RECONCILIATION_EVERY = timedelta(days=1)
 
 
 async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -> None:
@@ -50,6 +52,10 @@ async def ensure_schedules(client: Client, outcome_interval: timedelta | None) -
     histories = ScheduleActionStartWorkflow(
         HistoriesWorkflow.run, id=naming.HISTORIES_SCHEDULE, task_queue=naming.ENGINE_QUEUE
     )
+    reconciliation = ScheduleActionStartWorkflow(
+        ReconciliationWorkflow.run, id=naming.RECONCILIATION_SCHEDULE, task_queue=naming.ENGINE_QUEUE
+    )
+    await _ensure(client, naming.RECONCILIATION_SCHEDULE, reconciliation, RECONCILIATION_EVERY)
     await _ensure(client, naming.HISTORIES_SCHEDULE, histories, HISTORIES_EVERY)
     await _ensure(client, naming.OUTCOMES_SCHEDULE, outcomes, outcome_interval or OUTCOMES_EVERY)
     await _ensure(client, naming.MONITORING_SCHEDULE, monitoring, MONITORING_EVERY)

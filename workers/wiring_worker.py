@@ -42,9 +42,13 @@ from workers.settings import Settings
 from workers.source import running_source
 from workers.telemetry import Instruments, traceparent_of_current
 from workers.wiring import Engine, required
+from workers.wiring_limits import reconciliations_of
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
 from workflows.options import SUPPLIER_LEASE_SECONDS
 
+SUPPLIER_ATTEMPTS_PER_SECOND = 200.0
+"""Of all workers together, kept by Temporal: the last fence around a storm of retries. What a supplier takes is in its
+connector's manifest and asked for each request."""
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
 DEPLOYMENT = "quartermaster"
 """What Temporal calls all builds of the worker together."""
@@ -84,6 +88,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     monitoring = MonitoringActivities(PostgresMonitoring(database), DriftWatching(), PostgresShelves(database))
     histories = HistoryActivities(TemporalRuns(parts.client), PostgresHistories(database))
     replays = ReplayActivities(ReplayOpener(settings))
+    comparing = reconciliations_of(database, suppliers)
     engine_worker = Worker(
         parts.client,
         task_queue=ENGINE_QUEUE,
@@ -91,7 +96,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
             orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
-            models.promote, monitoring.retraining_started, histories.sweep,
+            models.promote, monitoring.retraining_started, histories.sweep, comparing.suppliers_after,
         ],
         max_cached_workflows=500,
         max_concurrent_activities=16,
@@ -111,8 +116,9 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     supplier_worker = Worker(
         parts.client,
         task_queue=SUPPLIER_QUEUE,
-        activities=[orders.place],
+        activities=[orders.place, comparing.reconcile],
         max_concurrent_activities=8,
+        max_task_queue_activities_per_second=SUPPLIER_ATTEMPTS_PER_SECOND,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )
     return [engine_worker, learning_worker, supplier_worker]

@@ -1,4 +1,4 @@
-"""Reports in Postgres: what differs from a supplier's list is stored once, proved by its digest, explained by a person."""
+"""Reports in Postgres: what differs from a supplier's list is stored once, proved, and explained by people."""
 
 import asyncio
 from collections.abc import Sequence
