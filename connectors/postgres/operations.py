@@ -194,7 +194,8 @@ class PostgresOrderDesk:
         await cursor.execute(
             """UPDATE purchase_order SET state = 'empty', reason = %s, lease_until = NULL, held_by = NULL,
                    held_at = NULL, awaits_operator_at = NULL, wake_at = clock_timestamp(),
-                   settled_at = clock_timestamp(), ordered_at = coalesce(ordered_at, cutoff_at)
+                   settled_at = clock_timestamp(), ordered_at = coalesce(ordered_at, cutoff_at),
+                   request = CASE WHEN request IS NULL THEN NULL ELSE 'withdrawn' END
                WHERE order_id = %s""",
             [words[:500], order_id],
         )

@@ -81,7 +81,7 @@ BEGIN
         ('sending', 'reconciling'), ('sending', 'duplicate_detected'),
         ('unknown', 'reconciling'), ('unknown', 'confirmed'), ('unknown', 'absent'),
         ('reconciling', 'confirmed'), ('reconciling', 'absent'), ('reconciling', 'unknown'),
-        ('reconciling', 'duplicate_detected'),
+        ('reconciling', 'duplicate_detected'), ('reconciling', 'withdrawn'),
         ('absent', 'reconciling'), ('absent', 'sending'), ('absent', 'confirmed'), ('absent', 'withdrawn'),
         ('duplicate_detected', 'reconciling'), ('duplicate_detected', 'confirmed')
     ) THEN

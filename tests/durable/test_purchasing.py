@@ -111,8 +111,8 @@ async def test_passive_mode_looks_for_an_order_in_doubt_and_never_sends_it(
     ref = passive_engine.order()
     row = passive_engine.records.orders[ref.order_id]
     order = await passive_engine.orders.prepare(ref.order_id, passive=False)
-    sent = left(row.request, RequestKind.SEND, passive_engine.records.now())
-    row.request = moved(sent, RequestState.UNKNOWN)
+    going = left(row.request, RequestKind.SEND, passive_engine.records.now())
+    row.request = moved(going, RequestState.UNKNOWN)
     row.become(OrderState.IN_DOUBT)
     if landed:
         await passive_engine.supplier.place(order)

@@ -6,7 +6,7 @@ import typer
 
 from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.orders import PostgresOrders
-from workers.commands import reconciling
+from workers.commands import doubt, reconciling
 from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
 from workers.temporal import Messenger
@@ -15,6 +15,7 @@ from workflows.domain.people import Permission
 
 app = typer.Typer(no_args_is_help=True, help="Purchase orders.")
 reconciling.register(app)
+doubt.register(app)
 
 
 @app.command("list")
