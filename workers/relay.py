@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.pool import Connection
@@ -17,6 +18,10 @@ from workflows.domain.ports import VerdictChannel
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.25
+BATCH_SECONDS = 0.2
+"""Between two gatherings of needs: what comes in the meantime is assessed together, at a fraction of the cost."""
+STARTS = 16
+"""Workflows that are started at the same time."""
 LEFT_BEHIND_SECONDS = 30.0
 """Older than this, what a living process would have done itself was left by a dead one."""
 UNHEARD_SECONDS = 2.0
@@ -62,6 +67,7 @@ class Relay:
         self._has_model = has_model
         self._clocks_moved = datetime.min.replace(tzinfo=UTC)
         self._looked = datetime.min.replace(tzinfo=UTC)
+        self._batched = datetime.min.replace(tzinfo=UTC)
         self._served = datetime.min.replace(tzinfo=UTC)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -116,8 +122,8 @@ class Relay:
         running = await asyncio.gather(*(self._messenger.runs(*one) for one in unseen))
         for (subject, subject_id), runs in zip(unseen, running, strict=True):
             if runs:
-                seen = self._store.order_started if subject == "order" else self._store.replenishment_started
-                await asyncio.to_thread(seen, subject_id)
+                seen = self._store.orders_started if subject == "order" else self._store.replenishments_started
+                await asyncio.to_thread(seen, [subject_id])
             else:
                 await self._lost(subject, subject_id)
         if len(unseen) < LOOKS:
@@ -132,28 +138,24 @@ class Relay:
         return lost
 
     async def _start_batches(self) -> int:
-        if not await self._has_model():
+        now = datetime.now(UTC)
+        if now - self._batched < timedelta(seconds=BATCH_SECONDS) or not await self._has_model():
             return 0  # needs wait in Postgres until there is somebody to assess them
+        self._batched = now
         batches = await asyncio.to_thread(self._store.batches, LEFT_BEHIND_SECONDS * 10)
-        for batch in batches:
-            await self._starter.assessment(batch)
-            await asyncio.to_thread(self._store.batch_started, batch.batch_id)
-        return len(batches)
+        starts = {batch.batch_id: self._starter.assessment(batch) for batch in batches}
+        return await _carried(starts, self._store.batches_started)
 
     async def _start_replenishments(self) -> int:
         """What an assessment that died left; a living one starts its proposals itself."""
         found = await asyncio.to_thread(self._store.replenishments, LEFT_BEHIND_SECONDS)
-        for ref, traceparent in found:
-            await self._starter.replenishment(ref, traceparent, again=True)
-            await asyncio.to_thread(self._store.replenishment_started, ref.decision_id)
-        return len(found)
+        starts = {ref.decision_id: self._starter.replenishment(ref, trace, again=True) for ref, trace in found}
+        return await _carried(starts, self._store.replenishments_started)
 
     async def _start_orders(self) -> int:
         found = await asyncio.to_thread(self._store.orders)
-        for ref, traceparent in found:
-            await self._starter.purchasing(ref, traceparent, again=True)
-            await asyncio.to_thread(self._store.order_started, ref.order_id)
-        return len(found)
+        starts = {ref.order_id: self._starter.purchasing(ref, trace, again=True) for ref, trace in found}
+        return await _carried(starts, self._store.orders_started)
 
     async def _tell_verdicts(self) -> int:
         found = await self._approvals.unheard(UNHEARD_SECONDS)
@@ -206,6 +208,27 @@ class Relay:
                 await self._lost("order", order_id)
             await asyncio.to_thread(self._store.order_woken, order_id, held_by)
         return 0
+
+
+async def _carried(starts: Mapping[str, Coroutine[Any, Any, None]], note: Callable[[list[str]], None]) -> int:
+    """Start them, some at a time, and note those that were; how many.
+
+    Raises:
+        Unavailable: at least one could not be started; the others are noted.
+    """
+    turns = asyncio.Semaphore(STARTS)
+
+    async def started(start: Coroutine[Any, Any, None]) -> None:
+        async with turns:
+            await start
+
+    answers = await asyncio.gather(*map(started, starts.values()), return_exceptions=True)
+    if carried := [name for name, answer in zip(starts, answers, strict=True) if answer is None]:
+        await asyncio.to_thread(note, carried)
+    for answer in answers:
+        if answer is not None:
+            raise answer
+    return len(carried)
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

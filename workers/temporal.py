@@ -1,7 +1,8 @@
 """Starts workflows, tells them what happened: the ports that need a Temporal client."""
 
+import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +25,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from connectors.postgres.relay import Launched
+from connectors.postgres.launching import Launched
 from workers.plugin import engine_plugin
 from workers.telemetry import context_from
 from workflows import naming
@@ -35,14 +36,17 @@ from workflows.domain.failpoints import Effect
 from workflows.domain.models import TrainingRequest
 from workflows.domain.needs import ClockMode, NeedBatch
 from workflows.domain.orders import OrderRef, PlacementResult
+from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
 from workflows.purchasing import NEEDS_OPERATOR, PurchasingWorkflow
-from workflows.replenishment import ReplenishmentClosed, ReplenishmentWorkflow
+from workflows.replenishment import ReplenishmentClosed, ReplenishmentState, ReplenishmentWorkflow
 from workflows.retraining import RetrainingClosed, RetrainingWorkflow
 
 log = logging.getLogger(__name__)
 
 RPC_TIMEOUT = timedelta(seconds=10)
+STARTS = 16
+"""Workflows that one launch starts at the same time."""
 
 
 async def connect(address: str, namespace: str) -> Client:
@@ -85,31 +89,35 @@ class Starter:
     """Starts workflows from stored rows under ids made from the rows; starting twice is starting once."""
 
     def __init__(
-        self, client: Client, clock: ClockMode, lag: timedelta = timedelta(), *, undo_seconds: int = 0
-    ) -> None:
+        self, client: Client, clock: ClockMode, lag: timedelta = timedelta(), *, undo_seconds: int = 0,
+        eager: bool = False,
+    ) -> None:  # fmt: skip
         """`lag` is how far a live business clock stays behind the wall clock; for `undo_seconds` nothing comes of an
-        answer yet."""
+        answer yet. `eager`: a worker of this process takes the first task of what it starts, without asking for it."""
         self._client = client
+        self._eager = eager
         self._timing = {"clock": clock, "clock_lag_seconds": int(lag.total_seconds())}
         self._undo_seconds = undo_seconds
 
     async def assessment(self, batch: NeedBatch) -> None:
         """Assess a batch. A batch left behind by a lost workflow may be started again: deciding twice is harmless."""
+        brief = batch.model_copy(update={"brief": True})
         async with Effect("assessment.start"):
             await self._start(
-                AssessmentWorkflow.run, batch, naming.assessment_id(batch.batch_id), None,
+                AssessmentWorkflow.run, brief, naming.assessment_id(batch.batch_id), None,
                 [SearchAttributePair(naming.LOCATION, batch.location)], again=True,
             )  # fmt: skip
 
     async def replenishment(self, ref: ReplenishmentRef, traceparent: str | None, *, again: bool = False) -> None:
         """Carry a proposal. `again`: even after a workflow that ended in order, for Postgres says that it is open."""
+        waits = ref.tier is not RiskTier.AUTO
         attributes = [
-            SearchAttributePair(naming.DECISION_STATE, "proposed"),
+            SearchAttributePair(naming.DECISION_STATE, str(ReplenishmentState.WAITING) if waits else "proposed"),
             SearchAttributePair(naming.RISK_TIER, str(ref.tier)),
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
-        timed = ref.model_copy(update={**self._timing, "undo_seconds": self._undo_seconds})
+        timed = ref.model_copy(update={**self._timing, "undo_seconds": self._undo_seconds, "brief": True})
         identity = naming.replenishment_id(ref.decision_id)
         async with Effect("replenishment.start"):
             await self._start(ReplenishmentWorkflow.run, timed, identity, traceparent, attributes, again=again)
@@ -121,7 +129,7 @@ class Starter:
             SearchAttributePair(naming.LOCATION, ref.location),
             SearchAttributePair(naming.SUPPLIER, ref.supplier),
         ]
-        timed = ref.model_copy(update=self._timing)
+        timed = ref.model_copy(update={**self._timing, "brief": True})
         identity = naming.purchasing_id(ref.order_id)
         async with Effect("purchasing.start"):
             await self._start(PurchasingWorkflow.run, timed, identity, traceparent, attributes, again=again)
@@ -175,6 +183,7 @@ class Starter:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=TypedSearchAttributes(list(attributes)),
                 rpc_timeout=RPC_TIMEOUT,
+                request_eager_start=self._eager,
             )
 
 
@@ -186,13 +195,21 @@ class TemporalLaunches:
         self._launched = launched
 
     async def replenishments(self, batch_id: str) -> int:
-        """Start each proposal of the batch, note it, then close the batch."""
-        found = await self._launched.unstarted(batch_id)
-        for ref, traceparent in found:
-            await self._starter.replenishment(ref, traceparent)
-        await self._launched.started([ref.decision_id for ref, _ in found])
-        await self._launched.finished(batch_id)
-        return len(found)
+        """Release what nobody is asked about; start the due orders of that and each other proposal of the batch, note
+        it, then close the batch."""
+        await self._launched.release(batch_id)
+        orders, waiting = await self._launched.orders(batch_id), await self._launched.unstarted(batch_id)
+        turns = asyncio.Semaphore(STARTS)
+
+        async def in_turn(start: Coroutine[Any, Any, None]) -> None:
+            async with turns:
+                await start
+
+        starts = [self._starter.purchasing(ref, trace) for ref, trace in orders]
+        starts += [self._starter.replenishment(ref, trace) for ref, trace in waiting]
+        await asyncio.gather(*map(in_turn, starts))
+        await self._launched.finished(batch_id, [ref.decision_id for ref, _ in waiting])
+        return len(waiting)
 
 
 class TemporalVerdicts:

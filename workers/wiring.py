@@ -93,6 +93,15 @@ class Engine:
         return temporal.Starter(self.client, self.clock, self.lateness, undo_seconds=self.undo_seconds)
 
     @property
+    def launcher(self) -> temporal.Starter:
+        """The same in the process that runs the workflows: it takes their first tasks at once. A named build leaves it
+        to Temporal which build that is."""
+        return temporal.Starter(
+            self.client, self.clock, self.lateness, undo_seconds=self.undo_seconds,
+            eager=self.settings.worker_build is None,
+        )  # fmt: skip
+
+    @property
     def approvals(self) -> PostgresApprovals:
         """Where verdicts are stored."""
         return PostgresApprovals(self.database, self.undo_seconds)

@@ -9,6 +9,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.approvals import ApprovalActivities
 from activities.counterfactual import Counterfactuals
 from activities.histories import HistoryActivities
+from activities.launching import Launching
 from activities.learning.learner import XgboostLearner
 from activities.learning.outside import LibraryCalendars
 from activities.learning.scoring import XgboostScoring
@@ -17,6 +18,7 @@ from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
+from activities.placing import PlacingAtOnce
 from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from connectors.erp.http_supplier import HttpSuppliers
@@ -25,12 +27,12 @@ from connectors.postgres.counterfactual import PostgresRecordings
 from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.histories_kept import PostgresHistories
+from connectors.postgres.launching import Launched
 from connectors.postgres.money import ComparedOutcomes, PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
-from connectors.postgres.relay import Launched
 from connectors.postgres.shelves import PostgresShelves
 from workers import temporal
 from workers.connector import manifest_of
@@ -57,7 +59,8 @@ DEPLOYMENT = "quartermaster"
 def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments) -> list[Worker]:
     """One worker per queue: numeric work and supplier calls each have a queue of their own and starve nobody."""
     settings, database = parts.settings, parts.database
-    launches = temporal.TemporalLaunches(parts.starter, Launched(database))
+    at_once = settings.order_cycle == "at_once"
+    launches = temporal.TemporalLaunches(parts.launcher, Launched(database, at_once=at_once))
     threads = settings.training_threads
     assessments = AssessmentActivities(
         PostgresAssessments(database),
@@ -68,10 +71,12 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         running_source(),
         LibraryCalendars(),
     )
+    launching = Launching(assessments.assess, assessments.launch)
     orders = OrderActivities(
-        PostgresOrders(database), suppliers, passive=settings.mode == "passive",
+        PostgresOrders(database, at_once=at_once), suppliers, passive=settings.mode == "passive",
         lease_seconds=SUPPLIER_LEASE_SECONDS, permits=PostgresPermits(database, suppliers.manifest),
     )  # fmt: skip
+    placing = PlacingAtOnce(orders.place)
 
     async def needs_approval() -> bool:
         return (await read_policy(database)).promotion_needs_approval
@@ -96,6 +101,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         activities=[
             assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
             orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
+            placing.place_at_once,
             models.promote, monitoring.retraining_started, histories.sweep, comparing.suppliers_after,
         ],
         max_cached_workflows=500,
@@ -107,7 +113,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
         parts.client,
         task_queue=LEARNING_QUEUE,
         activities=[
-            assessments.assess, assessments.rescore, models.plan, models.train, models.judge, monitoring.watch,
+            assessments.assess, launching.assess_and_launch, assessments.rescore,
+            models.plan, models.train, models.judge, monitoring.watch,
             replays.plan_replay, replays.replay_some, replays.note_replay,
         ],
         max_concurrent_activities=2,
@@ -140,9 +147,7 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
 
 def suppliers_of(settings: Settings) -> HttpSuppliers:
     """The connector to whoever takes purchase orders; each request carries the trace of its order."""
-    return HttpSuppliers(
-        required(settings, "supplier_url"), manifest=manifest_of(settings), propagate=_trace_headers
-    )
+    return HttpSuppliers(required(settings, "supplier_url"), manifest=manifest_of(settings), propagate=_trace_headers)
 
 
 def _trace_headers() -> dict[str, str]:

@@ -6,6 +6,7 @@ from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.options import DATABASE, SCORING
 
 with workflow.unsafe.imports_passed_through():
+    from activities.launching import Launching
     from activities.scores import AssessmentActivities
 
 
@@ -16,6 +17,8 @@ class AssessmentWorkflow:
     @workflow.run
     async def run(self, batch: NeedBatch) -> AssessmentSummary:
         """Decide every need of the batch and start what must go on."""
+        if batch.brief:
+            return await workflow.execute_activity_method(Launching.assess_and_launch, batch, **SCORING)
         summary = await workflow.execute_activity_method(AssessmentActivities.assess, batch, **SCORING)
         await workflow.execute_activity_method(AssessmentActivities.launch, batch, **DATABASE)
         return summary

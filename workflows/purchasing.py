@@ -1,19 +1,28 @@
 """One purchase order: lines join in Postgres, and at cutoff it is placed once, acknowledged and received."""
 
+import asyncio
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    FailureError,
+    is_cancelled_exception,
+)
 
 from workflows.domain.orders import OrderRef, OrderState, PlacementResult
 from workflows.naming import DECISION_STATE
-from workflows.options import DATABASE, EXTERNAL_WRITE
+from workflows.options import DATABASE, EXTERNAL_WRITE, WRITE_AT_ONCE, WRITE_PAUSE
+from workflows.swiftly import transacted
 from workflows.waiting import BusinessClock
 
 with workflow.unsafe.imports_passed_through():
     from activities.orders import OrderActivities
+    from activities.placing import PlacingAtOnce
 
 HELD: Final = "held"
 """What the search attribute says while a stop switch holds an order."""
@@ -32,16 +41,18 @@ class PurchasingWorkflow:
         self._clock = BusinessClock(ref.clock, ref.clock_lag_seconds)
         self._settled = False
         self._try_again = False
+        self._at_once = ref.brief
 
     @workflow.run
     async def run(self, ref: OrderRef) -> PlacementResult:
         """Wait for the cutoff, place the order, and stay until everything that will come has come."""
-        await self._clock.wait_until(ref.cutoff_at)
+        if not ref.due:
+            await self._clock.wait_until(ref.cutoff_at)
         result = await self._place(ref)
         self._show(result.state)
         if result.state is OrderState.PLACED:
             await workflow.wait_condition(lambda: self._settled)
-            state = await workflow.execute_activity_method(OrderActivities.order_state, ref.order_id, **DATABASE)
+            state = await transacted(OrderActivities.order_state, ref.order_id, brief=ref.brief)
             self._show(state)
             result = result.model_copy(update={"state": state})
         return result
@@ -70,12 +81,12 @@ class PurchasingWorkflow:
         """
         while True:
             try:
-                result = await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
+                result = await self._attempt(ref)
                 if not result.held:
                     return result
                 workflow.logger.info("order %s is held: %s", ref.order_id, result.reason)
                 self._show(HELD)
-            except ActivityError:
+            except FailureError:
                 workflow.logger.warning("order %s could not be placed; it waits for an operator", ref.order_id)
                 self._show(NEEDS_OPERATOR)
                 if workflow.patched(OPERATOR_IS_NOTED):
@@ -84,6 +95,36 @@ class PurchasingWorkflow:
             await workflow.wait_condition(lambda: self._try_again)
             self._try_again = False
             self._show(OrderState.SENDING)
+
+    async def _attempt(self, ref: OrderRef) -> PlacementResult:
+        """The first one within this workflow's own step; if that did not place it, with the patience of the queue."""
+        at_once, self._at_once = self._at_once, False
+        if at_once:
+            try:
+                placed: PlacementResult | None = await workflow.execute_local_activity_method(
+                    PlacingAtOnce.place_at_once, ref, **WRITE_AT_ONCE
+                )
+            except FailureError as error:
+                if is_cancelled_exception(error) or (isinstance(error, ApplicationError) and error.non_retryable):
+                    raise
+                await self._breathe(error)
+            else:
+                if placed is not None:
+                    return placed
+        return await workflow.execute_activity_method(OrderActivities.place, ref, **EXTERNAL_WRITE)
+
+    @staticmethod
+    async def _breathe(error: FailureError) -> None:
+        """As long as the queue waits between a first attempt and a second one.
+
+        Raises:
+            CancelledError: as an attempt that is cancelled does, so that the order is not abandoned.
+        """
+        told = error.next_retry_delay if isinstance(error, ApplicationError) else None
+        try:
+            await workflow.sleep(told or WRITE_PAUSE)
+        except asyncio.CancelledError:
+            raise CancelledError("cancelled between two attempts") from None
 
     @staticmethod
     def _show(state: str) -> None:

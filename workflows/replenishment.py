@@ -22,6 +22,7 @@ from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReleaseResult, ReplenishmentRef
 from workflows.naming import DECISION_STATE, SUPPLIER
 from workflows.options import DATABASE, SCORING
+from workflows.swiftly import transacted
 from workflows.waiting import BusinessClock
 
 with workflow.unsafe.imports_passed_through():
@@ -77,7 +78,8 @@ class ReplenishmentWorkflow:
         if ref.tier is RiskTier.AUTO:
             closed = self._released(await self._order(ref.proposal_hash))
         else:
-            workflow.upsert_search_attributes([DECISION_STATE.value_set(ReplenishmentState.WAITING)])
+            if not ref.brief:  # else whoever starts it shows it
+                workflow.upsert_search_attributes([DECISION_STATE.value_set(ReplenishmentState.WAITING)])
             closed = await self._answered()
         workflow.upsert_search_attributes([DECISION_STATE.value_set(closed.state)])
         await self._answer_whoever_still_asks()
@@ -206,9 +208,7 @@ class ReplenishmentWorkflow:
         return bool(self._heard) or notice.approval_id in self._taken_back
 
     async def _stands(self, notice: VerdictNotice) -> bool:
-        return await workflow.execute_activity_method(
-            ApprovalActivities.stands, args=[self._ref.decision_id, notice], **DATABASE
-        )
+        return bool(await transacted(ApprovalActivities.stands, self._ref.decision_id, notice, brief=self._ref.brief))
 
     async def _heed(self, hearing: _Hearing) -> VerdictNotice | None:
         """The notice if Postgres has that verdict, standing, on this decision; its sender learns whether it counted."""
@@ -235,7 +235,7 @@ class ReplenishmentWorkflow:
             workflow.logger.warning("proposal %s could not be scored again; the wait goes on", self._ref.decision_id)
             return None
         if result.ref is not None:
-            timing = self._ref.model_dump(include={"clock", "clock_lag_seconds", "undo_seconds"})
+            timing = self._ref.model_dump(include={"clock", "clock_lag_seconds", "undo_seconds", "brief"})
             self._ref, self._knows_revision = result.ref.model_copy(update=timing), True
             workflow.upsert_search_attributes([SUPPLIER.value_set(self._ref.supplier)])
             return None
@@ -272,11 +272,15 @@ class ReplenishmentWorkflow:
     async def _order(self, proposal_hash: str) -> ReleaseResult:
         """From here on nothing can be taken back, unless Postgres says that it was before."""
         self._ordering = True
-        result = await workflow.execute_activity_method(
-            OrderActivities.release, args=[self._ref.decision_id, proposal_hash], **DATABASE
-        )
+        arguments = self._ref.decision_id, proposal_hash
+        result: ReleaseResult = await transacted(OrderActivities.release, *arguments, brief=self._may_hurry)
         self._ordering = not result.waits
         return result
+
+    @property
+    def _may_hurry(self) -> bool:
+        """Within this step no update is heard: not where an undo is to be refused."""
+        return self._ref.brief and not self._ref.undo_seconds
 
     def _released(self, result: ReleaseResult) -> ReplenishmentClosed:
         state = ReplenishmentState.RELEASED if result.released else ReplenishmentState.REFUSED_BY_GATE
@@ -285,9 +289,7 @@ class ReplenishmentWorkflow:
     async def _reject(self) -> ReplenishmentClosed | None:
         """None: the rejection was taken back in the last moment."""
         self._ordering = True
-        closed = await workflow.execute_activity_method(
-            OrderActivities.close_rejected, self._ref.decision_id, **DATABASE
-        )
+        closed = await transacted(OrderActivities.close_rejected, self._ref.decision_id, brief=self._may_hurry)
         if closed is False:  # None: from a worker of before there was a way back
             self._ordering = False
             return None

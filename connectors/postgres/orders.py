@@ -20,12 +20,14 @@ Cursor = psycopg.AsyncCursor[DictRow]
 class PostgresOrders:
     """The `Orders` port."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, at_once: bool = False) -> None:
+        """`at_once`: orders wait for no cutoff."""
         self._database = database
+        self._at_once = at_once
 
     async def release(self, decision_id: str, proposal_hash: str) -> ReleaseResult:
         async with self._database.transaction("orders.release") as cursor:
-            return await releasing.release(cursor, decision_id, proposal_hash)
+            return await releasing.release(cursor, decision_id, proposal_hash, at_once=self._at_once)
 
     async def close_rejected(self, decision_id: str) -> bool:
         async with self._database.transaction("orders.close_rejected") as cursor:

@@ -10,17 +10,12 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from connectors.postgres import needs, task_waking
+from connectors.postgres.launching import DUE_ORDER, UNSTARTED_REF, Started
 from connectors.postgres.moved_tasks import MovedTasks
-from connectors.postgres.pool import Connection, Database, transaction
+from connectors.postgres.pool import Connection, reading, transaction
 from workflows.domain.needs import NeedBatch
 from workflows.domain.orders import OrderRef
 from workflows.domain.ports import ReplenishmentRef
-
-_REF = """
-SELECT r.decision_id, r.revision, r.proposal_hash, r.location, r.supplier, r.tier, r.traceparent,
-       t.remind_at, t.escalate_at, t.expire_at
-FROM replenishment r LEFT JOIN task t USING (decision_id)
-"""
 
 _LOST_ORDER = b"""
 UPDATE purchase_order SET workflow_started_at = NULL
@@ -41,18 +36,22 @@ class RelayStore:
 
     def batches(self, retry_after_s: float) -> list[NeedBatch]:
         """New batches of unassessed needs, and old ones whose workflow is not known to have finished."""
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "batches.make") as cursor:
             needs.make_batches(cursor)
             return needs.unfinished_batches(cursor, retry_after_s)
 
-    def batch_started(self, batch_id: str) -> None:
-        """Note that the batch's workflow runs."""
-        self._run("UPDATE need_batch SET started_at = clock_timestamp() WHERE batch_id = %s", [batch_id])
+    def batches_started(self, batch_ids: Sequence[str]) -> None:
+        """Note that these batches' workflows run."""
+        self._run(
+            "batches.started",
+            "UPDATE need_batch SET started_at = clock_timestamp() WHERE batch_id = ANY(%s)",
+            [list(batch_ids)],
+        )
 
     def replenishments(self, older_than_s: float) -> list[tuple[ReplenishmentRef, str | None]]:
         """Proposals whose workflow is not noted as running, with their trace context."""
         rows = self._rows(
-            _REF
+            UNSTARTED_REF
             + """WHERE r.workflow_started_at IS NULL AND r.state = 'proposed'
                       AND r.recorded_at < clock_timestamp() - make_interval(secs => %s)
                       ORDER BY r.recorded_at LIMIT 200""",
@@ -60,10 +59,12 @@ class RelayStore:
         )
         return [(ReplenishmentRef.model_validate(row), row["traceparent"]) for row in rows]
 
-    def replenishment_started(self, decision_id: str) -> None:
-        """Note that the proposal's workflow runs."""
+    def replenishments_started(self, decision_ids: Sequence[str]) -> None:
+        """Note that these proposals' workflows run."""
         self._run(
-            "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = %s", [decision_id]
+            "replenishments.started",
+            "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = ANY(%s)",
+            [list(decision_ids)],
         )
 
     def lost(self, subject: str, subject_id: str) -> bool:
@@ -71,7 +72,7 @@ class RelayStore:
 
         False when nothing is owed any more: the subject is over.
         """
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "workflow.lost") as cursor:
             cursor.execute(_LOST_ORDER if subject == "order" else _LOST_REPLENISHMENT, [subject_id])
             if cursor.rowcount == 0:
                 return False
@@ -100,18 +101,21 @@ class RelayStore:
         )
         return [(row["subject"], row["id"]) for row in rows]
 
-    def orders(self) -> list[tuple[OrderRef, str | None]]:
+    def orders(self) -> list[Started]:
         """Orders whose workflow is not noted as running."""
         rows = self._rows(
-            """SELECT order_id, location, supplier, cutoff_at, traceparent FROM purchase_order
-               WHERE workflow_started_at IS NULL ORDER BY created_at LIMIT 200""",
+            DUE_ORDER + "WHERE o.workflow_started_at IS NULL ORDER BY o.created_at LIMIT 200",
             [],
         )
         return [(OrderRef.model_validate(row), row["traceparent"]) for row in rows]
 
-    def order_started(self, order_id: str) -> None:
-        """Note that the order's workflow runs."""
-        self._run("UPDATE purchase_order SET workflow_started_at = clock_timestamp() WHERE order_id = %s", [order_id])
+    def orders_started(self, order_ids: Sequence[str]) -> None:
+        """Note that these orders' workflows run."""
+        self._run(
+            "orders.started",
+            "UPDATE purchase_order SET workflow_started_at = clock_timestamp() WHERE order_id = ANY(%s)",
+            [list(order_ids)],
+        )
 
     def due_ticks(self) -> list[tuple[str, str, datetime, datetime]]:
         """(subject, id, instant, watermark) of waits that the business clock has passed."""
@@ -126,6 +130,7 @@ class RelayStore:
     def ticked(self, subject: str, subject_id: str, instant: datetime) -> None:
         """Note that the workflow was told, or is over."""
         self._run(
+            "clock.ticked",
             """UPDATE clock_wait SET ticked_at = clock_timestamp()
                WHERE subject = %s AND subject_id = %s AND instant <= %s AND ticked_at IS NULL""",
             [subject, subject_id, instant],
@@ -142,13 +147,13 @@ class RelayStore:
 
     def order_told(self, order_id: str) -> None:
         """Note that the order's workflow has heard of its end."""
-        self._run("UPDATE purchase_order SET told_at = clock_timestamp() WHERE order_id = %s", [order_id])
+        self._run("order.told", "UPDATE purchase_order SET told_at = clock_timestamp() WHERE order_id = %s", [order_id])
 
     def orders_to_wake(self) -> list[tuple[str, str | None]]:
-        """(order, the lifted switch that held it) of orders whose workflow is to try again."""
+        """(order, the lifted or ended switch that held it) of orders whose workflow is to try again."""
         rows = self._rows(
             """SELECT o.order_id, o.held_by FROM send_stop s JOIN purchase_order o ON o.held_by = s.stop_id
-               WHERE s.lifted_at IS NOT NULL
+               WHERE s.lifted_at IS NOT NULL OR s.ends_at <= clock_timestamp()
                UNION SELECT order_id, NULL FROM purchase_order WHERE wake_at IS NOT NULL
                LIMIT 200""",
             [],
@@ -158,6 +163,7 @@ class RelayStore:
     def order_woken(self, order_id: str, held_by: str | None) -> None:
         """Note that the order's workflow was told. A switch that holds it meanwhile stays noted."""
         self._run(
+            "order.woken",
             """UPDATE purchase_order SET wake_at = NULL,
                    held_at = CASE WHEN held_by = %(by)s THEN NULL ELSE held_at END,
                    held_by = CASE WHEN held_by = %(by)s THEN NULL ELSE held_by END
@@ -187,7 +193,7 @@ class RelayStore:
     def advance_live_clocks(self, now: datetime, lateness: timedelta) -> int:
         """Live: an idle location's business clock follows the wall clock less the allowed lateness."""
         opened = 0
-        with transaction(self._connection) as cursor:
+        with transaction(self._connection, "clocks.advance") as cursor:
             cursor.execute("SELECT location FROM location ORDER BY location")
             for row in cursor.fetchall():
                 opened += len(needs.advance_clock(cursor, row["location"], now.astimezone(UTC) - lateness))
@@ -197,6 +203,7 @@ class RelayStore:
         """Keep how far behind the log's end each partition was just now, for people: apart from accepting."""
         places = sorted(behind)
         self._run(
+            "lag.note",
             """INSERT INTO intake_lag (topic, partition, behind)
                SELECT * FROM unnest(%s::text[], %s::int[], %s::bigint[])
                ON CONFLICT (topic, partition) DO UPDATE SET behind = excluded.behind, looked_at = clock_timestamp()""",
@@ -209,46 +216,10 @@ class RelayStore:
         return int(rows[0]["n"])
 
     def _rows(self, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> list[DictRow]:
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             cursor.execute(query.encode(), arguments)
             return cursor.fetchall()
 
-    def _run(self, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> None:
-        with transaction(self._connection) as cursor:
+    def _run(self, at: str, query: str, arguments: Sequence[Any] | Mapping[str, Any]) -> None:
+        with transaction(self._connection, at) as cursor:
             cursor.execute(query.encode(), arguments)
-
-
-class Launched:
-    """What the launching activity reads and notes."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def unstarted(self, batch_id: str) -> list[tuple[ReplenishmentRef, str | None]]:
-        """Proposals of a batch whose workflow is not noted as started, with their trace context."""
-        async with self._database.transaction() as cursor:
-            await cursor.execute(
-                (
-                    _REF
-                    + """JOIN need n ON n.need_id = r.decision_id
-                           WHERE n.batch_id = %s AND r.workflow_started_at IS NULL AND r.state = 'proposed'
-                           ORDER BY r.decision_id"""
-                ).encode(),
-                [batch_id],
-            )
-            return [(ReplenishmentRef.model_validate(row), row["traceparent"]) for row in await cursor.fetchall()]
-
-    async def started(self, decision_ids: Sequence[str]) -> None:
-        """Note that these proposals' workflows run."""
-        async with self._database.transaction() as cursor:
-            await cursor.execute(
-                "UPDATE replenishment SET workflow_started_at = clock_timestamp() WHERE decision_id = ANY(%s)",
-                [list(decision_ids)],
-            )
-
-    async def finished(self, batch_id: str) -> None:
-        """Note that a batch is done: every need decided, every proposal running."""
-        async with self._database.transaction() as cursor:
-            await cursor.execute(
-                "UPDATE need_batch SET finished_at = clock_timestamp() WHERE batch_id = %s", [batch_id]
-            )

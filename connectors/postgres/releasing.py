@@ -15,7 +15,7 @@ from workflows.domain.ports import ReleaseResult
 Cursor = psycopg.AsyncCursor[DictRow]
 
 
-async def release(cursor: Cursor, decision_id: str, proposal_hash: str) -> ReleaseResult:
+async def release(cursor: Cursor, decision_id: str, proposal_hash: str, *, at_once: bool = False) -> ReleaseResult:
     """Put an authorised proposal on the collecting order of its supplier and location; safe to repeat."""
     row = await _locked(cursor, decision_id)
     if row["state"] == "released":
@@ -30,7 +30,7 @@ async def release(cursor: Cursor, decision_id: str, proposal_hash: str) -> Relea
         waits = await _task_state(cursor, decision_id) in (TaskState.OPEN, TaskState.REJECTED)
         return ReleaseResult(released=False, reason="no standing approval for this proposal", waits=waits)
     units = (approval and approval["units"]) or row["units"]
-    order = await cycles.collecting_order(cursor, row)
+    order = await cycles.collecting_order(cursor, row, at_once=at_once)
     await cursor.execute(
         """INSERT INTO order_line (order_id, need_id, item, location, units, unit_cost, proposal_hash)
            VALUES (%s, %s, %s, %s, %s, %s, %s)""",

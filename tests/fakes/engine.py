@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,12 @@ from temporalio.worker import Worker
 from activities.approvals import ApprovalActivities
 from activities.counterfactual import Counterfactuals
 from activities.histories import HistoryActivities
+from activities.launching import Launching
 from activities.models import ModelActivities
 from activities.monitoring import MonitoringActivities
 from activities.orders import OrderActivities
 from activities.outcomes import OutcomeActivities
+from activities.placing import PlacingAtOnce
 from activities.replaying import ReplayActivities
 from activities.scores import AssessmentActivities
 from tests.fakes.careless import UNIQUE, CarelessSupplier
@@ -158,7 +161,7 @@ class Engine:
             decided(), tier=RiskTier.REVIEW, clock=clock, remind_at=remind, escalate_at=escalate, expire_at=expire
         )
         self.records.propose(ref)
-        return ref
+        return ref.model_copy(update={"brief": True})  # as the starter has it
 
     def order(self, *, lines: int = 2, clock: ClockMode = ClockMode.REPLAYED) -> OrderRef:
         """A stored order that collects."""
@@ -207,14 +210,18 @@ class Engine:
             naming.ENGINE_QUEUE: [
                 assessments.launch, approvals.stands, approvals.remind, approvals.escalate, approvals.expire,
                 orders.release, orders.close_rejected, orders.order_state, orders.await_operator, outcomes.close_due,
+                PlacingAtOnce(orders.place).place_at_once,
                 models.promote, monitoring.retraining_started, histories.sweep,
             ],
             naming.LEARNING_QUEUE: [
-                assessments.assess, assessments.rescore, models.plan, models.train, models.judge,
-                monitoring.watch, replays.plan_replay, replays.replay_some, replays.note_replay,
+                Launching(assessments.assess, assessments.launch).assess_and_launch,
+                assessments.assess, assessments.rescore, models.plan, models.train, models.judge, monitoring.watch,
+                replays.plan_replay, replays.replay_some, replays.note_replay,
             ],
             naming.SUPPLIER_QUEUE: [orders.place],
         }  # fmt: skip
+        # Where nothing is cached, what a workflow did within its step is given up once more when the step is over.
+        warnings.filterwarnings("ignore", message="Cannot find activity to cancel for token b'local_act")
         self._workers = AsyncExitStack()
         for queue, activities in queues.items():
             workflows = WORKFLOWS if queue == naming.ENGINE_QUEUE else ()

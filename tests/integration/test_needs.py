@@ -140,7 +140,7 @@ async def test_batches_are_offered_until_their_workflow_is_noted(storeroom: Stor
     (batch,) = storeroom.relay.batches(3600)
     assert (batch.needs, batch.location, batch.clock) == (2, LOCATION, MORNING)
     assert storeroom.relay.batches(3600) == [batch]
-    storeroom.relay.batch_started(batch.batch_id)
+    storeroom.relay.batches_started([batch.batch_id])
     assert storeroom.relay.batches(3600) == []
     assert storeroom.relay.batches(0) == [batch], "a lost workflow is started again"
     assert storeroom.relay.depth() == 2

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from connectors.postgres.relay import Launched
+from connectors.postgres.launching import Launched
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted
 from workflows.domain.policies import RiskTier
 
@@ -25,10 +25,9 @@ async def test_a_proposal_is_offered_until_its_workflow_is_noted(storeroom: Stor
     assert storeroom.relay.replenishments(60) == [], "the launching activity is given time"
     assert (ref.decision_id, ref.tier, ref.location) == (DECISION, RiskTier.REVIEW, LOCATION)
     assert ref.remind_at == MORNING + timedelta(hours=24)
-    await launched.started([DECISION])
+    await launched.finished(batch.batch_id, [DECISION])
     assert await launched.unstarted(batch.batch_id) == []
     assert storeroom.relay.replenishments(0) == []
-    await launched.finished(batch.batch_id)
     assert storeroom.relay.batches(0) == []
 
 
@@ -52,7 +51,7 @@ async def test_an_order_is_offered_until_noted_and_its_cutoff_is_a_wait(storeroo
     await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))
     ((ref, _),) = storeroom.relay.orders()
     assert ref.cutoff_at == MORNING + timedelta(hours=1)
-    storeroom.relay.order_started(ref.order_id)
+    storeroom.relay.orders_started([ref.order_id])
     assert storeroom.relay.orders() == []
     storeroom.take(clock(ref.cutoff_at))
     assert storeroom.relay.due_ticks() == [("order", ref.order_id, ref.cutoff_at, ref.cutoff_at)]
@@ -69,7 +68,7 @@ async def test_live_clocks_follow_the_wall_clock_less_the_lateness(storeroom: St
 async def test_a_proposal_whose_workflow_was_lost_is_offered_again_with_all_that_was_told(storeroom: Storeroom) -> None:
     await waiting(storeroom)
     relay = storeroom.relay
-    relay.replenishment_started(DECISION)
+    relay.replenishments_started([DECISION])
     await storeroom.answer(DECISION)
     ((_, notice),) = await storeroom.approvals.unheard(0)
     await storeroom.approvals.heard(notice.approval_id)
@@ -90,14 +89,14 @@ async def test_an_order_whose_workflow_was_lost_is_offered_again_until_it_is_ove
     await waiting(storeroom)
     await storeroom.answer(DECISION)
     order = (await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))).order_id or ""
-    storeroom.relay.order_started(order)
+    storeroom.relay.orders_started([order])
     await storeroom.orders.prepare(order, passive=False)
     assert storeroom.relay.unseen(0, 10) == [("order", order)]
 
     assert storeroom.relay.lost("order", order)
 
     assert [ref.order_id for ref, _ in storeroom.relay.orders()] == [order]
-    storeroom.relay.order_started(order)
+    storeroom.relay.orders_started([order])
     await storeroom.orders.begin_attempt(order, "a", 60)
     assert await storeroom.orders.about_to_send(order, "a", passive=False)
     await storeroom.orders.record_refused(order, "a", "no")

@@ -61,21 +61,21 @@ class World:
         assert retry_after_s > LEFT_BEHIND_SECONDS
         return self.take("batches")
 
-    def batch_started(self, batch_id: str) -> None:
-        self.note(f"noted {batch_id}")
+    def batches_started(self, batch_ids: list[str]) -> None:
+        self.note(f"noted {' '.join(batch_ids)}")
 
     def replenishments(self, older_than_s: float) -> list[Any]:
         assert older_than_s == LEFT_BEHIND_SECONDS
         return self.take("replenishments")
 
-    def replenishment_started(self, decision_id: str) -> None:
-        self.note(f"noted {decision_id}")
+    def replenishments_started(self, decision_ids: list[str]) -> None:
+        self.note(f"noted {' '.join(decision_ids)}")
 
     def orders(self) -> list[Any]:
         return self.take("orders")
 
-    def order_started(self, order_id: str) -> None:
-        self.note(f"noted {order_id}")
+    def orders_started(self, order_ids: list[str]) -> None:
+        self.note(f"noted {' '.join(order_ids)}")
 
     def due_ticks(self) -> list[Any]:
         return self.take("ticks")

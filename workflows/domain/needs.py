@@ -47,6 +47,8 @@ class NeedBatch(Payload):
     location: Code
     clock: Instant
     needs: Annotated[int, Field(ge=1, le=MAX_BATCH)]
+    brief: bool = False
+    """Carried in fewer, larger steps. False: it began before there were any, and goes on as it began."""
 
 
 class AssessmentSummary(Payload):

@@ -189,6 +189,10 @@ class OrderRef(Payload):
     clock: ClockMode = ClockMode.LIVE
     clock_lag_seconds: int = 0
     """Live: how far the business clock stays behind the wall clock."""
+    due: bool = False
+    """The cutoff had passed on the business clock when the workflow was started: there is nothing to wait for."""
+    brief: bool = False
+    """Carried in fewer, larger steps. False: it began before there were any, and goes on as it began."""
 
 
 class PlacementResult(Payload):
