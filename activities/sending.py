@@ -46,7 +46,7 @@ from workflows.domain.sending import step as next_step
 
 log = logging.getLogger(__name__)
 
-MOST_STEPS = 24
+MOST_STEPS = 12
 """Requests of one attempt: a supplier that keeps listing what was cancelled is asked again later."""
 WORK_SECONDS = 38.0
 """After so long no further request begins in this attempt: it ends before its time, and long before its lease."""
@@ -180,7 +180,8 @@ class Sender:
             async with asyncio.timeout(seconds):
                 return await self._ask_for(step, leaving)
         except SupplierRefused as refused:
-            return Refused(reason=str(refused))
+            # To cancel a draft is no order: a no to that says nothing of the order, and what there is is listed again.
+            return KeyKnown(reason=str(refused)) if step.do is Do.CANCEL else Refused(reason=str(refused))
         except OrderKeyKnown as known:
             return KeyKnown(reason=str(known))
         except (OutcomeUnknown, TimeoutError) as unknown:

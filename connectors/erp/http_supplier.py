@@ -170,7 +170,7 @@ class HttpSuppliers:
             raise Unavailable(answer.reason).later(answer.wait_seconds)
         if answer.proves_no and answer.status in {409, 422} and answer.problem in ABOUT_THE_KEY:
             raise OrderKeyKnown(answer.reason)
-        if answer.proves_no and answer.status in {404, 409, 410, 422} and order is None:
+        if answer.proves_no and answer.status in {404, 410} and order is None:
             # Something is the matter with the draft, and not with the order: listing them is right.
             raise OrderKeyKnown(answer.reason)
         if answer.proves_no and answer.status < 500:

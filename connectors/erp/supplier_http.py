@@ -139,7 +139,9 @@ class SupplierHandler(BaseHTTPRequestHandler):
         found = self._supplier.book.find(key, older_than=_stale(fault))
         if not found or supplier not in (None, found[0].order.supplier):
             raise Refusal(404, "no-such-order", f"there is no order under the key {key[:64]}")
-        return 200, {**found[0].described(), **found[0].answer.model_dump(mode="json"), "booked": len(found)}
+        others = [one.answer.supplier_number for one in found[1:]]
+        answer = found[0].answer.model_dump(mode="json")
+        return 200, {**answer, **found[0].described(), "booked": len(found), "others": others}
 
     def _list(self, supplier: str, query: dict[str, str], fault: Fault | None) -> tuple[int, dict[str, Any]]:
         after, limit = query.get("after", "0"), query.get("limit", str(MAX_LISTED))

@@ -72,7 +72,7 @@ FROM purchase_order WHERE last_sent_at IS NOT NULL AND request IS NOT NULL;
 -- No request takes a way that the state machine does not know, whoever asks for it.
 CREATE FUNCTION request_moves() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF OLD.request IS DISTINCT FROM NEW.request AND NOT (coalesce(OLD.request, 'collecting'), NEW.request) IN (
+    IF OLD.request IS DISTINCT FROM NEW.request AND NOT (coalesce(OLD.request, 'collecting'), coalesce(NEW.request, '')) IN (
         ('collecting', 'prepared'),
         -- A process of an earlier release prepared or sent it, and did not know of these states.
         ('collecting', 'unknown'), ('prepared', 'unknown'),
