@@ -61,6 +61,15 @@ class Module:
             child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)
         }
 
+        self._handing_on = {
+            one.name: arguments.index("at")
+            for one in ast.walk(self.tree)
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            and "at" in (arguments := [each.arg for each in one.args.args if each.arg not in {"self", "cls"}])
+            and any(isinstance(call, ast.Call) and self._hands_on(call) for call in ast.walk(one))
+        }
+        """Functions of this file that give their argument `at` to `transaction`, and which argument it is."""
+
     def calls(self) -> Iterator[ast.Call]:
         """Every call."""
         return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
@@ -89,7 +98,12 @@ class Module:
     def named(self, call: ast.Call) -> tuple[str, str | None]:
         """(kind, name) of a call that is a failpoint; kind is empty for another, name is None if it is no literal."""
         called, at = last_name(call.func), call.args[0] if call.args else None
-        if called == TRANSACTION and self.file != POOL:
+        if called in self._handing_on:
+            kind, place = TRANSACTION, self._handing_on[called]
+            at = call.args[place] if len(call.args) > place else None
+        elif called == TRANSACTION and self._hands_on(call):
+            return "", None
+        elif called == TRANSACTION and self.file != POOL:
             kind = TRANSACTION
             if isinstance(call.func, ast.Name):  # transaction(connection, "noun.verb")
                 at = call.args[1] if len(call.args) > 1 else None
@@ -102,17 +116,37 @@ class Module:
         literal = at.value if isinstance(at, ast.Constant) and isinstance(at.value, str) else None
         return kind, literal
 
+    def _hands_on(self, call: ast.Call) -> bool:
+        """Whether it is `transaction(..., at)` with the `at` that the function around it was given."""
+        return last_name(call.func) == TRANSACTION and any(
+            isinstance(one, ast.Name) and one.id == "at" for one in call.args
+        )
+
+    def _enters(self, call: ast.Call) -> bool:
+        """Whether it is `effect.__aenter__()`, for an end that is not always the block's."""
+        func = call.func
+        return isinstance(func, ast.Attribute) and func.attr == "__aenter__" and self._is_effect(func.value, call)
+
+    def _is_effect(self, given: ast.expr, at: ast.AST) -> bool:
+        """Whether this is an `Effect(...)`, or a name that a function around it is given one by."""
+        if isinstance(given, ast.Call):
+            return self.named(given)[0] == EFFECT
+        around = (one for one in self.above(at) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+        arguments = [argument for one in around for argument in one.args.args]
+        return isinstance(given, ast.Name) and any(
+            argument.arg == given.id and last_name(argument.annotation or given) == EFFECT for argument in arguments
+        )
+
     def covered(self, node: ast.AST, seen: frozenset[str] = frozenset()) -> bool:
         """Whether a failpoint goes with this: in its `with Effect`, in a function that calls `reach`, or, if it is in a
         private function, wherever that is named in this file."""
         for one in self.above(node):
-            if isinstance(one, ast.With | ast.AsyncWith):
-                made = [item.context_expr for item in one.items]
-                if any(isinstance(call, ast.Call) and self.named(call)[0] == EFFECT for call in made):
-                    return True
+            entered = [item.context_expr for item in one.items] if isinstance(one, ast.With | ast.AsyncWith) else []
+            if any(self._is_effect(given, one) for given in entered):
+                return True
             if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
                 within = (call for call in ast.walk(one) if isinstance(call, ast.Call))
-                if any(self.named(call)[0] == "reach" for call in within):
+                if any(self.named(call)[0] == "reach" or self._enters(call) for call in within):
                     return True
                 if one.name in seen or not one.name.startswith("_"):
                     return False
