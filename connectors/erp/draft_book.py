@@ -61,7 +61,7 @@ class DraftBook:
         with self._served().lock:
             draft = self._draft(number)
             if draft.state is DraftState.CONFIRMED:
-                raise Refusal(409, "already-confirmed", f"{number} is an order", supplier_number=draft.supplier_number)
+                raise Refusal(409, "not-a-draft", f"{number} is an order", supplier_number=draft.supplier_number)
             if draft.state is DraftState.DRAFT:
                 self._book.journal.append({"kind": "draft-cancelled", "draft": number})
                 draft.state = DraftState.CANCELLED
@@ -78,7 +78,7 @@ class DraftBook:
         with book.lock:
             draft = self._draft(number)
             if draft.state is DraftState.CANCELLED:
-                raise Refusal(409, "cancelled", f"{number} was cancelled")
+                raise Refusal(409, "not-a-draft", f"{number} was cancelled")
             if draft.state is DraftState.CONFIRMED:
                 return draft, False
             book.behaviour_for(draft.order)

@@ -77,6 +77,7 @@ class CellRun:
     marker: str = ""
     violations: list[str] = field(default_factory=list)
     kills: int = 0
+    crashes: int = 0
     seconds: float = 0.0
     error: str = ""
     """It could not be played to its end: a step did not come true in time, or the harness itself failed."""
@@ -117,7 +118,7 @@ def all_cells() -> list[Cell]:
 def play(world: World, one: Cell) -> CellRun:
     """Break, heal, wait for rest, and judge."""
     ran = CellRun(one.number, one.phase, one.name)
-    began, kills = time.monotonic(), world.kills
+    began, kills, crashes = time.monotonic(), world.kills, world.crashes
     try:
         proof = one.run(world)
         ran.fired, ran.marker = proof.fired > 0 and bool(proof.marker), proof.marker
@@ -130,7 +131,8 @@ def play(world: World, one: Cell) -> CellRun:
         ran.violations = [f"{found.invariant}: {found.detail}" for found in judged(world, one)]
     except Exception as error:
         ran.error = ran.error or f"{type(error).__name__}: {error}"
-    ran.kills, ran.seconds = world.kills - kills, round(time.monotonic() - began, 1)
+    ran.kills, ran.crashes = world.kills - kills, world.crashes - crashes
+    ran.seconds = round(time.monotonic() - began, 1)
     return ran
 
 

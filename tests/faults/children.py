@@ -30,6 +30,8 @@ class Child:
     """Where it runs; None: here."""
     kills: int = 0
     """How often it was ended by kill -9 here."""
+    crashes: int = 0
+    """How often it ended by itself, as `died` saw it."""
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
@@ -99,6 +101,7 @@ class Child:
         """Wait until it has ended by itself (a failpoint, for one), and say how."""
         until(lambda: not self.alive, within_s, f"the end of {self.name}")
         self._end(signal.SIGKILL)
+        self.crashes += 1
         return self.exit_code or 0
 
     def said(self, words: str) -> bool:

@@ -157,7 +157,7 @@ class Starting:
             "console_key_file": state / "console.key", "model_store": state / "models",
             "notary_key_file": state / "notary" / "notary.key", "anchor_directory": state / "anchors",
             "telemetry_directory": state / "telemetry", "checkpoint_seconds": 5, "log_format": "text",
-            "failpoints": self.world.failpoints,
+            "failpoints": self.world.failpoints, "connector_file": self.world.connector,
         }  # fmt: skip
         return Settings.model_validate({**given, **self.world.given})
 

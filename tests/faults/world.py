@@ -28,6 +28,8 @@ from tests.faults.starting import ROLES, EmbeddedBroker, MakeBroker, Starting
 from workers.settings import PREFIX, Settings
 
 OURS = tuple(ROLES)
+WINDOWS = {"longest_transaction_s": 4, "http_timeout_s": 3}
+"""Seconds: shorter than a real supplier's, so that what takes a settle window is over soon."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -60,6 +62,9 @@ class World:
         self.journal = self.state / "supplier" / "journal.jsonl"
         self.produced = self.state / "produced.jsonl"
         """What stories told, one JSON line each; see `producing`."""
+        self.connector = self.state / "connector.json"
+        self.declare()
+        self._connected: tuple[str, bool, float | None] = ("L3", False, None)
         self.acknowledged: list[str] = []
         """Approvals that the API said it has."""
         self.settings: Settings
@@ -71,6 +76,8 @@ class World:
         self._start = Starting(self)
         self.dsn = self._start.postgres.dsn
         """Straight to the database, as the superuser."""
+        self.short = False
+        """Whether cells should leave out what takes long and repeats itself."""
         self._used = 0
 
     def __enter__(self) -> Self:
@@ -107,6 +114,11 @@ class World:
         """Where the checker finds what happened here; it goes past the proxies."""
         temporal = "{}:{}".format(*self.proxies["temporal"].target)  # type: ignore[misc]
         return Evidence(self.dsn, self.journal, self.produced, temporal, list(self.acknowledged), explained or {})
+
+    @property
+    def crashes(self) -> int:
+        """How many processes ended at a failpoint that told them to crash."""
+        return sum(child.crashes for child in self.children.values())
 
     def place(self) -> str:
         """The number of the next fresh place of a story."""
@@ -151,6 +163,26 @@ class World:
         """Which processes came to an armed failpoint, as `noun.verb:moment.PID`."""
         folder = self.failpoints / "fired"
         return sorted(path.name for path in folder.glob(f"{point}.*")) if folder.exists() else []
+
+    def connect(self, level: str = "L3", *, drafts: bool = False, memory_s: float | None = None) -> None:
+        """Another kind of supplier's system: the suppliers behave so, and the connector declares so."""
+        if (level, drafts, memory_s) == self._connected:
+            return
+        self._connected = level, drafts, memory_s
+        self.declare(level=level, drafts=drafts, memory_s=3600 if memory_s is None else memory_s)
+        more = ["--drafts"] if drafts else []
+        self.supply("--level", level, *more, *([] if memory_s is None else ["--memory-seconds", str(memory_s)]))
+        self.restart("worker")
+
+    def declare(self, **fields: Any) -> None:
+        """Write the connector's manifest: this world's windows, and these fields. A worker reads it when it starts."""
+        self.connector.write_text(json.dumps({**WINDOWS, **fields}))
+
+    def elapse(self, table: str, column: str, key: str, value: str, *, minutes: int) -> None:
+        """Let an instant that the engine keeps lie further back, as if so much time had passed since."""
+        query = f"UPDATE {table} SET {column} = {column} - make_interval(mins => %s) WHERE {key} = %s"  # noqa: S608
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(query.encode(), [minutes, value])
 
     def alter_system(self, name: str, value: str | None) -> None:
         """Change a setting of the running PostgreSQL for everybody; None takes it back."""
