@@ -80,7 +80,7 @@ test: lint browser kafka
 
 # Three JSON lines on stdout, about a minute and a half together.
 bench: engine
-	@for one in intake assessment ledger; do "$$VENV/bin/quartermaster" bench "$$one" --json $(ARGS) || exit; done
+	@for one in intake assess ledger; do "$$VENV/bin/quartermaster" bench "$$one" --json $(ARGS) || exit; done
 
 # The browser tests drive a Chromium that is already there; this fetches Debian's where we may, and never fails.
 browser:

@@ -10,18 +10,18 @@ from workflows.domain.assessing import decide_all, decided_on, needs_a_person, r
 from workflows.domain.decisions import Decided, NeedFacts
 from workflows.domain.errors import Unavailable
 from workflows.domain.evidence import EvidenceKind, Folder, Kept, Snapshot, Source
-from workflows.domain.identity import Digest, canonical, digest
+from workflows.domain.identity import Digest, canonical, digest, made
 from workflows.domain.models import ModelVersion
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
-from workflows.domain.scores import Calendars, Scores, Scoring, ScoringRow
+from workflows.domain.scores import Calendars, Scored, ScoringRow, WrittenScoring
 
 
 class AssessmentActivities:
     """Decides needs with the champion model. `source` is the code that runs."""
 
     def __init__(
-        self, assessments: Assessments, models: Models, store: ModelStore, scoring: Scoring, launches: Launches,
+        self, assessments: Assessments, models: Models, store: ModelStore, scoring: WrittenScoring, launches: Launches,
         source: Source, calendars: Calendars,
     ) -> None:  # fmt: skip
         self._assessments = assessments
@@ -69,17 +69,19 @@ class AssessmentActivities:
         found = await asyncio.to_thread(self._complete, found)
         rows = [row for facts in found.facts for row in rows_of(facts)]
         scored = await self._score(rows, model, explain=False)
+        texts = {id(one.scores): one.text for one in scored}
         # In a thread: hashing hundreds of inputs would keep the event loop from everybody else's heartbeats.
         folded, shared = await asyncio.to_thread(self._folded, found, champion.digest, model)
         snapshots = [sha256 for sha256, _ in folded]
-        decided = await asyncio.to_thread(decide_all, found, scored, champion.digest, snapshots)
+        given = found, [one.scores for one in scored], champion.digest, snapshots, texts
+        decided = await asyncio.to_thread(decide_all, *given)
         gated = [n for n, one in enumerate(decided) if needs_a_person(one)]
         speaking = [spoken(found.facts[n], decided[n]) for n in gated]
-        for n, scores in zip(gated, await self._score(speaking, model, explain=True), strict=True):
-            inputs = decided[n].inputs.model_copy(update={"scores": scores})
-            decided[n] = decided_on(inputs, found, champion.digest)
+        for n, explained in zip(gated, await self._score(speaking, model, explain=True), strict=True):
+            inputs = decided[n].inputs.model_copy(update={"scores": explained.scores})
+            decided[n] = decided_on(inputs, found, champion.digest, {id(explained.scores): explained.text})
         return [
-            one.model_copy(update={"evidence": shared | objects})
+            made(Decided, {**vars(one), "evidence": {**shared, **objects}})
             for one, (_, objects) in zip(decided, folded, strict=True)
         ]
 
@@ -90,6 +92,8 @@ class AssessmentActivities:
             return row.model_copy(update={"holidays": self._calendars.holidays(row)}) if row.country else row
 
         def complete(facts: NeedFacts) -> NeedFacts:
+            if not facts.row.country:
+                return facts
             alternatives = tuple(told(row) for row in facts.alternatives)
             return facts.model_copy(update={"row": told(facts.row), "alternatives": alternatives})
 
@@ -114,5 +118,5 @@ class AssessmentActivities:
             folded.append((sha256, {name: Kept(kinds[name], body) for name, body in objects.items()}))
         return folded, shared
 
-    async def _score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool) -> list[Scores]:
-        return await asyncio.to_thread(self._scoring.score, rows, model, explain=explain) if rows else []
+    async def _score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool) -> list[Scored]:
+        return await asyncio.to_thread(self._scoring.score_written, rows, model, explain=explain) if rows else []

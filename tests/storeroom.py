@@ -34,7 +34,8 @@ from workflows.domain.needs import AssessmentSummary
 from workflows.domain.orders import PurchaseOrder
 from workflows.domain.people import Person
 from workflows.domain.policies import Policy
-from workflows.domain.scores import DayForecast, Scores, ScoringRow
+from workflows.domain.scores import DayForecast, Scored, Scores, ScoringRow
+from workflows.domain.writing import written
 
 MORNING = datetime(2025, 3, 3, 5, 0, tzinfo=UTC)
 """A Monday, an hour before the orders' cutoff."""
@@ -99,6 +100,10 @@ class HandScoring:
     def score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scores]:
         """One result per row."""
         return [self._one(row) for row in rows]
+
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
+        """The same, written."""
+        return [Scored(one, written(one)) for one in self.score(rows, model, explain=explain)]
 
     def _one(self, row: ScoringRow) -> Scores:
         told = self.of_item.get(row.item, {})

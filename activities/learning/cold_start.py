@@ -98,6 +98,10 @@ class ColdForecast:
     lot: Ints
     origin: Ints
 
+    def take(self, rows: Ints) -> "ColdForecast":
+        """These rows only, in this order."""
+        return ColdForecast(self.cadence, self.cumulative[rows], self.lot[rows], self.origin[rows])
+
     def scenarios(self, daily: Ints, rates: Ints, horizon: int) -> Ints:
         """Demand in units [rows, days, scenarios]; `daily` and `rates` are the rows' permutations of 0..N-1."""
         count = daily.shape[2]

@@ -1,14 +1,16 @@
 """Drivers say in a planner's words what moved a forecast, and by how many units over the days an order must cover."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from activities.learning.cadence import DAY
 from activities.learning.cold_start import posterior
 from activities.learning.demand import contributions
 from activities.learning.features import columns, features, scale
-from activities.learning.forecasting import BLEND, COLD_START, PROPHET, XGBOOST
+from activities.learning.forecasting import BLEND, COLD_START, PROPHET, XGBOOST, Forecast, Vectors
 from activities.learning.model_file import Model
-from activities.learning.windows import Floats, Windows
+from activities.learning.windows import Floats, Ints, Windows
 from workflows.domain.scores import Driver, units
 
 NAMES = tuple(name for name, _ in columns(DAY))
@@ -23,31 +25,61 @@ SHARES = frozenset(name for name in NAMES if "share" in name)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def drivers_of(model: Model, window: Windows, forecaster: str, segment: str, days: int) -> tuple[Driver, ...]:
-    """The largest shares of the median forecast over the first `days` days of the one row in `window`."""
-    if forecaster == COLD_START:
-        found = _of_prior(model, window, days)
-    elif forecaster == PROPHET:
-        found = _of_season(model, window, segment, days)
-    elif forecaster in (XGBOOST, BLEND):
-        found = _of_booster(model, window, days)
+def drivers_of(
+    model: Model, windows: Windows, said: Forecast, periods: Ints, vectors: Vectors | None = None
+) -> list[tuple[Driver, ...]]:
+    """Per row the largest shares of its median forecast over its first `periods` days.
+
+    `vectors` are the features of at least those days, for who has them already.
+    """
+    boosted = [n for n, name in enumerate(said.forecaster) if name in (XGBOOST, BLEND)]
+    by_booster = dict(zip(boosted, _of_booster(model, windows, boosted, periods, vectors), strict=True))
+    listed = []
+    for n, (forecaster, days) in enumerate(zip(said.forecaster, periods.tolist(), strict=True)):
+        if n in by_booster:
+            found = by_booster[n]
+        else:
+            window = windows.take(slice(n, n + 1))
+            if forecaster == COLD_START:
+                found = _of_prior(model, window, days)
+            elif forecaster == PROPHET:
+                found = _of_season(model, window, said.segment[n], days)
+            else:
+                found = _of_own_past(window, days)
+        found = [driver for driver in found if driver.effect_units]
+        listed.append(tuple(sorted(found, key=lambda driver: (-abs(driver.effect_units), driver.feature))[:SHOWN]))
+    return listed
+
+
+def _of_booster(
+    model: Model, windows: Windows, rows: Sequence[int], periods: Ints, vectors: Vectors | None
+) -> list[list[Driver]]:
+    """Those of these rows: one pass of the trees for all of them."""
+    if not rows:
+        return []
+    lengths = periods[rows].tolist()
+    ahead = [np.unique(np.linspace(1, days, min(days, EXPLAINED_DAYS)).round().astype(np.int64)) for days in lengths]
+    of_row = np.repeat(np.array(rows), [len(days) for days in ahead])
+    every = np.concatenate(ahead)
+    if vectors is None:
+        asked = features(windows, of_row, every, model.context)
     else:
-        found = _of_own_past(window, days)
-    found = [driver for driver in found if driver.effect_units]
-    return tuple(sorted(found, key=lambda driver: (-abs(driver.effect_units), driver.feature))[:SHOWN])
-
-
-def _of_booster(model: Model, window: Windows, days: int) -> list[Driver]:
-    ahead = np.unique(np.linspace(1, days, min(days, EXPLAINED_DAYS)).round().astype(np.int64))
-    vectors = features(window, np.zeros(len(ahead), dtype=np.int64), ahead, model.context)
-    size = float(scale(window)[0])
+        asked = vectors.values[np.searchsorted(vectors.rows, of_row) + every - 1]
+    sizes = scale(windows)
     listed = columns(DAY, model.manifest.drivers)
     assert model.median is not None  # noqa: S101 - the booster spoke, so its median is there
-    effects = contributions(model.median, vectors)[:, :-1].sum(axis=0) * size * (days / len(ahead))
-    return [
-        Driver(feature=words, value=_value(name, vectors[:, column], size, window), effect_units=units(effect))
-        for column, ((name, words), effect) in enumerate(zip(listed, effects, strict=True))
-    ]
+    shares = contributions(model.median, asked)[:, :-1]
+    found, begin = [], 0
+    for row, days, some in zip(rows, lengths, ahead, strict=True):
+        part = slice(begin, begin + len(some))
+        begin += len(some)
+        size, window = float(sizes[row]), windows.take(slice(row, row + 1))
+        effects = shares[part].sum(axis=0) * size * (days / len(some))
+        found.append([
+            Driver(feature=words, value=_value(name, asked[part, column], size, window), effect_units=units(effect))
+            for column, ((name, words), effect) in enumerate(zip(listed, effects, strict=True))
+        ])  # fmt: skip
+    return found
 
 
 def _value(name: str, seen: np.ndarray[tuple[int, ...], np.dtype[np.float32]], size: float, window: Windows) -> str:

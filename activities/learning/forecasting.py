@@ -45,6 +45,44 @@ class Forecast:
     cold_rows: Ints
     cold: ColdForecast | None
 
+    def take(self, rows: Ints, periods: int) -> "Forecast":
+        """These rows only, in this order, and no more than so many periods of each."""
+        place = {row: n for n, row in enumerate(self.cold_rows.tolist())}
+        listed = rows.tolist()
+        cold = [n for n, row in enumerate(listed) if row in place]
+        law = self.cold.take(np.array([place[listed[n]] for n in cold])) if self.cold and cold else None
+        return Forecast(
+            tuple([self.forecaster[n] for n in listed]), tuple([self.segment[n] for n in listed]), self.thin[rows],
+            self.correlation[rows], self.knots[rows, :periods], self.no_sale[rows, :periods],
+            np.array(cold, dtype=np.int64), law,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """The features of every wanted period of every row, for all who ask a booster about them."""
+
+    values: Matrix
+    rows: Ints
+    ahead: Ints
+    """Of each vector: its row, and how many periods ahead it looks."""
+
+    def of(self, rows: Ints) -> Matrix:
+        """Those of these rows, which are ascending."""
+        return self.values[np.isin(self.rows, rows)]
+
+    def within(self, periods: Ints) -> Matrix:
+        """Those of each row's first `periods` periods."""
+        return self.values[self.ahead <= periods[self.rows]]
+
+
+def vectors_of(model: Model, windows: Windows, horizon: Ints) -> Vectors | None:
+    """All features at once; None where the model has no booster that would ask for them."""
+    if model.booster is None and model.mean is None:
+        return None
+    rows, ahead = pairs_of(horizon)
+    return Vectors(features(windows, rows, ahead, model.context), rows, ahead)
+
 
 def segments_of(windows: Windows, known: frozenset[str]) -> list[str]:
     """`thin`, else demand class and category where training met enough of them, else the demand class alone."""
@@ -56,8 +94,8 @@ def segments_of(windows: Windows, known: frozenset[str]) -> list[str]:
     return [THIN if few else full if full in known else kind for few, (kind, full) in zip(thin, named, strict=True)]
 
 
-def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
-    """`horizon` is the number of periods wanted of each row (at least 1)."""
+def forecast(model: Model, windows: Windows, horizon: Ints, vectors: Vectors | None = None) -> Forecast:
+    """`horizon` is the number of periods wanted of each row (at least 1); `vectors` their features, if known."""
     longest = int(horizon.max(initial=1))
     segments = segments_of(windows, model.segment_names)
     thin = np.array([segment == THIN for segment in segments], dtype=np.bool_)
@@ -70,7 +108,9 @@ def forecast(model: Model, windows: Windows, horizon: Ints) -> Forecast:
             pairs, ahead = pairs_of(horizon[rows])
             kinds = np.array([segments[row].split("/")[0] for row in rows])
             place = rows[pairs], ahead - 1
-            knots[place], no_sale[place] = _calibrated(name, model, windows.take(rows), kinds, pairs, ahead)
+            knots[place], no_sale[place] = _calibrated(
+                name, model, windows.take(rows), kinds, pairs, ahead, vectors.of(rows) if vectors else None
+            )
     for name, profile in model.profiles.items():
         rows = np.array([i for i in np.flatnonzero(chosen == PROPHET) if segments[i] == name], dtype=np.int64)
         if len(rows):
@@ -112,12 +152,17 @@ def _chosen(
 
 
 def _calibrated(
-    name: str, model: Model, windows: Windows, kinds: npt.NDArray[np.str_], pairs: Ints, ahead: Ints
+    name: str,
+    model: Model,
+    windows: Windows,
+    kinds: npt.NDArray[np.str_],
+    pairs: Ints,
+    ahead: Ints,
+    vectors: Matrix | None = None,
 ) -> tuple[Ints, Ints]:
     """Knots and chances of no sale in thousandths, with the corrections that each row's demand class has earned."""
     earned = {kind: found for kind, found in model.manifest.calibrations.items() if kind in kinds}
-    vectors = None
-    if name in (XGBOOST, BLEND) or any(found.occurrence for found in earned.values()):
+    if vectors is None and (name in (XGBOOST, BLEND) or any(found.occurrence for found in earned.values())):
         vectors = features(windows, pairs, ahead, model.context)
     quantiles = quantiles_by(name, model, windows, pairs, ahead, vectors)
     silent = np.zeros(len(pairs), dtype=np.int64)

@@ -38,10 +38,12 @@ def smoothed(units: Floats, known: Flags, share: float) -> Floats:
     """Exponential smooth over the observed periods, the newest weighing `share`; NaN when none was observed."""
     level = np.zeros(len(units))
     weight = np.zeros(len(units))
-    for column in range(units.shape[1]):
-        seen = known[:, column]
-        level = np.where(seen, (1 - share) * level + share * np.where(seen, units[:, column], 0.0), level)
-        weight = np.where(seen, (1 - share) * weight + share, weight)
+    keep = 1 - share
+    # Period by period, each a stretch of memory. What was not observed has a NaN that `where` leaves out.
+    seen_of, added_of = np.ascontiguousarray(known.T), np.ascontiguousarray((share * units).T)
+    for seen, added in zip(seen_of, added_of, strict=True):
+        np.add(keep * level, added, out=level, where=seen)
+        np.add(keep * weight, share, out=weight, where=seen)
     return ratio(level, weight)
 
 

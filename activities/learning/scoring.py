@@ -4,36 +4,37 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import date
-from decimal import Decimal
+from dataclasses import dataclass
 
 import numpy as np
 
 from activities.learning import risk
 from activities.learning.arrivals import arrivals_of
 from activities.learning.cadence import DAY
-from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.drivers import drivers_of
-from activities.learning.forecasting import Forecast, forecast
+from activities.learning.forecasting import Forecast, forecast, vectors_of
 from activities.learning.intraday import day_so_far, remaining_today
 from activities.learning.lateness import late_risks
-from activities.learning.lead_time import lead_time_law
+from activities.learning.lead_time import LeadTimeLaw, lead_time_law
 from activities.learning.model_file import Model, unpack
-from activities.learning.pictures import recent_units, stock_courses, wider_bands
+from activities.learning.pictures import stock_courses
 from activities.learning.scenarios import demand_scenarios
+from activities.learning.scored import Figures, scored
 from activities.learning.second_opinion import mean_demand
-from activities.learning.waiting import waiting_risk
-from activities.learning.windows import Ints, Windows, windows_of
-from workflows.domain.scores import DayForecast, Driver, Scores, ScoringRow, probability, units
+from activities.learning.waiting import waiting_counts
+from activities.learning.windows import Flags, Floats, Ints, windows_of
+from workflows.domain.scores import Driver, Scored, Scores, ScoringRow
 
-AT_ONCE = 64
-"""Rows per pass: their scenarios fit into the processor's cache."""
+AT_ONCE = 512
+"""Rows whose demand is forecast in one pass."""
+IN_CACHE = 64
+"""Rows per pass of the projection: their scenarios fit into the processor's cache."""
 SHOWN_BEYOND_DAYS = 7
 SHOWN_DAYS = 35
 MAX_REVIEW_DAYS = 40
 """Longer reviews are projected as this long (with the longest lead time they fill the projection)."""
-TEN, FIFTY, NINETY = Decimal("0.1"), Decimal("0.5"), Decimal("0.9")
-P10, P90 = QUANTILES.index(0.1), QUANTILES.index(0.9)
+TENTHS = (risk.SCENARIOS + 9) // 10 - 1, risk.SCENARIOS // 2 - 1, (risk.SCENARIOS * 9 + 9) // 10 - 1
+"""Places of the 10th, 50th and 90th percentile among the ascending scenarios."""
 
 
 class XgboostScoring:
@@ -51,8 +52,16 @@ class XgboostScoring:
         Raises:
             ModelUnusable: when the bytes are damaged or were written by a newer library than the one installed.
         """
+        return [one.scores for one in self.score_written(rows, model, explain=explain)]
+
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
+        """The same, each with its canonical JSON.
+
+        Raises:
+            ModelUnusable: as `score`.
+        """
         loaded = self._load(model)
-        results: list[Scores] = []
+        results: list[Scored] = []
         for begin in range(0, len(rows), AT_ONCE):
             results += _score(loaded, rows[begin : begin + AT_ONCE], explain=explain)
         return results
@@ -70,91 +79,102 @@ class XgboostScoring:
             return found
 
 
-def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[Scores]:
-    windows = windows_of(rows)
-    laws = [lead_time_law(row.lead_times) for row in rows]
-    # Which stored permutations a row uses follows from its business key, never from its place in the batch.
-    chosen = np.array([risk.table_of(f"{row.location}:{row.item}:{row.last_day}") for row in rows], dtype=np.int64)
-    tables = risk.permutations()[chosen]
-    lead_scenarios = np.stack([law.scenarios(risk.SCENARIOS) for law in laws])
-    lead = np.take_along_axis(lead_scenarios, tables[:, risk.LEAD_COLUMN], axis=1)
+@dataclass(frozen=True)
+class Asked:
+    """Rows as arrays, and how far each is looked ahead."""
+
+    rows: Sequence[ScoringRow]
+    laws: Sequence[LeadTimeLaw]
+    tables: Ints
+    """Which stored permutations a row uses: by its business key, never by its place in the batch."""
+    lead: Ints
+    """[rows, scenarios]."""
+    review: Ints
+    protection: Ints
+    shown: Ints
+    horizon: Ints
+
+
+def asked_of(rows: Sequence[ScoringRow]) -> Asked:
+    """What the rows ask for: lead times as equally likely scenarios, and how far ahead they must be looked."""
+    # Rows of one lane share one object, so that hashing it again for each of them would be the larger part of the work.
+    by_lane = {id(row.lead_times): row.lead_times for row in rows}
+    law_of = {key: lead_time_law(seen) for key, seen in by_lane.items()}
+    said = {key: (law.scenarios(risk.SCENARIOS), law.quantile(500)) for key, law in law_of.items()}
+    tables = np.array([risk.table_of(f"{row.location}:{row.item}:{row.last_day}") for row in rows], dtype=np.int64)
+    order = risk.permutations()[tables, risk.LEAD_COLUMN]
+    lead = np.take_along_axis(np.stack([said[id(row.lead_times)][0] for row in rows]), order, axis=1)
     review = np.array([min(row.review_days, MAX_REVIEW_DAYS) for row in rows], dtype=np.int64)
-    protection = np.array([law.quantile(500) for law in laws], dtype=np.int64) + review
+    protection = np.array([said[id(row.lead_times)][1] for row in rows], dtype=np.int64) + review
     shown = np.minimum(protection + SHOWN_BEYOND_DAYS, SHOWN_DAYS)
     horizon = np.minimum(np.maximum(lead.max(axis=1) + review, np.maximum(shown, protection)), DAY.ahead)
+    laws = [law_of[id(row.lead_times)] for row in rows]
+    return Asked(rows, laws, tables, lead, review, protection, shown, horizon)
 
-    said = forecast(model, windows, horizon)
-    demand = demand_scenarios(said, chosen)
+
+def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[Scored]:
+    if not rows:
+        return []
+    windows, asked = windows_of(rows), asked_of(rows)
+    vectors = vectors_of(model, windows, asked.horizon)
+    said = forecast(model, windows, asked.horizon, vectors)
+    explained = drivers_of(model, windows, said, asked.protection, vectors) if explain else [()] * len(rows)
+    opinions = mean_demand(model, windows, asked.protection, vectors)
+    results: list[Scored | None] = [None] * len(rows)
+    # Rows that look equally far ahead go together: nobody's futures are drawn longer than they are wanted.
+    order = np.argsort(asked.horizon, kind="stable")
+    for begin in range(0, len(rows), IN_CACHE):
+        part = order[begin : begin + IN_CACHE]
+        for place, one in zip(part.tolist(), _projected(model, asked, said, part, explained, opinions), strict=True):
+            results[place] = one
+    return [one for one in results if one is not None]
+
+
+def _projected(
+    model: Model, asked: Asked, said: Forecast, part: Ints, explained: Sequence[tuple[Driver, ...]], opinions: Floats
+) -> list[Scored]:
+    """The results of the rows with these numbers."""
+    rows, laws = [asked.rows[n] for n in part], [asked.laws[n] for n in part]
+    lead, review, protection = asked.lead[part], asked.review[part], asked.protection[part]
+    horizon, shown = asked.horizon[part], asked.shown[part]
+    own = said.take(part, int(horizon.max()))
+    demand = demand_scenarios(own, asked.tables[part])
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
-    arrivals = arrivals_of(rows, tables, demand.shape[1], late_risks(rows, model.lateness))
+    risks = late_risks(rows, model.lateness)
+    arrivals = np.zeros_like(demand)
+    owed = [n for n, row in enumerate(rows) if row.open_receipts]
+    if owed:
+        tables = risk.permutations()[asked.tables[part[owed]]]
+        arrivals[owed] = arrivals_of([rows[n] for n in owed], tables, demand.shape[1], [risks[n] for n in owed])
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
     to_come = demand.copy()
     sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)
     to_come[:, 0] = remaining_today(demand[:, 0], sold, *day_so_far(rows))
     projected = risk.project(to_come, arrivals, stock, lead, review)
-    protected = risk.cumulated(demand, protection)
-    until_tomorrow = risk.cumulated(to_come, lead + 1)
-    low, middle, high = stock_courses(to_come, arrivals, stock)
-    explained = _explained(model, windows, said, protection) if explain else [()] * len(rows)
-
+    protected = np.sort(risk.cumulated(demand, protection), axis=1)
+    until_tomorrow = np.sort(risk.cumulated(to_come, lead + 1), axis=1)
     targets = [
         risk.target(
             row.shortage_per_unit, row.holding_per_unit_day, row.review_days, lead_days=law.quantile(500),
             scale=model.manifest.tau_scales.get(segment, risk.USUAL_SCALE),
         )
-        for row, law, segment in zip(rows, laws, said.segment, strict=True)
+        for row, law, segment in zip(rows, laws, own.segment, strict=True)
     ]  # fmt: skip
-    waits = waiting_risk(to_come, arrivals, projected.waiting, lead, horizon, [1 - tau for tau in targets])
-    opinions = mean_demand(model, windows, protection)
-    results = []
-    for i, (row, tau) in enumerate(zip(rows, targets, strict=True)):
-        requirement, waiting = projected.requirement[i], projected.waiting[i]
-        results.append(
-            Scores(
-                item=row.item, location=row.location, forecaster=said.forecaster[i], segment=said.segment[i],
-                target=tau,
-                requirement_units=tuple(int(value) for value in np.sort(requirement)),
-                days=_days(said.knots[i, : shown[i]], row.last_day), protection_days=int(protection[i]),
-                lead_time_p50_days=laws[i].quantile(500), lead_time_p95_days=laws[i].quantile(950),
-                demand_p10=units(risk.order_statistic(protected[i], TEN)),
-                demand_p50=units(risk.order_statistic(protected[i], FIFTY)),
-                demand_p90=units(risk.order_statistic(protected[i], NINETY)),
-                stockout_risk=probability(risk.mean(waiting > 0)),
-                stockout_risk_soon=probability(risk.mean(projected.short_before[i])),
-                expected_lost_units=units(risk.mean(projected.lost_before[i] + np.maximum(waiting, 0))),
-                watch_level_units=max(1, risk.order_statistic(until_tomorrow[i], tau)),
-                lost_before_units=units(risk.mean(projected.lost_before[i])), waiting_risk=waits[i],
-                cover_days=int(review[i]), waiting_short_units=units(risk.mean(np.maximum(waiting, 0))),
-                second_opinion_units=None if np.isnan(opinions[i]) else units(opinions[i]),
-                novelty=bool(said.thin[i]), drivers=explained[i], recent_units=recent_units(row.history, row.last_day),
-                stock_p10=_whole(low[i, : shown[i]]), stock_p50=_whole(middle[i, : shown[i]]),
-                stock_p90=_whole(high[i, : shown[i]]),
-            )
-        )  # fmt: skip
-    return results
-
-
-def _days(knots: Ints, last_day: date) -> tuple[DayForecast, ...]:
-    first = last_day.toordinal() + 1
-    return tuple(
-        DayForecast(
-            day=date.fromordinal(first + ahead), p10=_milli(of_day[P10]), p50=_milli(of_day[MEDIAN]),
-            p90=_milli(of_day[P90]), wider=wider,
-        )
-        for ahead, (of_day, wider) in enumerate(zip(knots, wider_bands(knots), strict=True))
+    last = int(shown.max())
+    courses = stock_courses(to_come[:, :last], arrivals[:, :last], stock)
+    waiting = np.maximum(projected.waiting, 0).sum(axis=1)
+    lost_before = projected.lost_before.sum(axis=1)
+    figures = Figures(
+        rows, laws, targets, own, protection, shown, review,
+        requirement=np.sort(projected.requirement, axis=1), demand=protected[:, TENTHS],
+        short=_count(projected.waiting > 0), short_soon=_count(projected.short_before),
+        lost_before=lost_before, waiting=waiting, until_tomorrow=until_tomorrow,
+        waits=waiting_counts(to_come, arrivals, projected.waiting, lead, horizon, [1 - tau for tau in targets]),
+        courses=courses, opinions=opinions[part], explained=[explained[n] for n in part],
     )  # fmt: skip
+    return scored(figures)
 
 
-def _whole(numbers: Ints) -> tuple[int, ...]:
-    return tuple(int(number) for number in numbers)
-
-
-def _milli(thousandths: int) -> Decimal:
-    return (Decimal(int(thousandths)) / MILLI).quantize(Decimal("0.001"))
-
-
-def _explained(model: Model, windows: Windows, said: Forecast, protection: Ints) -> list[tuple[Driver, ...]]:
-    return [
-        drivers_of(model, windows.take(slice(i, i + 1)), said.forecaster[i], said.segment[i], int(protection[i]))
-        for i in range(len(windows))
-    ]
+def _count(flags: Flags) -> Ints:
+    counted: Ints = np.count_nonzero(flags, axis=1).astype(np.int64)
+    return counted

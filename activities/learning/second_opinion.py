@@ -9,6 +9,7 @@ import xgboost as xgb
 
 from activities.learning.demand import Matrix
 from activities.learning.features import features, scale
+from activities.learning.forecasting import Vectors, pairs_of
 from activities.learning.model_file import Model
 from activities.learning.windows import Floats, Ints, Windows
 
@@ -28,14 +29,20 @@ def train_mean(vectors: Matrix, targets: Floats, weights: Floats, *, seed: int, 
     return xgb.train(parameters, data, ROUNDS)
 
 
-def mean_demand(model: Model, windows: Windows, periods: Ints) -> Floats:
-    """Expected units of each row over its first `periods` periods; NaN where the model has no second opinion."""
+def mean_demand(model: Model, windows: Windows, periods: Ints, vectors: Vectors | None = None) -> Floats:
+    """Expected units of each row over its first `periods` periods; NaN where the model has no second opinion.
+
+    `vectors` are the features of at least those periods, for who has them already.
+    """
     result = np.full(len(windows), np.nan)
     if model.mean is None or len(windows) == 0:
         return result
-    rows = np.repeat(np.arange(len(windows)), periods)
-    ahead = np.arange(len(rows)) - np.repeat(np.cumsum(periods) - periods, periods) + 1
-    ratios = model.mean.inplace_predict(features(windows, rows, ahead, model.context), missing=np.nan)
+    rows, ahead = pairs_of(periods)
+    asked = features(windows, rows, ahead, model.context) if vectors is None else vectors.within(periods)
+    ratios = model.mean.inplace_predict(asked, missing=np.nan)
     units = ratios.astype(np.float64) * scale(windows)[rows]
     # Summed row by row, in the order of the periods: a row alone has the sum that it has in a batch.
-    return np.array([float(units[rows == row].sum()) for row in range(len(windows))])
+    ends = np.cumsum(periods).tolist()
+    return np.array([
+        float(units[begin:end].sum()) for begin, end in zip([0, *ends[:-1]], ends, strict=True)
+    ])  # fmt: skip

@@ -4,12 +4,12 @@ From this the last safe order time follows (science, end of section 3): the late
 the risk of a shortage within the target.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
 
-from activities.learning import risk
 from activities.learning.windows import Ints
 from workflows.domain.scores import Probability, probability
 
@@ -20,28 +20,41 @@ MOST_DAYS = 28
 def waiting_risk(
     demand: Ints, arrivals: Ints, missing: Ints, lead_days: Ints, horizon: Ints, allowed: Sequence[Decimal]
 ) -> list[tuple[Probability, ...]]:
-    """Per row: the probability of running out, between the arrival of an order of today and that of one d days later.
+    """`waiting_counts` as probabilities."""
+    counts = waiting_counts(demand, arrivals, missing, lead_days, horizon, allowed)
+    return [tuple(probability(count / demand.shape[2]) for count in of_row) for of_row in counts]
 
-    d = 1, 2, ... up to the first one above `allowed`, the end of the row's own `horizon`, or `MOST_DAYS`. `demand` and
-    `arrivals` are [rows, days, scenarios], `missing` [rows, scenarios] is the requirement at d = 1 and `lead_days`
-    [rows, scenarios]. A row's answer depends on nothing but the row.
+
+def waiting_counts(
+    demand: Ints, arrivals: Ints, missing: Ints, lead_days: Ints, horizon: Ints, allowed: Sequence[Decimal]
+) -> list[list[int]]:
+    """Per row: scenarios that run out between the arrival of an order of today and that of one d days later.
+
+    d = 1, 2, ... up to the first one of a probability above `allowed`, the end of the row's own `horizon`, or
+    `MOST_DAYS`. `demand` and `arrivals` are [rows, days, scenarios], `missing` [rows, scenarios] is the requirement at
+    d = 1 and `lead_days` [rows, scenarios]. A row's answer depends on nothing but the row.
     """
-    net = demand - arrivals
-    last = net.shape[1] - 1
-    running = np.take_along_axis(net, np.minimum(lead_days, last)[:, None, :], axis=1)[:, 0]
+    rows, days, scenarios = demand.shape
+    net = (demand - arrivals).transpose(0, 2, 1).reshape(-1)  # a scenario's days lie side by side
+    begins = np.arange(rows * scenarios).reshape(rows, scenarios) * days
+    last = days - 1
+    running = net[begins + np.minimum(lead_days, last)]
     stock = running - missing
     highest = running.copy()
     limits = np.clip(horizon - lead_days.max(axis=1), 1, MOST_DAYS)
-    found: list[list[Probability]] = [[] for _ in allowed]
-    open_rows = list(range(len(allowed)))
+    shares = [probability(count / scenarios) for count in range(scenarios + 1)]
+    most = np.array([bisect_right(shares, limit) - 1 for limit in allowed], dtype=np.int64)
+    found = np.zeros((rows, MOST_DAYS), dtype=np.int64)
+    lengths = limits.copy()
+    going = np.ones(rows, dtype=np.bool_)
     for later in range(MOST_DAYS):
         if later:
-            day = np.minimum(lead_days + later, last)
-            running = running + np.take_along_axis(net, day[:, None, :], axis=1)[:, 0]
+            running = running + net[begins + np.minimum(lead_days + later, last)]
             highest = np.maximum(highest, running)
-        for row in open_rows:
-            found[row].append(probability(risk.mean(highest[row] > stock[row])))
-        open_rows = [row for row in open_rows if found[row][-1] <= allowed[row] and later + 1 < limits[row]]
-        if not open_rows:
+        found[:, later] = np.count_nonzero(highest > stock, axis=1)
+        ends = going & ((found[:, later] > most) | (later + 1 >= limits))
+        lengths[ends] = later + 1
+        going &= ~ends
+        if not going.any():
             break
-    return [tuple(risks) for risks in found]
+    return [of_row[:length] for of_row, length in zip(found.tolist(), lengths.tolist(), strict=True)]

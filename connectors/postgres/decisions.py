@@ -25,6 +25,24 @@ from workflows.domain.wishes import unmet
 Cursor = psycopg.AsyncCursor[DictRow]
 
 
+_TYPES = ("text", "int", "text", "text", "text", "timestamptz", "bytea", "text", "text", "text", "text", "date")
+_NOTHING: list[list[object]] = [[] for _ in DECISION_COLUMNS]
+_INSERT = f"""
+INSERT INTO decision ({", ".join(DECISION_COLUMNS)})
+SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES)}) ON CONFLICT DO NOTHING
+"""  # noqa: S608 - our own names
+_WATCH = """
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[]) AS g (location, item, level, at)
+), locked AS MATERIALIZED (
+    SELECT location, item, level, at FROM position p JOIN given USING (location, item)
+    ORDER BY location COLLATE "C", item COLLATE "C" FOR UPDATE OF p
+)
+UPDATE position p SET watch_level_units = l.level, last_assessed_at = l.at FROM locked l
+WHERE p.location = l.location AND p.item = l.item
+"""
+
+
 class PostgresAssessments:
     """The `Assessments` port."""
 
@@ -32,7 +50,7 @@ class PostgresAssessments:
         self._database = database
 
     async def load(self, batch_id: str) -> BatchFacts:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("decisions.load") as cursor:
             await cursor.execute(
                 "SELECT batch_id, location, clock, needs FROM need_batch WHERE batch_id = %s", [batch_id]
             )
@@ -45,7 +63,7 @@ class PostgresAssessments:
             return await _batch_facts(cursor, NeedBatch(**row), await cursor.fetchall())
 
     async def load_waiting(self, decision_id: str) -> BatchFacts | None:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("decisions.load_waiting") as cursor:
             await cursor.execute(
                 """SELECT n.*, c.watermark, t.revision, t.wanted_supplier
                    FROM task t JOIN need n ON n.need_id = t.decision_id
@@ -63,7 +81,7 @@ class PostgresAssessments:
             return found.model_copy(update={"revision": row["revision"]})
 
     async def record(self, batch_id: str, model_digest: str, decided: Sequence[Decided]) -> AssessmentSummary:
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("decisions.record") as cursor:
             policy = await facts.current_policy(cursor)
             await cursor.execute(
                 "SELECT need_id FROM need WHERE batch_id = %s AND state = 'open' ORDER BY need_id FOR UPDATE",
@@ -95,7 +113,7 @@ class PostgresAssessments:
 
     async def record_rescore(self, decided: Decided) -> RescoreResult:
         decision, result = decided.decision, decided.decision.result
-        async with self._database.transaction() as cursor:
+        async with self._database.transaction("decisions.record_rescore") as cursor:
             await cursor.execute(
                 """SELECT r.*, t.state AS task_state, t.remind_at, t.escalate_at, t.expire_at FROM task t
                    JOIN replenishment r USING (decision_id) WHERE t.decision_id = %s FOR UPDATE""",
@@ -178,20 +196,13 @@ async def _store(cursor: Cursor, decided: Sequence[Decided], told: Recorded) -> 
     """The decisions' bytes, their evidence, and the watch levels that the forecasts give the positions."""
     await evidence.keep(cursor, told.objects)
     await evidence.keep_inputs(cursor, told.inputs)
-    columns = ", ".join(DECISION_COLUMNS)
-    await cursor.executemany(
-        f"INSERT INTO decision ({columns}) VALUES ({', '.join(['%s'] * len(DECISION_COLUMNS))}) ON CONFLICT DO NOTHING",  # noqa: S608 - our own names
-        told.decisions,
-    )
+    await cursor.execute(_INSERT, [list(column) for column in zip(*told.decisions, strict=True)] or _NOTHING)
     # In name order, as everybody locks positions.
-    places = [(one.inputs.position.location, one.inputs.position.item, one.inputs) for one in decided]
-    await cursor.executemany(
-        "UPDATE position SET watch_level_units = %s, last_assessed_at = %s WHERE location = %s AND item = %s",
-        [
-            (inputs.scores.watch_level_units, inputs.clock, location, item)
-            for location, item, inputs in sorted(places, key=lambda place: place[:2])
-        ],
-    )
+    places = sorted([
+        (one.inputs.position.location, one.inputs.position.item, one.inputs.scores.watch_level_units, one.inputs.clock)
+        for one in decided
+    ])  # fmt: skip
+    await cursor.execute(_WATCH, [list(column) for column in zip(*places, strict=True)] or [[]] * 4)
 
 
 async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[NewEntry]:

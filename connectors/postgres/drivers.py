@@ -1,7 +1,7 @@
 """What drives demand from outside: prices paid, and numbers that somebody gave, each as known at an instant."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -56,11 +56,18 @@ _KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, i
 
 
 async def drivers_of(
-    cursor: Cursor, keys: Sequence[Key], clock: datetime, since: date, recorded_by: datetime | None = None
+    cursor: Cursor,
+    keys: Sequence[Key],
+    clock: datetime,
+    since: date,
+    recorded_by: datetime | None = None,
+    *,
+    priced: Collection[Key] | None = None,
 ) -> dict[Key, tuple[DriverSeries, ...]]:
     """The drivers of each (location, item) as known at the business instant `clock`, from the day `since` on.
 
     `recorded_by`: leave out what reached this database later (for training sets); None: all there is by now.
+    `priced`: those of the keys of which a price was ever told, for who knows; None: any.
     """
     today = clock.astimezone(UTC).date()
     arguments: dict[str, Any] = {
@@ -74,6 +81,8 @@ async def drivers_of(
         by_place[row["location"]][row["name"]][row["day"]] = row["value"]
     sales = (_PAID if recorded_by else _PAID_BY_NOW).format(keys=_KEYS)
     arguments["since"] = today - timedelta(days=PRICE_DAYS) if recorded_by is None else since
+    told = sorted(keys if priced is None else priced)
+    arguments |= {"locations": [location for location, _ in told], "items": [item for _, item in told]}
     await cursor.execute(_PRICES.format(keys=_KEYS, sales=sales), arguments)
     prices: dict[Key, dict[date, Decimal]] = defaultdict(dict)
     for row in await cursor.fetchall():

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres.evidence_codec import Packed, checked, dictionary, pack, unpack
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Connection, reading
 from workflows.domain.evidence import EvidenceKind, EvidenceMissing, Kept
 from workflows.domain.identity import Digest
 
@@ -77,7 +77,7 @@ class PostgresEvidence:
         """
         wanted = sorted(set(digests))
         found: dict[str, bytes] = {}
-        with transaction(self._connection) as cursor:
+        with reading(self._connection) as cursor:
             for begin in range(0, len(wanted), AT_ONCE):
                 found |= self._some(cursor, wanted[begin : begin + AT_ONCE])
         if absent := [sha256 for sha256 in wanted if sha256 not in found]:

@@ -54,11 +54,17 @@ def pack(sha256: Digest, kept: Kept) -> Packed:
         codec, name, small = "xz", None, lzma.compress(body)
     else:
         name, words = dictionary() if kind in _LIKE_IT else (None, b"")
-        squeezer = zlib.compressobj(LEVEL, zdict=words) if words else zlib.compressobj(LEVEL)
+        squeezer = _squeezer(words).copy()
         codec, small = "zlib", squeezer.compress(body) + squeezer.flush()
     if len(small) >= len(body):
         return Packed(sha256, str(kind), "raw", None, len(body), body)
     return Packed(sha256, str(kind), codec, name, len(body), small)
+
+
+@cache
+def _squeezer(words: bytes) -> "zlib._Compress":
+    """Ready to begin: to read the dictionary anew for each object would take longer than the object."""
+    return zlib.compressobj(LEVEL, zdict=words) if words else zlib.compressobj(LEVEL)
 
 
 def unpack(packed: Packed, words: bytes) -> bytes:

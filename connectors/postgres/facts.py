@@ -1,7 +1,7 @@
 """Reads everything known about needs at their batch's instant: point in time, one query per kind of fact."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,14 +11,14 @@ from psycopg.rows import DictRow
 
 from connectors.postgres import rhythm, supply
 from connectors.postgres.drivers import calendars_of, drivers_of
-from connectors.postgres.histories import histories_of
 from connectors.postgres.lead_times import lane_times, open_receipts, owed
+from connectors.postgres.sold import sold
 from workflows.domain.catalog import Item, Sourcing, Supplier
 from workflows.domain.deciding import first_choice, preferred
 from workflows.domain.decisions import NeedFacts, SupplyOption
-from workflows.domain.identity import canonical
+from workflows.domain.identity import canonical, made
 from workflows.domain.limits import Limits, Place
-from workflows.domain.needs import Need
+from workflows.domain.needs import Need, NeedCause
 from workflows.domain.policies import Policy
 from workflows.domain.positions import Position
 from workflows.domain.scores import DemandHistory, LeadTimes, ScoringRow
@@ -29,6 +29,8 @@ HISTORY_DAYS = 420
 """Days of demand that scoring looks at: a year and its neighbourhood."""
 DAYS_PER_YEAR = 365
 _KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
+
+_SOURCING, _POSITION = tuple(Sourcing.model_fields), tuple(Position.model_fields)
 
 Cursor = psycopg.AsyncCursor[DictRow]
 Key = tuple[str, str]
@@ -71,68 +73,90 @@ async def gather(
     items = await _items(cursor, keys)
     options = await _options(cursor, keys)
     options = await supply.with_history(cursor, options, clock, keys["today"])
-    demand = await histories_of(cursor, keys)
+    demand = await sold(cursor, keys)
     definition = demand.definition.digest
-    outside = await drivers_of(cursor, list(positions), clock, keys["since"])
+    outside = await drivers_of(cursor, list(positions), clock, keys["since"], priced=demand.priced)
     calendars = await calendars_of(cursor)
     receipts = await open_receipts(cursor, keys)
     sold_today = await _sold_today(cursor, keys)
     past = await _past_orders(cursor, keys)
     lanes = {(option.sourcing.supplier, location) for (location, _), listed in options.items() for option in listed}
     lanes |= {(one.supplier, location) for (location, _), listed in receipts.items() for one in listed if one.supplier}
-    lead_times = await lane_times(cursor, lanes, keys["today"])
+    lead_times = _Promised(await lane_times(cursor, lanes, keys["today"]))
     await cursor.execute(rhythm.SELECT)
     rhythms = await cursor.fetchall()
+    so_far = {
+        location: rhythm.so_far(rhythms, location, clock, through)
+        for location, through in {key[0]: through for key, (_, through) in positions.items()}.items()
+    }
+    yesterday = keys["today"] - timedelta(days=1)
+    nothing = DemandHistory(first_day=keys["today"], daily_units=())
+    causes = {str(cause): cause for cause in NeedCause}
     gathered = []
     for row in rows:
         key = row["location"], row["item"]
         position, through = positions[key]
         item = items[row["item"]]
-        offered = _lasting(options.get(key, []), policy.limits_for(Place(item.item, item.category, "", key[0])))
+        offered = options.get(key, [])
+        if policy.overrides or policy.review_days is not None:
+            offered = _lasting(offered, policy.limits_for(Place(item.item, item.category, "", key[0])))
         offered, wanted = within_wish(offered, row.get("wanted_supplier"))
         ordered_before, largest = past.get(key, (False, None))
         first = preferred(offered) or first_choice(offered)
         cost = first.sourcing.unit_cost if first else Decimal(0)
         kept = calendars.get(key[0], {})
-        scoring = ScoringRow(
-            item=row["item"],
-            location=row["location"],
-            category=item.category,
-            supplier=first.sourcing.supplier if first else "none",
-            last_day=keys["today"] - timedelta(days=1),
-            history=demand.history(key) or DemandHistory(first_day=keys["today"], daily_units=()),
-            promotions=demand.promotions(key),
-            drivers=outside[key],
-            country=kept.get("country"),
-            subdivision=kept.get("subdivision"),
-            demand_definition=definition,
-            on_hand_units=position.on_hand_units,
-            reserved_units=position.reserved_units,
-            sold_today_units=sold_today.get(key, 0),
-            **rhythm.so_far(rhythms, key[0], clock, through),
-            open_receipts=owed(receipts.get(key, ()), lead_times, row["location"]),
-            lead_times=lead_times[first.sourcing.supplier, row["location"]].model_copy(
-                update={"promised_days": first.sourcing.lead_time_days}
-            )
-            if first
-            else LeadTimes(promised_days=0),
-            review_days=cover_days(first, offered) if first else 1,
-            shortage_per_unit=max(Decimal("0.01"), item.price - cost) + item.goodwill_per_unit,
-            holding_per_unit_day=(cost * holding_rate / DAYS_PER_YEAR).quantize(Decimal("0.000001")),
-        )
-        need = Need(
-            need_id=row["need_id"], item=row["item"], location=row["location"], cause=row["cause"],
-            opened_at=row["opened_at"], traceparent=row["traceparent"],
-        )  # fmt: skip
-        gathered.append(
-            NeedFacts(
-                need=need, item=item, position=position, options=tuple(offered), row=scoring,
-                alternatives=supply.alternatives(scoring, offered, lead_times) if first else (),
-                ordered_before=ordered_before, largest_receipt_units=largest, data_through=through,
-                wanted_supplier=wanted,
-            )
-        )  # fmt: skip
+        # Read from columns that hold nothing else: not checked again.
+        scoring = made(ScoringRow, {
+            "item": row["item"],
+            "location": row["location"],
+            "category": item.category,
+            "supplier": first.sourcing.supplier if first else "none",
+            "last_day": yesterday,
+            "history": demand.history(key) or nothing,
+            "promotions": demand.promotions(key),
+            "drivers": outside[key],
+            "country": kept.get("country"),
+            "subdivision": kept.get("subdivision"),
+            "demand_definition": definition,
+            "on_hand_units": position.on_hand_units,
+            "reserved_units": position.reserved_units,
+            "sold_today_units": sold_today.get(key, 0),
+            **so_far[key[0]],
+            "open_receipts": owed(receipts.get(key, ()), lead_times.lanes, row["location"]),
+            "lead_times": lead_times.of(first.sourcing) if first else LeadTimes(promised_days=0),
+            "review_days": cover_days(first, offered) if first else 1,
+            "shortage_per_unit": max(Decimal("0.01"), item.price - cost) + item.goodwill_per_unit,
+            "holding_per_unit_day": (cost * holding_rate / DAYS_PER_YEAR).quantize(Decimal("0.000001")),
+        })  # fmt: skip
+        need = made(Need, {
+            "need_id": row["need_id"], "item": row["item"], "location": row["location"], "cause": causes[row["cause"]],
+            "opened_at": row["opened_at"], "traceparent": row["traceparent"],
+        })  # fmt: skip
+        gathered.append(made(NeedFacts, {
+            "need": need, "item": item, "position": position, "options": tuple(offered), "row": scoring,
+            "alternatives": supply.alternatives(scoring, offered, lead_times.of) if first else (),
+            "ordered_before": ordered_before, "largest_receipt_units": largest, "data_through": through,
+            "wanted_supplier": wanted,
+        }))  # fmt: skip
     return gathered
+
+
+class _Promised:
+    """Each lane's lead times with what a supplier promises of an item: rows of one lane and promise share the object,
+    so that what is learned, written and hashed of it is so once."""
+
+    def __init__(self, lanes: Mapping[Key, LeadTimes]) -> None:
+        self.lanes = lanes
+        self._made: dict[tuple[str, str, int], LeadTimes] = {}
+
+    def of(self, sourcing: Sourcing) -> LeadTimes:
+        """What is known of deliveries by this sourcing."""
+        key = sourcing.supplier, sourcing.location, sourcing.lead_time_days
+        found = self._made.get(key)
+        if found is None:
+            promised = {"promised_days": sourcing.lead_time_days}
+            found = self._made[key] = self.lanes[sourcing.supplier, sourcing.location].model_copy(update=promised)
+        return found
 
 
 async def _positions(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[Position, datetime]]:
@@ -147,7 +171,10 @@ async def _positions(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, tuple[Po
             FROM position p {_KEYS} JOIN newest USING (location)""",  # noqa: S608 - a constant
         keys,
     )
-    return {(r["location"], r["item"]): (Position(**r), r["data_through"]) for r in await cursor.fetchall()}
+    return {
+        (r["location"], r["item"]): (made(Position, {name: r[name] for name in _POSITION}), r["data_through"])
+        for r in await cursor.fetchall()
+    }
 
 
 async def _items(cursor: Cursor, keys: dict[str, Any]) -> dict[str, Item]:
@@ -157,14 +184,19 @@ async def _items(cursor: Cursor, keys: dict[str, Any]) -> dict[str, Item]:
 
 async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[SupplyOption]]:
     await cursor.execute(
-        f"""SELECT s.*, u.name, u.blocked, u.cost_per_order, u.minimum_order_value,
-                   EXISTS (SELECT 1 FROM observed_lead_time t WHERE t.supplier = s.supplier)
-                   OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = s.supplier
-                              AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,
-                   (SELECT max(o.ordered_at) FROM purchase_order o
-                    WHERE o.supplier = s.supplier AND o.state = 'refused' AND o.ordered_at <= %(clock)s) AS refused_at,
+        f"""WITH offered AS MATERIALIZED (SELECT s.* FROM sourcing s {_KEYS}), told AS MATERIALIZED (
+                SELECT u.supplier, u.name, u.blocked, u.cost_per_order, u.minimum_order_value,
+                       EXISTS (SELECT 1 FROM observed_lead_time t WHERE t.supplier = u.supplier)
+                       OR EXISTS (SELECT 1 FROM purchase_order o WHERE o.supplier = u.supplier
+                                  AND o.state IN ('placed', 'received', 'closed')) AS ordered_before,
+                       (SELECT max(o.ordered_at) FROM purchase_order o
+                        WHERE o.supplier = u.supplier AND o.state = 'refused' AND o.ordered_at <= %(clock)s)
+                           AS refused_at
+                FROM supplier u WHERE u.supplier IN (SELECT supplier FROM offered)
+            )
+            SELECT s.*, u.name, u.blocked, u.cost_per_order, u.minimum_order_value, u.ordered_before, u.refused_at,
                    newest.units AS last_units, newest.unit_cost AS last_unit_cost
-            FROM sourcing s {_KEYS} JOIN supplier u USING (supplier) LEFT JOIN LATERAL (
+            FROM offered s JOIN told u USING (supplier) LEFT JOIN LATERAL (
                 SELECT l.units, l.unit_cost FROM order_line l JOIN purchase_order o USING (order_id)
                 WHERE l.location = s.location AND l.item = s.item AND o.supplier = s.supplier
                   AND l.refused_reason IS NULL AND o.state IN ('placed', 'received', 'closed')
@@ -174,12 +206,15 @@ async def _options(cursor: Cursor, keys: dict[str, Any]) -> dict[Key, list[Suppl
         keys,
     )
     found: dict[Key, list[SupplyOption]] = defaultdict(list)
+    suppliers: dict[str, Supplier] = {}
     for row in await cursor.fetchall():
-        option = SupplyOption(
-            sourcing=Sourcing.model_validate(row), supplier=Supplier.model_validate(row),
-            ordered_before=row["ordered_before"], refused_at=row["refused_at"],
-            last_units=row["last_units"], last_unit_cost=row["last_unit_cost"],
-        )  # fmt: skip
+        supplier = suppliers.get(row["supplier"]) or Supplier.model_validate(row)
+        suppliers[row["supplier"]] = supplier
+        option = made(SupplyOption, {
+            "sourcing": made(Sourcing, {name: row[name] for name in _SOURCING}), "supplier": supplier,
+            "ordered_before": row["ordered_before"], "refused_at": row["refused_at"],
+            "last_units": row["last_units"], "last_unit_cost": row["last_unit_cost"],
+        })  # fmt: skip
         found[row["location"], row["item"]].append(option)
     return found
 

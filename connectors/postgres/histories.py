@@ -23,7 +23,7 @@ from workflows.domain.demand import (
 )
 from workflows.domain.scores import DemandHistory, Promotion
 
-_KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
+KEYS = "JOIN unnest(%(locations)s::text[], %(items)s::text[]) AS k (location, item) USING (location, item)"
 
 Cursor = psycopg.AsyncCursor[DictRow]
 Key = tuple[str, str]
@@ -61,7 +61,7 @@ FROM (
         WHERE recorded_at <= %(known_at)s::timestamptz
 ) d WHERE day >= %(since)s AND day < %(today)s GROUP BY location, item, day ORDER BY location, item, day
 """
-_ADJUSTMENTS = """
+ADJUSTMENTS = """
 SELECT a.* FROM demand_adjustment a {keys} LEFT JOIN demand_withdrawal w USING (adjustment_id)
 WHERE a.recorded_at <= %(known_at)s::timestamptz
   AND (w.recorded_at IS NULL OR w.recorded_at > %(known_at)s::timestamptz)
@@ -80,6 +80,11 @@ class Known:
     """The day after the last one."""
     days: Mapping[Key, Sequence[KnownDay]]
     adjustments: Mapping[Key, Sequence[Adjustment]] = field(default_factory=dict)
+
+    @property
+    def priced(self) -> frozenset[Key]:
+        """Items of which prices may be known: nobody looked."""
+        return frozenset(self.days)
 
     def history(self, key: Key) -> DemandHistory | None:
         """Effective demand; None where nothing was ever recorded."""
@@ -113,7 +118,7 @@ async def definition_named(cursor: Cursor, digest: str) -> DemandDefinition | No
 
 async def histories_of(cursor: Cursor, keys: Mapping[str, Any]) -> Known:
     """Everything known by now of these items (`locations`, `items`) from the day `since` to the day before `today`."""
-    return await _known(cursor, _KEYS, keys, EVER)
+    return await _known(cursor, KEYS, keys, EVER)
 
 
 async def histories_at(cursor: Cursor, known_at: datetime, last_day: date) -> Known:
@@ -139,7 +144,7 @@ async def _known(cursor: Cursor, keys: str, given: Mapping[str, Any], known_at: 
     for row in await cursor.fetchall():
         known = KnownDay(row["day"], row["units"], row["in_stock"], row["promotion"], row["exposure"])
         days[row["location"], row["item"]].append(known)
-    await cursor.execute(_ADJUSTMENTS.format(keys=keys), arguments)
+    await cursor.execute(ADJUSTMENTS.format(keys=keys), arguments)
     said: dict[Key, list[Adjustment]] = defaultdict(list)
     for row in await cursor.fetchall():
         said[row["location"], row["item"]].append(Adjustment.model_validate(row))

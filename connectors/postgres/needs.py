@@ -21,8 +21,7 @@ WITH due AS (
     FROM position p
     JOIN business_clock c USING (location)
     JOIN item USING (item)
-    JOIN unnest(%(locations)s::text[], %(items)s::text[], %(traceparents)s::text[], %(levels)s::bigint[])
-        AS k (location, item, traceparent, level) USING (location, item)
+    JOIN {keys}
     WHERE (p.last_assessed_at IS NULL
            OR (p.last_assessed_at < c.watermark
                AND (%(sweep)s OR p.last_assessed_at <= c.watermark - interval '1 hour')
@@ -46,6 +45,14 @@ FROM numbered
 ON CONFLICT DO NOTHING
 RETURNING need_id, traceparent
 """
+_GIVEN = _OPEN.format(
+    keys="""unnest(%(locations)s::text[], %(items)s::text[], %(traceparents)s::text[], %(levels)s::bigint[])
+        AS k (location, item, traceparent, level) USING (location, item)"""
+)
+_OF_LOCATION = _OPEN.format(
+    keys="""(SELECT %(location)s::text AS location, %(traceparent)s::text AS traceparent, NULL::bigint AS level) k
+        USING (location)"""
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def open_needs(
     if not keys:
         return []
     cursor.execute(
-        _OPEN,
+        _GIVEN,
         {
             "locations": [location for location, _ in keys],
             "items": [item for _, item in keys],
@@ -139,17 +146,17 @@ def advance_clock(
         return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys), levels=list(levels.values()))
     rhythm.learn(cursor, location, closed["first"], closed["day"])
     exposure.expose(cursor, location, closed["first"], closed["day"])
-    cursor.execute("SELECT item FROM position WHERE location = %s", [location])
-    keys = [(location, row["item"]) for row in cursor.fetchall()]
-    return open_needs(cursor, keys, NeedCause.SWEEP, [traceparent] * len(keys))
+    sweep = {"location": location, "traceparent": traceparent, "cause": str(NeedCause.SWEEP), "sweep": True}
+    cursor.execute(_OF_LOCATION, sweep)
+    return [OpenedNeed(**row) for row in cursor.fetchall()]
 
 
 def make_batches(cursor: psycopg.Cursor[DictRow]) -> list[NeedBatch]:
     """Gather needs that belong to no batch yet, one location at a time; the batch's id is a function of its needs."""
     cursor.execute(
         """SELECT n.location, array_agg(n.need_id ORDER BY n.need_id) AS needs, max(c.watermark) AS clock
-           FROM (SELECT * FROM need WHERE batch_id IS NULL AND state = 'open'
-                 ORDER BY need_id LIMIT %s FOR UPDATE SKIP LOCKED) n
+           FROM (SELECT need_id, location FROM need WHERE batch_id IS NULL AND state = 'open'
+                 ORDER BY location, need_id LIMIT %s FOR UPDATE SKIP LOCKED) n
            JOIN business_clock c USING (location) GROUP BY n.location""",
         [MAX_BATCH],
     )

@@ -34,10 +34,11 @@ DECISION_COLUMNS = (
 def recorded(decided: Sequence[Decided]) -> Recorded:
     """Rows and objects of these decisions."""
     told = Recorded({sha256: kept for one in decided for sha256, kept in one.evidence.items()}, [], [], [])
-    for decision, inputs in ((one.decision, one.inputs) for one in decided):
-        body, result = canonical(decision), decision.result
-        proposal_hash = digest(body)
-        told.inputs.append((decision.inputs_digest, canonical(inputs)))
+    for one in decided:
+        decision, inputs = one.decision, one.inputs
+        words, result = one.written, decision.result
+        body, proposal_hash = words.decision, digest(words.decision)
+        told.inputs.append((decision.inputs_digest, words.inputs))
         told.decisions.append((
             decision.decision_id, decision.revision, inputs.position.location, inputs.position.item, result.kind,
             decision.decided_at, body, proposal_hash, decision.inputs_digest, decision.model_digest,

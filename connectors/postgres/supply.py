@@ -1,12 +1,13 @@
 """Reads what is known of suppliers beyond their terms: who goes along anyway, and how well promises were kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
+from workflows.domain.catalog import Sourcing
 from workflows.domain.decisions import SupplyOption
 from workflows.domain.scores import LeadTimes, ScoringRow
 from workflows.domain.supplying import cover_days, orderable
@@ -89,16 +90,16 @@ async def _kept(cursor: Cursor, suppliers: Sequence[str], today: date) -> dict[s
 
 
 def alternatives(
-    row: ScoringRow, offered: Sequence[SupplyOption], lead_times: Mapping[Key, LeadTimes]
+    row: ScoringRow, offered: Sequence[SupplyOption], lead_times: Callable[[Sourcing], LeadTimes]
 ) -> tuple[ScoringRow, ...]:
     """The row once more for each other supplier that may be asked: its lead times, and how long its order must last."""
+    if len(offered) < 2:
+        return ()
     return tuple(
         row.model_copy(
             update={
                 "supplier": option.sourcing.supplier, "review_days": cover_days(option, offered),
-                "lead_times": lead_times[option.sourcing.supplier, row.location].model_copy(
-                    update={"promised_days": option.sourcing.lead_time_days}
-                ),
+                "lead_times": lead_times(option.sourcing),
             }
         )
         for option in orderable(offered)

@@ -16,7 +16,7 @@ from connectors.postgres.inbox import Received
 from connectors.postgres.needs import make_batches, open_needs
 from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.pool import Connection, Database, connect, transaction
-from tests.bench.bench_assessment import Scene
+from tests.bench.assess_scene import Scene
 from tests.bench.measuring import machine, options, progress, publish, temporary_database
 from workflows.domain.events import ClockAdvanced, Event
 from workflows.domain.needs import NeedBatch, NeedCause

@@ -18,7 +18,8 @@ from workflows.domain.models import (
     TrainedModel,
     TrainingSeries,
 )
-from workflows.domain.scores import DemandHistory, Scores, ScoringRow
+from workflows.domain.scores import DemandHistory, Scored, Scores, ScoringRow
+from workflows.domain.writing import written
 
 LAST_DAY = date(2025, 11, 23)
 FIRST_DAY = LAST_DAY - timedelta(days=59)
@@ -52,6 +53,10 @@ class EchoScoring:
         self.passes.append((len(rows), explain))
         told = [self.scores[row.item] for row in rows]
         return told if explain else [scores.model_copy(update={"drivers": ()}) for scores in told]
+
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
+        """The same, written."""
+        return [Scored(one, written(one)) for one in self.score(rows, model, explain=explain)]
 
 
 class EchoLearner:

@@ -21,7 +21,7 @@ class Benchmark(StrEnum):
     """What can be measured."""
 
     INTAKE = "intake"
-    ASSESSMENT = "assessment"
+    ASSESS = "assess"
     LEDGER = "ledger"
     VERIFY = "verify"
     ORACLE = "oracle"

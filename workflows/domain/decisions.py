@@ -6,13 +6,13 @@ How it is reached is in `deciding`; here is what is recorded, and the hash that 
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
 from workflows.domain.catalog import Item, Money, Sourcing, Supplier
 from workflows.domain.evidence import Kept
-from workflows.domain.identity import Digest, Grown, Instant, Payload, digest
+from workflows.domain.identity import Digest, Grown, Instant, Payload, canonical, digest
 from workflows.domain.needs import Need
 from workflows.domain.offers import JointOrder, Outlook, Stakes, SupplierChoice
 from workflows.domain.policies import RiskTier, RuleFired
@@ -173,6 +173,14 @@ class Decision(Payload):
         return digest(self)
 
 
+class Words(NamedTuple):
+    """The canonical bytes of inputs and decision: what their digests are of."""
+
+    inputs: bytes
+    decision: bytes
+    of: tuple[DecisionInputs, Decision]
+
+
 class Decided(Payload):
     """One need's decision with the inputs it rests on: what is recorded in one transaction."""
 
@@ -180,3 +188,14 @@ class Decided(Payload):
     inputs: DecisionInputs
     evidence: Mapping[Digest, Kept] = Field(default_factory=dict, exclude=True, repr=False)
     """What it rests on beside the inputs, to be kept with it: snapshot, code, model and policy."""
+    words: Words | None = Field(default=None, exclude=True, repr=False)
+    """Where they were written already."""
+
+    @property
+    def written(self) -> Words:
+        """Its bytes."""
+        words = self.words
+        # A changed copy takes the words of its original along.
+        if words is not None and words.of[0] is self.inputs and words.of[1] is self.decision:
+            return words
+        return Words(canonical(self.inputs), canonical(self.decision), (self.inputs, self.decision))

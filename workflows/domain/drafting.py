@@ -23,6 +23,10 @@ from workflows.domain.quantities import (
 from workflows.domain.supplying import choose, first_choice, holding_per_cover
 
 HALF, SHARE = Decimal("0.5"), Decimal("0.0001")
+NO_DEMAND = "No demand is expected, so nothing is ordered."
+COVERED = (
+    "Stock suffices: the risk of running out before the next chance to order is {risk}, at most {accepted} is accepted."
+)
 
 
 class Draft(NamedTuple):
@@ -72,12 +76,9 @@ def draft(inputs: DecisionInputs, policy: Policy, *, shared: bool = False) -> Dr
         chosen.choice if chosen else None,
     )  # fmt: skip
     if scores.demand_p90 == 0 and needed <= 0:
-        return found._replace(hold=(HoldReason.NO_DEMAND, "No demand is expected, so nothing is ordered."))
+        return found._replace(hold=(HoldReason.NO_DEMAND, NO_DEMAND))
     if needed <= 0 or waits:
-        sentence = (
-            f"Stock suffices: the risk of running out before the next chance to order is "
-            f"{percent(scores.stockout_risk)}, at most {percent(accepted)} is accepted."
-        )
+        sentence = COVERED.format(risk=percent(scores.stockout_risk), accepted=percent(accepted))
         return found._replace(hold=(HoldReason.COVERED, sentence))
     if option and quantity.units == 0:
         sentence = (

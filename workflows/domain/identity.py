@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from functools import cache
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import rfc8785
 from pydantic import (
@@ -35,6 +36,9 @@ class Payload(BaseModel):
     so that old and new workers overlap during a deploy."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Made = TypeVar("Made", bound=Payload)
 
 
 class Grown(Payload):
@@ -99,7 +103,32 @@ def plain(value: Any) -> Any:
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 bytes of the value (after `plain`): what is hashed, stored and compared."""
-    return rfc8785.dumps(plain(value))
+    document = plain(value)
+    # Without floats (`plain` refuses them) Python's JSON differs in the order of keys beyond the Basic Multilingual
+    # Plane alone, and takes a tenth of the time.
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode() if text.isascii() else rfc8785.dumps(document)
+
+
+def made(kind: type[Made], values: dict[str, Any]) -> Made:
+    """A payload of values that are known to be valid: none is checked, and what is not given is at its default."""
+    one = kind.__new__(kind)
+    fields, defaults = _fields(kind)
+    if len(values) < fields:
+        values = {**defaults, **values}
+    object.__setattr__(one, "__dict__", values)
+    object.__setattr__(one, "__pydantic_fields_set__", set(values))
+    object.__setattr__(one, "__pydantic_extra__", None)
+    object.__setattr__(one, "__pydantic_private__", None)
+    return one
+
+
+@cache
+def _fields(kind: type[Payload]) -> tuple[int, Mapping[str, Any]]:
+    """How many there are, and the defaults."""
+    fields = kind.model_fields
+    optional = {name: field for name, field in fields.items() if not field.is_required()}
+    return len(fields), {name: field.get_default(call_default_factory=True) for name, field in optional.items()}
 
 
 def canonical_texts(rows: Sequence[Sequence[str]]) -> bytes:

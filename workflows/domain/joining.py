@@ -35,13 +35,16 @@ class _Line(NamedTuple):
     option: SupplyOption
 
 
-def join(batch: Sequence[DecisionInputs], policy: Policy, *, proposed: bool = False) -> list[DecisionInputs]:
+def join(
+    batch: Sequence[DecisionInputs], policy: Policy, *, proposed: bool = False, might: Counter[Lane] | None = None
+) -> list[DecisionInputs]:
     """The same inputs, each with the order that its line would join; the order of the batch does not matter.
 
     What was `proposed` before and is scored again paid for its order when it was proposed, in the company that it had
     then: it is not dropped because it is looked at alone. (The send gate still asks for the supplier's minimum value.)
+    `might` is `lines_of` the batch, for who knows it.
     """
-    joined = _with_company(batch, policy)
+    joined = with_company(batch, lines_of(batch, policy) if might is None else might)
     lanes: dict[Lane, list[_Line]] = defaultdict(list)
     for number, inputs in enumerate(joined):
         found = draft(inputs, policy, shared=True)
@@ -59,14 +62,19 @@ def _name(line: _Line) -> str:
     return line.draft.inputs.need.need_id
 
 
-def _with_company(batch: Sequence[DecisionInputs], policy: Policy) -> list[DecisionInputs]:
-    """Each option with the number of lines that might go to its supplier: what one line may expect to share."""
+def lines_of(batch: Sequence[DecisionInputs], policy: Policy) -> Counter[Lane]:
+    """How many lines might go to each supplier from each location."""
     might: Counter[Lane] = Counter()
     for inputs in batch:
         for option in orderable(inputs.options):
             seen = as_seen_from(inputs, option)
             if order_statistic(seen.scores.requirement_units, service_target(seen, policy)) > 0:
                 might[option.supplier.supplier, inputs.position.location] += 1
+    return might
+
+
+def with_company(batch: Sequence[DecisionInputs], might: Counter[Lane]) -> list[DecisionInputs]:
+    """Each option with the number of lines that might go to its supplier: what one line may expect to share."""
     return [
         inputs.model_copy(
             update={"options": tuple(_expecting(o, might[o.supplier.supplier, inputs.position.location])

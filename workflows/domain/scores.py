@@ -238,6 +238,13 @@ class Scores(Grown):
     without the demand so far; below zero it is what was asked for in vain. Order statistics of the futures."""
 
 
+class Scored(NamedTuple):
+    """One row's scores, and their canonical JSON."""
+
+    scores: Scores
+    text: str
+
+
 class Calendars(Protocol):
     """Knows public holidays. What it says may change with its version, so it is asked once and the answer recorded."""
 
@@ -258,5 +265,17 @@ class Scoring(Protocol):
 
         Raises:
             ModelUnusable: when the bytes are damaged or were written by a newer library than the one installed.
+        """
+        ...
+
+
+class WrittenScoring(Scoring, Protocol):
+    """Scoring that writes what it finds along the way: who assesses many rows hashes them all."""
+
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
+        """`score`, each with its canonical JSON.
+
+        Raises:
+            ModelUnusable: as `score`.
         """
         ...

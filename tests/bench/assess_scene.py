@@ -1,18 +1,11 @@
-"""How fast 360 needs of the demo world, with its 500 days of past, are assessed by the engine's own activity: by step.
+"""The demo world with its past and a trained champion, whose needs the engine's own activity assesses."""
 
-load: facts from PostgreSQL, 420 days of history each. score: XGBoost, Prophet and risk, one thread. explain: scored
-again with its drivers, only what a person must look at. record: decisions, tasks and ledger in one transaction.
-decide: the rest of the activity: rules, hashes, and fetching the champion.
-"""
-
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from activities.learning.learner import XgboostLearner
 from activities.learning.outside import LibraryCalendars
@@ -26,8 +19,7 @@ from connectors.postgres.decisions import PostgresAssessments
 from connectors.postgres.inbox import Inbox, Received
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.needs import make_batches, open_needs
-from connectors.postgres.pool import Connection, Database, connect, transaction
-from tests.bench.measuring import machine, options, progress, publish, rounds, spread, temporary_database
+from connectors.postgres.pool import Connection, Database, transaction
 from workers.source import running_source
 from workflows.domain.decisions import Decided
 from workflows.domain.events import ClockAdvanced, Event, Topic
@@ -36,11 +28,7 @@ from workflows.domain.models import ModelStatus, TrainingSet
 from workflows.domain.needs import AssessmentSummary, NeedBatch, NeedCause
 from workflows.domain.policies import Policy
 from workflows.domain.ports import BatchFacts
-from workflows.domain.scores import Scores, ScoringRow
-
-ITEMS, QUICK_ITEMS = 120, 12
-"""Each is kept at three locations; a batch holds one location's needs."""
-STEPS = ("load", "score", "explain", "decide", "record")
+from workflows.domain.scores import Scored, ScoringRow
 
 
 class Stopwatch:
@@ -84,11 +72,11 @@ class TimedScoring(XgboostScoring):
         super().__init__(nthread=1)
         self._watch = watch
 
-    def score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scores]:
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
         step = "explain" if explain else "score"
         self._watch.rows[step] += len(rows)
         with self._watch.timing(step):
-            return super().score(rows, model, explain=explain)
+            return super().score_written(rows, model, explain=explain)
 
 
 class NoLaunches:
@@ -168,44 +156,3 @@ class Scene:
         if holds + proposals != len(self.keys):
             raise RuntimeError(f"{len(self.keys)} needs came to {holds} holds and {proposals} proposals")
         return AssessmentSummary(batch_id="all", holds=holds, proposals=proposals)
-
-
-async def measure(state: Path, dsn: str, *, quick: bool) -> dict[str, Any]:
-    """Rows a second by step."""
-    with connect(dsn, name="bench") as connection:
-        async with Database(dsn, name="bench", size=2) as database:
-            scene = Scene(state, connection, database, QUICK_ITEMS if quick else ITEMS)
-            progress("assessment: training a model")
-            await scene.crown(quick=quick)
-            progress("assessment: measuring")
-            taken: list[dict[str, float]] = []
-            for number in rounds(quick=quick):
-                batches = scene.needs()
-                summary = await scene.assess(batches)
-                if number:
-                    taken.append(dict(scene.watch.seconds))
-            rows = scene.watch.rows
-            return {
-                "needs": rows["all"], "batches": len(batches), "holds": summary.holds, "proposals": summary.proposals,
-                "rounds": len(taken), "rows_per_s": spread([rows["all"] / one["all"] for one in taken], 1),
-                "steps": {
-                    step: {
-                        "rows": rows[step],
-                        "milliseconds": spread([one.get(step, 0.0) * 1_000 for one in taken], 1),
-                        "rows_per_s": spread([rows[step] / one[step] for one in taken], 1) if rows[step] else None,
-                    }
-                    for step in STEPS
-                },
-            }  # fmt: skip
-
-
-def main() -> None:
-    """Measure and print."""
-    told, begun, before = options(__doc__ or ""), time.monotonic(), machine()
-    with temporary_database() as (state, dsn):
-        figures = asyncio.run(measure(state, dsn, quick=told.quick))
-    publish(told, "assessment", before, begun, figures)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,196 @@
+"""Turns figures of many rows, whole numbers in arrays, into their scores and the canonical JSON of these.
+
+Both are made from the same numbers, the JSON without a detour: a sweep writes and hashes a million of them, and looks
+into few.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+import numpy as np
+
+from activities.learning import risk
+from activities.learning.demand import MEDIAN, MILLI, QUANTILES
+from activities.learning.forecasting import Forecast
+from activities.learning.lead_time import LeadTimeLaw
+from activities.learning.pictures import recent_units, wider_numbers
+from activities.learning.windows import Floats, Ints
+from workflows.domain.identity import canonical, made
+from workflows.domain.scores import (
+    DayForecast,
+    Driver,
+    Scored,
+    Scores,
+    ScoringRow,
+    Wider,
+    probability,
+    units,
+)
+
+P10, P90 = QUANTILES.index(0.1), QUANTILES.index(0.9)
+THOUSANDTH = Decimal("0.001")
+SPELLED = 1 << 15
+"""Thousandths of a unit up to which numbers are looked up rather than written: 33 units a day."""
+LARGEST_PLAIN = 2**53
+"""From here on canonical JSON writes whole numbers as texts."""
+SHARES = [probability(risk.mean(np.arange(risk.SCENARIOS) < count)) for count in range(risk.SCENARIOS + 1)]
+"""The probability of so many of the scenarios."""
+_MILLI_TEXTS = [f'"{n // MILLI}.{n % MILLI:03d}"' for n in range(SPELLED)]
+_MILLI_DECIMALS = [(Decimal(n) / MILLI).quantize(THOUSANDTH) for n in range(SPELLED)]
+_FLAGS = "false", "true"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was computed of rows: arrays are [rows] or [rows, ...], units unless something else is said."""
+
+    rows: Sequence[ScoringRow]
+    laws: Sequence[LeadTimeLaw]
+    targets: Sequence[Decimal]
+    said: Forecast
+    protection: Ints
+    shown: Ints
+    review: Ints
+    requirement: Ints
+    """[rows, scenarios], ascending."""
+    demand: Ints
+    """[rows, 3]: the 10th, 50th and 90th percentile over the protection days."""
+    short: Ints
+    """Scenarios that run out before the next chance to be helped."""
+    short_soon: Ints
+    """Scenarios that run out before anything ordered now could arrive."""
+    lost_before: Ints
+    """Summed over the scenarios, as is `waiting`."""
+    waiting: Ints
+    until_tomorrow: Ints
+    """[rows, scenarios], ascending."""
+    waits: Sequence[Sequence[int]]
+    """Scenarios that run out if the next order leaves 1, 2, ... days from now."""
+    courses: tuple[Ints, Ints, Ints]
+    """[rows, days] each."""
+    opinions: Floats
+    """NaN where there is none."""
+    explained: Sequence[tuple[Driver, ...]]
+
+
+def scored(found: Figures) -> list[Scored]:
+    """The scores of every row, each with its canonical JSON."""
+    shown = found.shown.tolist()
+    last = max(shown)
+    knots = found.said.knots[:, :last]
+    days = np.stack([knots[:, :, P10], knots[:, :, MEDIAN], knots[:, :, P90]], axis=2).tolist()
+    wider = wider_numbers(knots.reshape(-1, knots.shape[2])).reshape(len(knots), last, -1).tolist()
+    courses = [course.tolist() for course in found.courses]
+    requirement, demand = found.requirement.tolist(), found.demand.tolist()
+    short, soon = found.short.tolist(), found.short_soon.tolist()
+    lost, waiting = found.lost_before.tolist(), found.waiting.tolist()
+    protection, review = found.protection.tolist(), found.review.tolist()
+    quantiles = {id(law): (law.quantile(500), law.quantile(950)) for law in found.laws}
+    results = []
+    for i, (row, tau, seen) in enumerate(zip(found.rows, found.targets, shown, strict=True)):
+        p50, p95 = quantiles[id(found.laws[i])]
+        opinion = float(found.opinions[i])
+        values = {
+            "item": row.item, "location": row.location, "forecaster": found.said.forecaster[i],
+            "segment": found.said.segment[i], "target": tau, "requirement_units": tuple(requirement[i]),
+            "days": (), "protection_days": protection[i], "lead_time_p50_days": p50, "lead_time_p95_days": p95,
+            "demand_p10": _whole(demand[i][0]), "demand_p50": _whole(demand[i][1]), "demand_p90": _whole(demand[i][2]),
+            "second_opinion_units": None if opinion != opinion else units(opinion),
+            "stockout_risk": SHARES[short[i]], "stockout_risk_soon": SHARES[soon[i]],
+            "expected_lost_units": _mean(lost[i] + waiting[i]),
+            "watch_level_units": max(1, risk.order_statistic(found.until_tomorrow[i], tau)),
+            "lost_before_units": _mean(lost[i]), "waiting_short_units": _mean(waiting[i]),
+            "waiting_risk": tuple([SHARES[count] for count in found.waits[i]]), "cover_days": review[i],
+            "novelty": bool(found.said.thin[i]), "drivers": found.explained[i],
+            "recent_units": recent_units(row.history, row.last_day),
+            "stock_p10": tuple(courses[0][i][:seen]), "stock_p50": tuple(courses[1][i][:seen]),
+            "stock_p90": tuple(courses[2][i][:seen]),
+        }  # fmt: skip
+        first = row.last_day.toordinal() + 1
+        values["days"] = _days(days[i][:seen], wider[i][:seen], first)
+        scores = made(Scores, values)
+        results.append(Scored(scores, _written(scores, days[i][:seen], wider[i][:seen], first)))
+    return results
+
+
+def _whole(number: int) -> Decimal:
+    return _MILLI_DECIMALS[number * MILLI] if 0 <= number * MILLI < SPELLED else units(number)
+
+
+@lru_cache(maxsize=1 << 14)
+def _mean(total: int) -> Decimal:
+    """The mean over the scenarios, to three decimals; their number is a power of two, so the quotient is exact."""
+    return units(float(total) / risk.SCENARIOS)
+
+
+def _days(knots: list[list[int]], wider: list[list[int]], first: int) -> tuple[DayForecast, ...]:
+    return tuple([
+        made(DayForecast, {"day": _date(first + n), "p10": _milli(p10), "p50": _milli(p50), "p90": _milli(p90),
+                           "wider": Wider(*beside)})
+        for n, ((p10, p50, p90), beside) in enumerate(zip(knots, wider, strict=True))
+    ])  # fmt: skip
+
+
+def _milli(thousandths: int) -> Decimal:
+    if thousandths < SPELLED:
+        return _MILLI_DECIMALS[thousandths]
+    return (Decimal(thousandths) / MILLI).quantize(THOUSANDTH)
+
+
+def _milli_text(thousandths: int) -> str:
+    return _MILLI_TEXTS[thousandths] if thousandths < SPELLED else f'"{thousandths // MILLI}.{thousandths % MILLI:03d}"'
+
+
+@lru_cache(maxsize=4_096)
+def _date(ordinal: int) -> date:
+    return date.fromordinal(ordinal)
+
+
+@lru_cache(maxsize=4_096)
+def _date_text(ordinal: int) -> str:
+    return f'"{date.fromordinal(ordinal).isoformat()}"'
+
+
+@lru_cache(maxsize=4_096)
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _numbers(values: Sequence[int | None]) -> str:
+    return str(list(values)).replace(" ", "").replace("None", "null")
+
+
+def _written(one: Scores, knots: list[list[int]], wider: list[list[int]], first: int) -> str:
+    """`canonical` of these scores, without its walk through all of them; what hardly occurs takes the walk."""
+    # Ascending lists: the largest in absolute value is at an end. A day's bands go up with its 90th percentile.
+    ends = one.requirement_units[0], one.requirement_units[-1], *one.stock_p10, *one.stock_p90
+    large = max(map(abs, ends)) >= LARGEST_PLAIN or max(band[-1] for band in wider) >= LARGEST_PLAIN
+    if large or one.drivers or one.watch_level_units >= LARGEST_PLAIN:
+        return canonical(one).decode()
+    days = ",".join([
+        f'{{"day":{_date_text(first + n)},"p10":{_milli_text(p10)},"p50":{_milli_text(p50)},"p90":{_milli_text(p90)},'
+        f'"wider":[{beside[0]},{beside[1]},{beside[2]},{beside[3]}]}}'
+        for n, ((p10, p50, p90), beside) in enumerate(zip(knots, wider, strict=True))
+    ])  # fmt: skip
+    recent = f'"recent_units":{_numbers(one.recent_units)},' if one.recent_units else ""
+    lost = f'"lost_before_units":"{one.lost_before_units}",' if one.lost_before_units else ""
+    opinion = one.second_opinion_units
+    second = "" if opinion is None else f'"second_opinion_units":"{opinion:f}",'
+    waits = '","'.join(map(str, one.waiting_risk))
+    return (
+        f'{{"cover_days":{one.cover_days},"days":[{days}],"demand_p10":"{one.demand_p10}",'
+        f'"demand_p50":"{one.demand_p50}","demand_p90":"{one.demand_p90}","drivers":[],'
+        f'"expected_lost_units":"{one.expected_lost_units}","forecaster":{_text(one.forecaster)},'
+        f'"item":{_text(one.item)},"lead_time_p50_days":{one.lead_time_p50_days},'
+        f'"lead_time_p95_days":{one.lead_time_p95_days},"location":{_text(one.location)},{lost}'
+        f'"novelty":{_FLAGS[one.novelty]},"protection_days":{one.protection_days},{recent}'
+        f'"requirement_units":{_numbers(one.requirement_units)},{second}"segment":{_text(one.segment)},'
+        f'"stock_p10":{_numbers(one.stock_p10)},"stock_p50":{_numbers(one.stock_p50)},'
+        f'"stock_p90":{_numbers(one.stock_p90)},"stockout_risk":"{one.stockout_risk}",'
+        f'"stockout_risk_soon":"{one.stockout_risk_soon}","target":"{one.target}","waiting_risk":["{waits}"],'
+        f'"waiting_short_units":"{one.waiting_short_units}","watch_level_units":{one.watch_level_units}}}'
+    )
