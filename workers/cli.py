@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from connectors.kafka.shares import Share
 from console.auth import api_token, sign_in_token
 from workers.commands import (
     access,
@@ -148,13 +149,17 @@ DEMO_DAYS = 21
 @app.command()
 def intake(
     events_only: Annotated[
-        bool, typer.Option("--events-only", help="another one beside the first: takes a share of the partitions")
+        bool, typer.Option("--events-only", help="another one beside the first: does nothing but take events in")
     ] = False,
+    share: Annotated[
+        str | None, typer.Option(help="which partitions, as in 2/3; else as many as the consumer group gives it")
+    ] = None,
 ) -> None:
     """Take events in from Kafka and relay what is owed. Runs until stopped."""
     with errors_explained():
         here = settings_beside(settings())
-        run(take_events(here) if events_only else run_intake(here))
+        part = None if share is None else Share.of(share)
+        run(take_events(here, part) if events_only else run_intake(here, part))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from functools import partial
 
 from connectors.kafka.consumer import EventConsumer
 from connectors.kafka.producer import EventProducer
+from connectors.kafka.shares import Share
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.gauges import Gauges
@@ -52,7 +53,7 @@ async def process(name: str, settings: Settings) -> AsyncIterator[tuple[asyncio.
         telemetry.shutdown()
 
 
-async def run_intake(settings: Settings) -> None:
+async def run_intake(settings: Settings, share: Share | None = None) -> None:
     """Take events in and relay what is owed, until told to stop.
 
     Raises:
@@ -63,7 +64,7 @@ async def run_intake(settings: Settings) -> None:
         bootstrap = required(settings, "kafka_bootstrap")
         await asyncio.to_thread(ensure_topics, bootstrap)
         loop = IntakeLoop(
-            partial(_intake_session, settings), partial(_consumer, settings), EventProducer(bootstrap),
+            partial(_intake_session, settings), partial(_consumer, settings, share), EventProducer(bootstrap),
             telemetry.instruments, clock=parts.clock,
         )  # fmt: skip
         watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
@@ -81,7 +82,7 @@ async def run_intake(settings: Settings) -> None:
         watched.close()
 
 
-async def take_events(settings: Settings) -> None:
+async def take_events(settings: Settings, share: Share | None = None) -> None:
     """Only take events in, beside a `run_intake` that does the rest, until told to stop.
 
     Raises:
@@ -89,7 +90,7 @@ async def take_events(settings: Settings) -> None:
     """
     async with process("intake", settings) as (stop, telemetry):
         loop = IntakeLoop(
-            partial(_intake_session, settings), partial(_consumer, settings),
+            partial(_intake_session, settings), partial(_consumer, settings, share),
             EventProducer(required(settings, "kafka_bootstrap")), telemetry.instruments,
             clock=ClockMode(settings.clock),
         )  # fmt: skip
@@ -156,8 +157,8 @@ def _intake_session(settings: Settings) -> tuple[Connection, Session]:
     return connection, views
 
 
-def _consumer(settings: Settings, **callbacks: object) -> EventConsumer:
+def _consumer(settings: Settings, share: Share | None, **callbacks: object) -> EventConsumer:
     return EventConsumer(
         required(settings, "kafka_bootstrap"), INTAKE_GROUP, settings.kafka_log_id,
-        session_timeout_ms=SESSION_TIMEOUT_MS, **callbacks,  # type: ignore[arg-type]
+        session_timeout_ms=SESSION_TIMEOUT_MS, share=share, **callbacks,  # type: ignore[arg-type]
     )  # fmt: skip

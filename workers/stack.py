@@ -90,6 +90,20 @@ class EngineStack:
         one = name if number == 1 else f"{name}-{number}"
         self._run(one, [sys.executable, "-m", "workers.cli", name, *arguments], None, ends=ends, kind=name)
 
+    def start_intake(self, *, events_only: bool = False) -> None:
+        """Start as many processes as the settings say to take events in, each with a share of the partitions;
+        `events_only`: the first one, too, does nothing else."""
+        shares = self.settings.intake_processes
+        for number in range(1, shares + 1):
+            arguments = ["--share", f"{number}/{shares}"] if shares > 1 else []
+            alone = ["--events-only"] if number > 1 or events_only else []
+            self.start_process("intake", *alone, *arguments, number=number)
+
+    def stop_intake(self) -> None:
+        """Stop them for good, in order."""
+        for number in range(self.settings.intake_processes, 0, -1):
+            self.stop_process("intake" if number == 1 else f"intake-{number}")
+
     def start_console(self) -> str:
         """Start the console; its address."""
         port = claim(self._given.console_port, "QM_CONSOLE_PORT")

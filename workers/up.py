@@ -72,10 +72,9 @@ def _steps(stack: EngineStack, source: FeedSource, plan: Plan, say: Say) -> Iter
     yield
     stack.start_supplier(source.behaviours)
     yield
-    for name in ("notary", "intake", "worker"):  # stopped in reverse: the notary sees all
-        stack.start_process(name)
-    for number in range(2, stack.settings.intake_processes + 1):
-        stack.start_process("intake", "--events-only", number=number)
+    stack.start_process("notary")  # stopped in reverse: the notary sees all
+    stack.start_intake()
+    stack.start_process("worker")
     address = stack.start_console()
     yield
     if not plan.empty:

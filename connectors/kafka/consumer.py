@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # public, not re-exported
 
 from connectors.kafka.messages import Place, RawMessage
+from connectors.kafka.shares import Share, places_of
 from connectors.kafka.topics import EVENT_TOPICS
 from workflows.domain.errors import Audience, QuartermasterError, Unavailable
 from workflows.domain.failpoints import AFTER, BEFORE, reach
@@ -35,7 +36,7 @@ class LogChanged(QuartermasterError):
 
 
 class EventConsumer:
-    """Reads the event topics in one group. Every method is for one thread, the one that polls.
+    """Reads the event topics in one group, or a fixed share. Every method is for one thread, the one that polls.
 
     The caller keeps the positions: on assignment `on_assigned` is asked for the next offset of each partition (a
     partition it leaves out starts at the beginning of the log). What is stored at the broker serves lag monitors only.
@@ -51,12 +52,14 @@ class EventConsumer:
         on_revoked: Callable[[list[Place]], None] | None = None,
         topics: Sequence[str] = EVENT_TOPICS,
         session_timeout_ms: int = 45_000,
+        share: Share | None = None,
     ) -> None:
         self.log_id = log_id
         """Names the log that offsets count within; the caller's positions are kept under it."""
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._topics = list(topics)
+        self._share, self._share_is_ours = share, False
         self._next: dict[Place, int] = {}
         """Owned partitions and the offset to hand out next; OFFSET_BEGINNING (negative) until the first message."""
         self._accepted: dict[Place, int] = {}
@@ -85,7 +88,8 @@ class EventConsumer:
             },
             logger=_log,
         )
-        self._subscribe()
+        if share is None:
+            self._subscribe()
 
     def poll_batch(self, max_messages: int, max_wait_s: float) -> list[RawMessage]:
         """What is there, in offset order per partition: waits for the first message only, so batches grow with load.
@@ -94,6 +98,8 @@ class EventConsumer:
             LogChanged: a position is not in the log; stop and tell the operator.
             Unavailable: the client gave up for good, or the positions could not be had; make a new consumer.
         """
+        if self._share is not None and not self._share_is_ours:
+            self._take_share(self._share)
         self._batch, self._bytes = [], 0
         deadline = time.monotonic() + max_wait_s
         while len(self._batch) < max_messages and self._bytes < BATCH_BYTES:
@@ -143,9 +149,12 @@ class EventConsumer:
         """Somebody else moved this partition's position: leave the group and join again, so that it is settled anew
         who owns what; positions are then asked for again."""
         _log.warning("fenced on %s/%d; joining the group again", topic, partition)
-        self._consumer.unsubscribe()
+        if self._share is None:
+            self._consumer.unsubscribe()
         self._forget(list(self._next))
-        self._subscribe()
+        self._share_is_ours = False
+        if self._share is None:
+            self._subscribe()
 
     def assignment(self) -> list[Place]:
         """The partitions that are ours now."""
@@ -169,6 +178,12 @@ class EventConsumer:
     def _subscribe(self) -> None:
         self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
+    def _take_share(self, share: Share) -> None:
+        places = places_of(share, self._admin, self._topics)
+        known = self._on_assigned(places)
+        self._begin(places, known, self._consumer.assign)
+        self._share_is_ours = True
+
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(part.topic, part.partition) for part in partitions]
         if not places:
@@ -179,8 +194,13 @@ class EventConsumer:
             # An exception would be lost in the client library, which would then start at positions of its own.
             self._failure = error
             return
+        self._begin(places, known, consumer.incremental_assign)
+
+    def _begin(
+        self, places: list[Place], known: Mapping[Place, int], assign: Callable[[list[TopicPartition]], None]
+    ) -> None:
         starts = {place: known.get(place, OFFSET_BEGINNING) for place in places}
-        consumer.incremental_assign([TopicPartition(*place, offset) for place, offset in starts.items()])
+        assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._batch[:] = [message for message in self._batch if message.place not in starts]
         self._next |= starts
         self._accepted |= {place: max(0, offset) for place, offset in starts.items()}

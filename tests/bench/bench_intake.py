@@ -1,9 +1,12 @@
-"""How many sales a second one intake accepts, beside plain inserts of the same rows into the same kind of tables.
+"""How many events a second intake takes: from the broker into the committed database for two minutes, and its parts.
 
-Plain inserts keep an event and its movement; accepting also recognises duplicates, folds positions and daily demand,
-looks for needs, moves the Kafka position and writes the ledger, in one durable transaction per batch.
+First the whole, with real processes (see intake_stream); `--large` has it do so on a million positions with a year of
+daily demand behind them. Then accepting alone, beside plain inserts of the same rows into the same kind of tables:
+those keep an event and its movement; accepting also recognises duplicates, folds positions and daily demand, looks for
+needs, moves the Kafka position and writes the ledger, in one durable transaction per batch.
 """
 
+import argparse
 import random
 import time
 from collections.abc import Sequence
@@ -16,10 +19,10 @@ from connectors.feeds.world import DemoWorld
 from connectors.postgres.catalog import load_catalog
 from connectors.postgres.inbox import Inbox, Received
 from connectors.postgres.pool import Connection, connect, transaction
+from tests.bench.intake_stream import measure_stream
 from tests.bench.measuring import (
     against,
     machine,
-    options,
     pair,
     progress,
     publish,
@@ -180,16 +183,30 @@ def _read(raws: Sequence[bytes]) -> None:
         parse(raw)
 
 
+def told() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one object on one line on stdout")
+    parser.add_argument("--quick", action="store_true", help="the smallest size, once: shows that it runs, no more")
+    parser.add_argument("--large", action="store_true", help="a million positions and a year of daily demand")
+    parser.add_argument("--processes", type=int, default=2, help="how many intake processes share the partitions")
+    parser.add_argument("--seconds", type=float, default=120, help="how long the stream is meant to last")
+    return parser.parse_args()
+
+
 def main() -> None:
-    """Measure at two sizes and print."""
-    told, begun, before = options(__doc__ or ""), time.monotonic(), machine()
-    sizes = (36,) if told.quick else (360, 3_600)
+    """Measure the stream, then accepting alone at two sizes, and print."""
+    asked, begun, before = told(), time.monotonic(), machine()
+    positions = 1_000_000 if asked.large else 2_000 if asked.quick else 50_000
+    seconds_meant = 2.0 if asked.quick else asked.seconds
+    stream = measure_stream(positions, seconds_meant, asked.processes, year=asked.large)
+    sizes = () if asked.large else (36,) if asked.quick else (360, 3_600)
     measured = []
-    for positions in sizes:
-        progress(f"intake: {positions:,} positions")
+    for size in sizes:
+        progress(f"intake: {size:,} positions")
         with temporary_database() as (_, dsn):
-            measured.append(measure(dsn, positions, 100 if told.quick else BATCH, quick=told.quick))
-    publish(told, "intake", before, begun, {"sizes": measured})
+            measured.append(measure(dsn, size, 100 if asked.quick else BATCH, quick=asked.quick))
+    publish(asked, "intake", before, begun, {**stream, "sizes": measured})
 
 
 if __name__ == "__main__":
