@@ -1,8 +1,7 @@
 """Starts workflows, tells them what happened: the ports that need a Temporal client."""
 
-import asyncio
 import logging
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +24,6 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from connectors.postgres.launching import Launched
 from workers.plugin import engine_plugin
 from workers.telemetry import context_from
 from workflows import naming
@@ -45,8 +43,6 @@ from workflows.retraining import RetrainingClosed, RetrainingWorkflow
 log = logging.getLogger(__name__)
 
 RPC_TIMEOUT = timedelta(seconds=10)
-STARTS = 16
-"""Workflows that one launch starts at the same time."""
 
 
 async def connect(address: str, namespace: str) -> Client:
@@ -185,31 +181,6 @@ class Starter:
                 rpc_timeout=RPC_TIMEOUT,
                 request_eager_start=self._eager,
             )
-
-
-class TemporalLaunches:
-    """The `Launches` port: an assessment starts its own proposals; the relay finds what a crash left."""
-
-    def __init__(self, starter: Starter, launched: Launched) -> None:
-        self._starter = starter
-        self._launched = launched
-
-    async def replenishments(self, batch_id: str) -> int:
-        """Release what nobody is asked about; start the due orders of that and each other proposal of the batch, note
-        it, then close the batch."""
-        await self._launched.release(batch_id)
-        orders, waiting = await self._launched.orders(batch_id), await self._launched.unstarted(batch_id)
-        turns = asyncio.Semaphore(STARTS)
-
-        async def in_turn(start: Coroutine[Any, Any, None]) -> None:
-            async with turns:
-                await start
-
-        starts = [self._starter.purchasing(ref, trace) for ref, trace in orders]
-        starts += [self._starter.replenishment(ref, trace) for ref, trace in waiting]
-        await asyncio.gather(*map(in_turn, starts))
-        await self._launched.finished(batch_id, [ref.decision_id for ref, _ in waiting])
-        return len(waiting)
 
 
 class TemporalVerdicts:

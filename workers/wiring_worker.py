@@ -34,9 +34,9 @@ from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
 from connectors.postgres.shelves import PostgresShelves
-from workers import temporal
 from workers.connector import manifest_of
 from workers.histories import TemporalRuns
+from workers.launches import TemporalLaunches
 from workers.measuring import MeasuredScoring
 from workers.registered import WORKFLOWS
 from workers.remaking import ReplayOpener
@@ -60,7 +60,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
     """One worker per queue: numeric work and supplier calls each have a queue of their own and starve nobody."""
     settings, database = parts.settings, parts.database
     at_once = settings.order_cycle == "at_once"
-    launches = temporal.TemporalLaunches(parts.launcher, Launched(database, at_once=at_once))
+    launches = TemporalLaunches(parts.launcher, Launched(database, at_once=at_once))
     threads = settings.training_threads
     assessments = AssessmentActivities(
         PostgresAssessments(database),
