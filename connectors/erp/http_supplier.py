@@ -33,6 +33,8 @@ ABOUT_THE_KEY = frozenset({"duplicate-key", "key-reused", "in-flight", "not-a-dr
 """Problems of a 409 or 422 that say something of what the supplier has, and nothing of what we asked for."""
 NO_SUCH_PAGE = "no-such-page"
 """A problem of a wrong address of ours."""
+LONGEST_NUMBER = 200
+MOST_OTHERS = 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _DRAFTS: TypeAdapter[tuple[Draft, ...]] = TypeAdapter(tuple[Draft, ...])
@@ -197,7 +199,14 @@ def _named(answer: HttpAnswer, key: str) -> SupplierAnswer | None:
         placed = SupplierAnswer.model_validate(answer.document)
     except ValidationError:
         return None
-    return placed if placed.key == key and placed.supplier_number else None
+    others = tuple(number for number in placed.others[:MOST_OTHERS] if _readable(number))
+    placed = placed.model_copy(update={"others": others})
+    return placed if placed.key == key and _readable(placed.supplier_number) else None
+
+
+def _readable(number: str) -> bool:
+    """Whether it can be a number of somebody's: what is stored for good has an end and can be shown."""
+    return 0 < len(number) <= LONGEST_NUMBER and number.isprintable()
 
 
 def _unreadable(answer: HttpAnswer, supplier: str, what: str) -> Unavailable:
