@@ -14,7 +14,8 @@ from workflows import naming
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = (
-    "assessment", "exporting", "monitoring", "outcomes", "purchasing", "replaying", "replenishment", "retraining",
+    "assessment", "exporting", "monitoring", "outcomes", "purchasing", "reconciliation", "replaying", "replenishment",
+    "retraining",
 )  # fmt: skip
 RELOADED = {
     "assessment": {"options", "naming"},
@@ -23,6 +24,7 @@ RELOADED = {
     "purchasing": {"options", "naming", "waiting"},
     "replenishment": {"options", "naming", "waiting"},
     "monitoring": {"options", "naming"},
+    "reconciliation": {"options", "naming"},
     "replaying": {"options", "naming"},
     "retraining": {"options", "naming"},
 }

@@ -119,6 +119,8 @@ async def test_an_order_counts_once_however_often_it_is_sent(storeroom: Storeroo
     ((first, value), _) = await two_orders(storeroom)
     cap(storeroom, sent_value_per_hour=value)
     assert await let_go(storeroom, first)
+    # The supplier has not got it.
+    storeroom.connection.execute("UPDATE purchase_order SET request = 'absent' WHERE order_id = %s", [first])
 
     assert await let_go(storeroom, first)
     assert storeroom.one("SELECT count(*) AS n, sum(value) AS value FROM sent_value") == {"n": 1, "value": value}
