@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from connectors.postgres.pool import connect
 from connectors.postgres.settings_kept import note_settings
+from workers.connector import manifest_of
 from workers.settings import Settings
 from workers.wiring import required
 
@@ -36,6 +37,8 @@ def deciding(process: Process, settings: Settings, undo_seconds: int | None = No
     told |= {name: origin(getattr(settings, name)) for name in HOSTS[process]}
     if undo_seconds is not None:
         told["undo_seconds"] = str(undo_seconds)
+    if process == "worker":
+        told["connector"] = manifest_of(settings).in_words
     if settings.failpoints is not None:
         told["failpoints"] = "on"  # what a test's crashes led to should never look like the work of a shop
     return {**told, "release": release()}

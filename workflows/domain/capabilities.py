@@ -55,6 +55,13 @@ class Manifest(Payload):
         return self
 
     @property
+    def in_words(self) -> str:
+        """What counts of it, in one line for the record."""
+        drafts = " with drafts" if self.drafts else ""
+        memory = f", remembers for {self.memory_s:g} s" if self.level is DedupeLevel.L3 else ""
+        return f"{self.name}: {self.level}{drafts}, settles in {self.settle_s:g} s{memory}"
+
+    @property
     def settle_s(self) -> float:
         """How long a request that was lost sight of may still be carried out: until then "absent" does not count."""
         return self.longest_transaction_s + self.http_timeout_s
