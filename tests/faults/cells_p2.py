@@ -35,24 +35,44 @@ def temporal_down(world: World) -> Proof:
 
 @cell(12, "P2", "start succeeded, reply lost", holds=("I2", "I3", "I10"), short=True)
 def start_reply_lost(world: World) -> Proof:
-    """Of a replenishment (a worker starts it) and of a purchase order (the relay does)."""
-    story = Story(world, DEAR, within_s=WITHIN_S)
-    temporal = world.proxies["temporal"]
-    names = [f"replenishment/{story.place}:{story.item}:1", f"purchasing/acme:{story.place}:2025-03-03:1"]
-    traps = [temporal.trap(Catch.DROP_ANSWER, name.encode()) for name in names]
+    """Of an assessment and of a purchase order: the relay asks, Temporal starts it, and the answer never comes."""
+    story, relay = Story(world, DEAR, within_s=WITHIN_S), world.proxies["temporal-intake"]
+    swallowed = 0
+    relay.deafen()
     story.empty()
-    story.decided()
-    until(traps[0].answered.is_set, WITHIN_S, f"the answer to the start of {names[0]}")
+    batch = until(lambda: _batch(world, story), WITHIN_S, "a batch of needs")
+    swallowed += _started_unheard(world, f"assessment/{batch}")
+    task = story.task()
+    relay.deafen()
     status, answer = story.approve()
     assert status == 200, answer
     story.released()
-    until(traps[1].answered.is_set, WITHIN_S, f"the answer to the start of {names[1]}")
+    swallowed += _started_unheard(world, _order(story))
     story.cutoff()
     story.placed()
-    world.heal()
-    counted = asyncio.run(_runs("{}:{}".format(*temporal.target), names))  # type: ignore[misc]
+    names = [f"assessment/{batch}", _order(story)]
+    counted = asyncio.run(_runs(_temporal(world), names))
     assert set(counted.values()) == {1}, f"workflows ran more than once: {counted}"
-    return Proof(sum(trap.caught for trap in traps), f"each ran once: {counted}")
+    return Proof(swallowed, f"{task['decision_id']}: each ran once: {counted}")
+
+
+def _started_unheard(world: World, name: str) -> int:
+    """Wait until Temporal has it, see that the relay does not know, and let it hear again; what was swallowed."""
+    relay = world.proxies["temporal-intake"]
+    until(lambda: asyncio.run(_runs(_temporal(world), [name]))[name], WITHIN_S, f"the start of {name}")
+    kind, _, key = name.partition("/")
+    table, column = ("need_batch", "batch_id") if kind == "assessment" else ("purchase_order", "order_id")
+    column_of_start = "started_at" if kind == "assessment" else "workflow_started_at"
+    query = f"SELECT {column_of_start} AS at FROM {table} WHERE {column} = %s"  # noqa: S608 - names of this file
+    assert world.rows(query, key)[0]["at"] is None, f"the relay heard of {name}"
+    swallowed = relay.counts["swallowed"]
+    relay.heal()
+    return swallowed
+
+
+def _batch(world: World, story: Story) -> str:
+    found = world.rows("SELECT batch_id FROM need WHERE location = %s AND batch_id IS NOT NULL", story.place)
+    return str(found[0]["batch_id"]) if found else ""
 
 
 @cell(13, "P2", "Temporal kill -9 and restart on its file", holds=("I1", "I2", "I3", "I4", "I10"), short=True)
@@ -81,9 +101,13 @@ def temporal_killed(world: World) -> Proof:
     young.finish()
     for story in (asking, waiting, sending):
         story.placed()
-    still = asyncio.run(_runs("{}:{}".format(*world.proxies["temporal"].target), [_order(waiting)]))  # type: ignore[misc]
+    still = asyncio.run(_runs(_temporal(world), [_order(waiting)]))
     marker = f"after its restart it knew {still}" if set(still.values()) == {1} else ""
     return Proof(world.children["temporal"].kills, marker)
+
+
+def _temporal(world: World) -> str:
+    return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
 
 
 def _order(story: Story) -> str:

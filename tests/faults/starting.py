@@ -89,7 +89,8 @@ class Starting:
         front = self._front("broker", ("127.0.0.1", 0))
         broker = world.make_broker(world.state, front.address)
         front.target = _split(broker.bootstrap)
-        self._front("temporal", _split(temporal.address))
+        for name in ("temporal", "temporal-intake"):  # intake's own: what it starts can be broken apart from the rest
+            self._front(name, _split(temporal.address))
         self._front("supplier", ("127.0.0.1", self._supplier_port))
         self._server(temporal.spec(), temporal.ready)
         self._server(broker.spec(), broker.ready)
@@ -178,6 +179,8 @@ class Starting:
         told = self.world.settings
         dsn = as_role(str(told.postgres_dsn), ROLES[name])
         told = told.model_copy(update={"postgres_dsn": dsn} | ({} if name == "notary" else {"notary_key_file": None}))
+        if name == "intake":
+            told = told.model_copy(update={"temporal_address": self.world.proxies["temporal-intake"].address})
         child = self.process(name, [sys.executable, "-m", "workers.cli", name], told)
         child.ready = self._console_answers if name == "console" else lambda: _said_since_start(child)
         self.world.children[name] = child
