@@ -112,6 +112,11 @@ def _console(said: dict[str, Any]) -> None:
     assert (said["axe_violations"], said["external_requests"]) == (0, 0), said["violations"]
 
 
+def _faults(said: dict[str, Any]) -> None:
+    assert (said["cells"], said["fired"], said["violations"]) == (1, 1, 0)
+    assert said["replayed"] > 0
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESS: _assess,
@@ -122,6 +127,7 @@ _FIGURES = {
     Benchmark.QUALITY: _quality,
     Benchmark.CALIBRATION: _calibration,
     Benchmark.CONSOLE: _console,
+    Benchmark.FAULTS: _faults,
 }
 
 

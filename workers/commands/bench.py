@@ -29,6 +29,7 @@ class Benchmark(StrEnum):
     QUALITY = "quality"
     CALIBRATION = "calibration"
     CONSOLE = "console"
+    FAULTS = "faults"
 
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
