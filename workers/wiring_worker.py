@@ -52,6 +52,9 @@ SUPPLIER_ATTEMPTS_PER_SECOND = 200.0
 """Of all workers together, kept by Temporal: the last fence around a storm of retries. What a supplier takes is in its
 connector's manifest and asked for each request."""
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+STEPS = 24
+"""Steps of workflows that are taken at the same time: what is taken must end in ten seconds also on a busy machine, or
+Temporal gives it to another worker and it is done twice. Three times `AT_ONCE`, so that slow suppliers hold a third."""
 DEPLOYMENT = "quartermaster"
 """What Temporal calls all builds of the worker together."""
 
@@ -105,6 +108,8 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
             models.promote, monitoring.retraining_started, histories.sweep, comparing.suppliers_after,
         ],
         max_cached_workflows=500,
+        max_concurrent_workflow_tasks=STEPS,
+        max_concurrent_local_activities=STEPS,
         max_concurrent_activities=16,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
         deployment_config=deployment_of(settings),
