@@ -4,11 +4,12 @@ from connectors.postgres import ledger
 from connectors.postgres.pool import Database
 from connectors.postgres.reconciliation import REPORT, stream_of
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import Conflict, NotFound
+from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.reconciliation import Difference
 from workflows.domain.reconciling import Report
 
+MAX_EXPLANATION_CHARS = 500
 _NEWEST = """
 SELECT * FROM (
     SELECT DISTINCT ON (supplier) * FROM reconciliation_report WHERE finished_at IS NOT NULL
@@ -50,6 +51,9 @@ class PostgresReconciliationDesk:
 
     async def explain(self, difference_id: str, explanation: str, actor: Actor) -> None:
         """See the port."""
+        explanation = explanation.strip()
+        if not 3 <= len(explanation) <= MAX_EXPLANATION_CHARS or not explanation.isprintable():
+            raise InvalidInput(f"say why in one line of 3 to {MAX_EXPLANATION_CHARS} characters")
         async with self._database.transaction("reconciliation.explain") as cursor:
             await cursor.execute(
                 """SELECT r.supplier, d.report_id, d.kind, d.key FROM reconciliation_difference d

@@ -13,7 +13,7 @@ from connectors.postgres.reconciliation_desk import PostgresReconciliationDesk
 from tests.storeroom import SUPPLIER, Storeroom, catalog, clock, counted
 from workflows.domain import failpoints
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import Conflict, NotFound, Unavailable
+from workflows.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from workflows.domain.ledger import EntryType
 from workflows.domain.order_lists import ListedLine, ListedOrder, ListedPage
 from workflows.domain.orders import PurchaseOrder
@@ -147,6 +147,9 @@ async def test_a_person_explains_a_difference_once_and_for_later_reports(storero
         await desk.explain(found.difference_id, "no idea", Actor(name="otto"))
     with pytest.raises(NotFound):
         await desk.explain("0" * 64, "no such thing", OLGA)
+    for nothing in ("", " x ", "two\nlines", "y" * 501):
+        with pytest.raises(InvalidInput, match="one line of 3 to 500"):
+            await desk.explain(found.difference_id, nothing, OLGA)
 
     assert [one.open for one in await desk.newest()] == [0]
     (again,) = await differences(storeroom, report)

@@ -17,9 +17,7 @@ from workflows.domain.reconciling import Report
 SHOWN = 100
 """Differences of a report that are told at once."""
 Supplier = Annotated[str | None, typer.Option("--supplier", help="Only this supplier.")]
-Words = Annotated[
-    str, typer.Option("--reason", help="Why it is no fault; everybody sees it and the ledger keeps it.", min=3)
-]
+Words = Annotated[str, typer.Option("--reason", help="Why it is no fault; everybody sees it and the ledger keeps it.")]
 
 
 def reconcile(supplier: Supplier = None, state: State = None, json: AsJson = False) -> None:

@@ -149,6 +149,7 @@ class ReconciliationDesk(Protocol):
         """Note why it is no fault, for this report and every later one in which it is the same. The first word counts.
 
         Raises:
+            InvalidInput: the explanation says nothing, or is no single line.
             NotFound: no report has such a difference.
             Conflict: somebody explained it otherwise.
         """
