@@ -1,17 +1,22 @@
 """How many messages a second intake takes from the broker into the committed database, and what its parts could do.
 
+`processor_share` is what of the machine's processors all parts together got: where it is far below 1, others had the
+rest, and `processor_us_per_event` says what a free machine would do.
+
 The real processes (`quartermaster intake --events-only`) read from the real embedded broker into the real embedded
 PostgreSQL, all on this machine. The messages are in the log before intake starts: nothing is produced meanwhile. So
 this is the end of an outage, too: a backlog, caught up with.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from connectors.kafka.quick import quick
@@ -88,14 +93,21 @@ class Stream:
         before = self.taken()
         self.stack.start_intake(events_only=True)
         marks: list[tuple[float, int]] = []
+        used: dict[str, float] = {}
         while (taken := self.taken()) < self.produced:
             if taken > before:
+                used = used or processor_seconds()
                 marks.append((time.monotonic(), taken))
             self.stack.check()
             time.sleep(0.05 if not marks else 0.5)
         marks.append((time.monotonic(), taken))
+        spent = {part: seconds - used.get(part, 0.0) for part, seconds in processor_seconds().items()}
         self.stack.stop_intake()
-        return paced(marks)
+        figures = paced(marks)
+        messages, cores = max(1, figures["messages"]), os.cpu_count() or 1
+        per_event = {part: round(seconds / messages * 1e6, 1) for part, seconds in sorted(spent.items())}
+        share = sum(spent.values()) / max(figures["measured_s"] * cores, 1e-9)
+        return {**figures, "processor_us_per_event": per_event, "processor_share": round(share, 2)}
 
     def mismatches(self) -> dict[str, int]:
         """What does not agree with the books of the tills: each of these is 0."""
@@ -190,6 +202,17 @@ def paced(marks: Sequence[tuple[float, int]]) -> dict[str, Any]:
             stretches.append(round((inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])))
     return {"events_per_s": round((last - first) / max(ended - begun, 1e-9)), "measured_s": round(ended - begun, 1),
             "messages": last - first, "stretches_per_s": stretches}  # fmt: skip
+
+
+def processor_seconds() -> dict[str, float]:
+    """Processor time so far of everything that the stack runs: broker, PostgreSQL, intake."""
+    spent: dict[str, float] = {}
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            words, times = " ".join(child.cmdline()), child.cpu_times()
+            part = "intake" if " intake" in words else "postgres" if "postgres" in words else "broker"
+            spent[part] = spent.get(part, 0.0) + times.user + times.system
+    return spent
 
 
 def _rate(sample: Sequence[Told], read: Callable[[Told], object]) -> float:
