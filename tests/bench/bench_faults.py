@@ -7,6 +7,7 @@ end, or a fault did not fire.
     quartermaster bench faults                     every cell
     quartermaster bench faults --cells 8,9,26      these
     quartermaster bench faults --short             those that run with the tests, in their short form
+    quartermaster bench faults --planted           instead: plant known bugs, and say which cell catches each
     quartermaster bench faults --list              what there is
 """
 
@@ -15,9 +16,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from tests.bench.measuring import machine, progress, publish
 from tests.faults.cells import Cell, all_cells
+from tests.faults.planted import catch_all
 from tests.faults.running import run_cells
 
 QUICK = 26
@@ -31,6 +34,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one cell: shows that it runs, no more")
     parser.add_argument("--short", action="store_true", help="the cells that run with the tests, in their short form")
     parser.add_argument("--cells", type=_numbers, default=None, metavar="N,N...", help="only these")
+    parser.add_argument("--planted", action="store_true", help="plant known bugs into a copy, and catch them")
     parser.add_argument("--list", action="store_true", help="say which cells there are, and run none")
     return parser.parse_args(arguments)
 
@@ -62,9 +66,19 @@ def main() -> int:
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, _end)
     before, begun = machine(), time.monotonic()
+    if told.planted:
+        return _planted(told, before, begun)
     report = run_cells(chosen(told, known), short=told.short or told.quick, say=progress)
     publish(told, "faults", before, begun, report.as_json())
     return 0 if report.ok and report.runs else 1
+
+
+def _planted(told: argparse.Namespace, before: dict[str, Any], begun: float) -> int:
+    caught = catch_all(say=progress)
+    figures = {"planted": len(caught), "caught": sum(bool(one.by) for one in caught),
+               "details": [one.as_json() for one in caught]}  # fmt: skip
+    publish(told, "faults", before, begun, figures)
+    return 0 if all(one.by for one in caught) else 1
 
 
 def _numbers(words: str) -> list[int]:

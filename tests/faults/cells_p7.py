@@ -37,7 +37,8 @@ def answer_dropped(world: World) -> Proof:
 def late_commit(world: World) -> Proof:
     """On every kind of system: what is absent may still be on its way until the settle window has passed."""
     fired, looks = 0, []
-    for level, drafts in SYSTEMS:
+    systems = SYSTEMS[-1:] if world.short else SYSTEMS
+    for level, drafts in systems:
         world.connect(level, drafts=drafts)
         story = Story(world)
         story.until_release()
@@ -48,7 +49,7 @@ def late_commit(world: World) -> Proof:
         fired += world.faults_fired().get("late_commit", 0)
         looks.append(len(_requests(world, story, "reconcile")))
     world.connect()
-    return Proof(fired, f"looked for {looks} times" if min(looks) > 0 and fired == len(SYSTEMS) else "")
+    return Proof(fired, f"looked for {looks} times" if min(looks) > 0 and fired == len(systems) else "")
 
 
 @cell(28, "P7", "activity timed out, zombie still sending while the retry runs", holds=ORDERS)
@@ -106,7 +107,7 @@ def mixed_troubles(world: World) -> Proof:
 def workflows_ended(world: World) -> Proof:
     """The request is carried out while its workflow is taken away: once reset, once terminated."""
     fired, runs = 0, []
-    for how in ("reset", "terminate"):
+    for how in ("reset",) if world.short else ("reset", "terminate"):
         story = Story(world)
         story.until_release()
         trap = world.proxies["supplier"].trap(Catch.HOLD_ANSWER, b"POST /orders", story.place.encode())

@@ -16,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.faults.cells import all_cells
 from tests.faults.checker import Evidence, check, standing
 from tests.faults.checker_ledger import chain_hash
 from tests.faults.children import Child, ChildDied
+from tests.faults.planted import BUGS, Bug, planted
 from tests.faults.proxy import Catch, Proxies, Proxy
 from tests.faults.waiting import NotInTime, until
 
@@ -305,3 +307,12 @@ def test_a_changed_entry_breaks_its_chain(tmp_path: Path) -> None:
     ]
     gap = {**entry, "seq": 2}
     assert "the entry before is missing" in check(Told(tmp_path, ledger_entry=[gap]), "I5")[0].detail
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: str(bug.number))
+def test_a_planted_bug_fits_the_code_and_leaves_python(bug: Bug) -> None:
+    assert set(bug.cells) <= {cell.number for cell in all_cells()}
+    with planted(bug) as copy:
+        for file, _, new in bug.changes:
+            assert new in (copy / file).read_text()
+            compile((copy / file).read_text(), file, "exec")
