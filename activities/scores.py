@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import date
 
 from temporalio import activity
 
+from activities.collecting import without_collector
 from activities.heartbeats import heartbeats
 from workflows.domain.assessing import decide_all, decided_on, needs_a_person, rows_of, spoken
 from workflows.domain.decisions import Decided, NeedFacts
@@ -36,10 +38,8 @@ class AssessmentActivities:
     async def assess(self, batch: NeedBatch) -> AssessmentSummary:
         """Decide every need of the batch that is not decided yet."""
         async with heartbeats():
-            found = await self._assessments.load(batch.batch_id)
-            champion = await self._champion()
-            decided = await self._decide(found, champion)
-            return await self._assessments.record(batch.batch_id, champion.digest, decided)
+            with without_collector():
+                return await self._assess(batch)
 
     @activity.defn
     async def launch(self, batch: NeedBatch) -> int:
@@ -55,6 +55,12 @@ class AssessmentActivities:
                 return RescoreResult(ref=None, changed=False)
             decided = await self._decide(found, await self._champion())
             return await self._assessments.record_rescore(decided[0])
+
+    async def _assess(self, batch: NeedBatch) -> AssessmentSummary:
+        found = await self._assessments.load(batch.batch_id)
+        champion = await self._champion()
+        decided = await self._decide(found, champion)
+        return await self._assessments.record(batch.batch_id, champion.digest, decided)
 
     async def _champion(self) -> ModelVersion:
         champion = await self._models.champion()
@@ -87,9 +93,16 @@ class AssessmentActivities:
 
     def _complete(self, found: BatchFacts) -> BatchFacts:
         """With the public holidays in the rows: a later version of the calendar may tell others."""
+        # The rows of a batch share the object, so that it is written and hashed once.
+        kept: dict[tuple[object, ...], tuple[date, ...] | None] = {}
 
         def told(row: ScoringRow) -> ScoringRow:
-            return row.model_copy(update={"holidays": self._calendars.holidays(row)}) if row.country else row
+            if not row.country:
+                return row
+            key = row.country, row.subdivision, row.last_day
+            if key not in kept:
+                kept[key] = self._calendars.holidays(row)
+            return row.model_copy(update={"holidays": kept[key]})
 
         def complete(facts: NeedFacts) -> NeedFacts:
             if not facts.row.country:

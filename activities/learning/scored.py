@@ -89,7 +89,8 @@ def scored(found: Figures) -> list[Scored]:
     short, soon = found.short.tolist(), found.short_soon.tolist()
     lost, waiting = found.lost_before.tolist(), found.waiting.tolist()
     protection, review = found.protection.tolist(), found.review.tolist()
-    quantiles = {id(law): (law.quantile(500), law.quantile(950)) for law in found.laws}
+    by_lane = {id(law): law for law in found.laws}
+    quantiles = {key: (law.quantile(500), law.quantile(950)) for key, law in by_lane.items()}
     results = []
     for i, (row, tau, seen) in enumerate(zip(found.rows, found.targets, shown, strict=True)):
         p50, p95 = quantiles[id(found.laws[i])]

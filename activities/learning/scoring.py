@@ -155,10 +155,10 @@ def _projected(
     until_tomorrow = np.sort(risk.cumulated(to_come, lead + 1), axis=1)
     targets = [
         risk.target(
-            row.shortage_per_unit, row.holding_per_unit_day, row.review_days, lead_days=law.quantile(500),
+            row.shortage_per_unit, row.holding_per_unit_day, row.review_days, lead_days=median,
             scale=model.manifest.tau_scales.get(segment, risk.USUAL_SCALE),
         )
-        for row, law, segment in zip(rows, laws, own.segment, strict=True)
+        for row, median, segment in zip(rows, (protection - review).tolist(), own.segment, strict=True)
     ]  # fmt: skip
     last = int(shown.max())
     courses = stock_courses(to_come[:, :last], arrivals[:, :last], stock)

@@ -7,6 +7,7 @@ is NaN where demand could not be observed (no stock) or the item was not yet lis
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -107,8 +108,12 @@ def _calendar(row: ScoringRow | TrainingSeries) -> Calendar | None:
     if not row.country:
         return None
     told = row.holidays if isinstance(row, ScoringRow) else None
-    recorded = None if told is None else frozenset(day.toordinal() for day in told)
-    return Calendar(row.country, row.subdivision, recorded)
+    return Calendar(row.country, row.subdivision, None if told is None else _ordinals(told))
+
+
+@lru_cache(maxsize=256)
+def _ordinals(days: tuple[date, ...]) -> frozenset[int]:
+    return frozenset(day.toordinal() for day in days)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from activities.learning.scoring import XgboostScoring
 from activities.learning.windows import Panel, windows_of
 from tests.unit.learning_world import LAST_DAY, almanac_world, draw, row, seasonal_world, series, steady_world
 from workflows.domain.errors import InvalidInput, ModelUnusable
+from workflows.domain.identity import canonical
 from workflows.domain.models import Learner, TrainingSeries
 from workflows.domain.scores import LeadTimes, OpenReceipt, Promotion, Scores, Scoring, ScoringRow
 
@@ -97,6 +98,16 @@ def test_the_same_rows_and_model_give_the_same_scores(model: bytes, scoring: Sco
     for scores in first:
         sane(scores)
     assert {scores.forecaster for scores in first} <= {"xgboost", "prophet", "empirical", "recent", "blend"}
+
+
+def test_scores_are_written_as_they_are_hashed(model: bytes) -> None:
+    thin = [series(f"odd-{name}", units) for name, units in ODD.items()]
+    rows = rows_of(STEADY + thin)
+    rows.append(rows[0].model_copy(update={"category": 'caf\u00e9 "crème"', "on_hand_units": -(2**54)}))
+    for explain in (False, True):
+        for one in XgboostScoring().score_written(rows, model, explain=explain):
+            assert one.text.encode() == canonical(one.scores)
+            assert Scores.model_validate(one.scores.model_dump()) == one.scores, "made without being checked, yet valid"
 
 
 def test_a_row_scored_alone_is_the_row_scored_in_a_batch(model: bytes, scoring: Scoring) -> None:

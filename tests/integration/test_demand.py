@@ -15,6 +15,7 @@ from connectors.postgres.histories import definition_at, histories_at, histories
 from connectors.postgres.models import PostgresModels
 from connectors.postgres.pool import Database, transaction
 from connectors.postgres.shelves import PostgresShelves
+from connectors.postgres.sold import sold as sold_days
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog, clock, counted, event, received, sold
 from workflows.domain.demand import Cancelled, DemandDefinition, Layer
 from workflows.domain.drivers import ExternalValue
@@ -55,8 +56,11 @@ async def decided_on(database: Database, *, item: str = ITEM) -> tuple[int | Non
     """The demand of the item as a decision of this moment has it."""
     keys = {"locations": [LOCATION], "items": [item], "since": TODAY - timedelta(days=420), "today": TODAY}
     async with database.transaction() as cursor:
-        history = (await histories_of(cursor, keys)).history((LOCATION, item))
+        read = await sold_days(cursor, keys)
+        checked = await histories_of(cursor, keys)
+    key, history = (LOCATION, item), read.history((LOCATION, item))
     assert history
+    assert (history, read.promotions(key)) == (checked.history(key), checked.promotions(key)), "one rule, two readers"
     return history.daily_units
 
 

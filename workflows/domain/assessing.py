@@ -42,6 +42,8 @@ def decide_all(
     what was scored, one per need (none: not recorded); `texts` are scores whose JSON is known.
     """
     told, policy = iter(scored), found.policy
+    suppliers = {id(one.supplier): one.supplier for facts in found.facts for one in facts.options}
+    texts = {**texts, **{key: written(supplier) for key, supplier in suppliers.items()}}
     everyone: list[tuple[DecisionInputs, dict[str, Scores]]] = []
     plain: list[int] = []
     for n, facts in enumerate(found.facts):

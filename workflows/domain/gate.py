@@ -29,9 +29,10 @@ def service_target(inputs: DecisionInputs, policy: Policy) -> Decimal:
     A fill-rate target beta is turned into the tau of the smallest sampled quantity q that serves it,
     1 - E[(N - q)+] / E[demand] >= beta (science 2.3), over the protection days.
     """
-    aim, demand = service_aim(inputs, policy), mean_demand(inputs)
+    aim = service_aim(inputs, policy)
     if aim is None:
         return inputs.scores.target
+    demand = mean_demand(inputs)
     if aim.measure is ServiceMeasure.CYCLE:
         return aim.target
     sample = inputs.scores.requirement_units
@@ -47,7 +48,8 @@ def service_target(inputs: DecisionInputs, policy: Policy) -> Decimal:
 
 def service_aim(inputs: DecisionInputs, policy: Policy) -> ServiceAim | None:
     """What the policy says how sure an order should be; None where it leaves that to the costs."""
-    aim = policy.limits_for(_place(inputs)).service
+    # Asked several times for each need: only overrides make one place differ from another.
+    aim = policy.limits_for(_place(inputs)).service if policy.overrides else policy.service
     if aim is not None and aim.measure is ServiceMeasure.FILL and mean_demand(inputs) == 0:
         return None
     return aim

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from workflows.domain.identity import Code, Instant, Payload
 
-MAX_BATCH = 500
+MAX_BATCH = 1_000
 """Needs in one assessment: bounds the activity's memory and the transaction's size."""
 
 

@@ -8,6 +8,7 @@ is compared; `activities.learning.ordering` does the same for many rows at once,
 from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from math import ceil
 from typing import Annotated, Self
 
@@ -24,6 +25,7 @@ Amount = Annotated[Decimal, Field(decimal_places=4)]
 """Money that was computed: of any size, because positions may be wrong by any amount and must still be decided."""
 
 
+@lru_cache(maxsize=4_096)
 def micro(amount: Decimal) -> int:
     """Money as whole millionths, half to even: the one place where a price is rounded before it is used."""
     return int((amount * MICRO).to_integral_value(rounding=ROUND_HALF_EVEN))
@@ -169,6 +171,20 @@ def choose_quantity(
     `requirement` is ascending, in units; `target` is tau. Costs are compared exactly; of equally cheap quantities the
     larger one is taken.
     """
+    if isinstance(requirement, tuple):
+        return _chosen(requirement, target, terms, economics)
+    return _choose(requirement, target, terms, economics)
+
+
+@lru_cache(maxsize=4_096)
+def _chosen(
+    requirement: tuple[int, ...], target: Decimal, terms: SupplyTerms, economics: Economics
+) -> Quantity:  # fmt: skip
+    """`_choose`, once for each question: offers are compared, orders joined and decisions made by the same answers."""
+    return _choose(requirement, target, terms, economics)
+
+
+def _choose(requirement: Sequence[int], target: Decimal, terms: SupplyTerms, economics: Economics) -> Quantity:
     needed = max(0, order_statistic(requirement, target))
     units, steps = round_to_supplier(needed, requirement, terms, economics) if needed else (0, ())
     chosen, more = _whole_cost(requirement, units, economics), units + terms.pack_units

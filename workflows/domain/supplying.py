@@ -95,6 +95,8 @@ def outlook_of(scores: Scores) -> Outlook:
 
 def spoken_for(inputs: DecisionInputs, scores: Mapping[str, Scores], policy: Policy) -> DecisionInputs:
     """The same inputs with the full scores (by supplier) of the one that is chosen, and the outlook of every other."""
+    if len(scores) == 1 and len(inputs.options) == 1 and inputs.options[0].outlook is None:
+        return inputs  # nobody else can be chosen, and these are its scores
     chosen = choose(inputs, policy)
     if chosen is None or chosen.option.sourcing.supplier not in scores:
         return inputs
