@@ -7,6 +7,7 @@ end, or a fault did not fire.
     quartermaster bench faults                     every cell
     quartermaster bench faults --cells 8,9,26      these
     quartermaster bench faults --short             those that run with the tests, in their short form
+    quartermaster bench faults --sweep             instead: crash, fail and hold every failpoint that can be reached
     quartermaster bench faults --planted           instead: plant known bugs, and say which cell catches each
     quartermaster bench faults --list              what there is
 """
@@ -22,6 +23,7 @@ from tests.bench.measuring import machine, progress, publish
 from tests.faults.cells import Cell, all_cells
 from tests.faults.planted import catch_all
 from tests.faults.running import run_cells
+from tests.faults.sweep import run_sweep
 
 QUICK = 26
 """The one cell that `--quick` plays."""
@@ -35,6 +37,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="the cells that run with the tests, in their short form")
     parser.add_argument("--cells", type=_numbers, default=None, metavar="N,N...", help="only these")
     parser.add_argument("--planted", action="store_true", help="plant known bugs into a copy, and catch them")
+    parser.add_argument("--sweep", action="store_true", help="every failpoint x {crash, raise, delay}; --short: some")
+    parser.add_argument("--only", default="", metavar="NAME", help="of the sweep: failpoints whose names begin so")
     parser.add_argument("--list", action="store_true", help="say which cells there are, and run none")
     return parser.parse_args(arguments)
 
@@ -66,6 +70,10 @@ def main() -> int:
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, _end)
     before, begun = machine(), time.monotonic()
+    if told.sweep:
+        swept = run_sweep(short=told.short or told.quick, only=told.only, say=progress)
+        publish(told, "faults", before, begun, swept.as_json())
+        return 0 if swept.ok else 1
     if told.planted:
         return _planted(told, before, begun)
     report = run_cells(chosen(told, known), short=told.short or told.quick, say=progress)
