@@ -14,9 +14,10 @@ import argparse
 import json
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -97,7 +98,6 @@ class _Runner:
         self._make, self._sweep, self._say = make_world, sweep, say
         self._world: World | None = None
         self._keeper: Keeper | None = None
-        self._pool = ThreadPoolExecutor(AT_A_TIME + 1)
         self._open: list[_Drive] = []
         self._told: set[str] = set()
         self._drives = 0
@@ -154,7 +154,7 @@ class _Runner:
         (world.failpoints / "fired").mkdir()
         began = time.monotonic()
         world.arm(shot.point, shot.mode, DELAY_S)
-        drive = _Drive(shot, self._pool.submit(one.drive, Hand(world)))
+        drive = _Drive(shot, _begun(one, Hand(world)))
         self._open.append(drive)
         self._sweep.shots += 1
         try:
@@ -193,11 +193,28 @@ class _Runner:
         self._sweep.violations += found
 
 
+def _begun(one: Driver, hand: Hand) -> "Future[None]":
+    """The drive goes on in a thread that keeps nobody from leaving."""
+    future: Future[None] = Future()
+
+    def drive() -> None:
+        try:
+            one.drive(hand)
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=drive, name=one.name, daemon=True).start()
+    return future
+
+
 def run_sweep(
     make_world: Callable[[], World] | None = None, *, short: bool = False, only: str = "", modes: Sequence[str] = MODES,
-    drivers: Sequence[str] = (), say: Say = lambda _: None,
+    drivers: Sequence[str] = (), shoot: Sequence[str] = (), say: Say = lambda _: None,
 ) -> Sweep:  # fmt: skip
-    """Sweep. `make_world` is called whenever a fresh one is needed; `only`: failpoints whose names begin so."""
+    """Sweep. `make_world` is called whenever a fresh one is needed; `only`: failpoints whose names begin so; `drivers`:
+    who is surveyed; `shoot`: whose failpoints are armed, all of theirs unless some are named."""
     began, sweep = time.monotonic(), Sweep()
     named = sorted({point.point for point in failpoints_in_source()})
     sweep.points = len(named)
@@ -213,7 +230,7 @@ def run_sweep(
             for one in chosen
             for mode in modes
             for point in named
-            if sweep.reached.get(point) == one.name and point.startswith(only)
+            if sweep.reached.get(point) == one.name and point.startswith(only) and (not shoot or one.name in shoot)
         ]
         for shot in _sample(shots) if short else shots:
             runner.shoot(shot, by_name[shot.driver])
@@ -243,10 +260,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--driver", action="append", default=[])
+    parser.add_argument("--shoot", action="append", default=[])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     found = run_sweep(
-        short=given.short, only=given.only, modes=given.mode or MODES, drivers=given.driver,
+        short=given.short, only=given.only, modes=given.mode or MODES, drivers=given.driver, shoot=given.shoot,
         say=lambda words: print(words, file=sys.stderr, flush=True),
     )  # fmt: skip
     print(json.dumps(found.as_json(), indent=None if given.json else 2))
