@@ -11,7 +11,7 @@ from connectors.postgres.gauges import Gauges, Reading
 from workers.telemetry import Instruments
 from workflows.domain.errors import Unavailable
 from workflows.domain.histories import room
-from workflows.domain.scores import Scores, Scoring, ScoringRow
+from workflows.domain.scores import Scored, Scores, ScoringRow, WrittenScoring
 
 log = logging.getLogger(__name__)
 
@@ -19,18 +19,22 @@ GAUGES_EVERY_SECONDS = 15.0
 
 
 class MeasuredScoring:
-    """The `Scoring` port with a stopwatch."""
+    """The `WrittenScoring` port with a stopwatch."""
 
-    def __init__(self, scoring: Scoring, instruments: Instruments) -> None:
+    def __init__(self, scoring: WrittenScoring, instruments: Instruments) -> None:
         self._scoring = scoring
         self._instruments = instruments
 
     def score(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scores]:
         """Score, count the rows by forecaster, and note how long the batch took."""
+        return [one.scores for one in self.score_written(rows, model, explain=explain)]
+
+    def score_written(self, rows: Sequence[ScoringRow], model: bytes, *, explain: bool = False) -> list[Scored]:
+        """The same, each with its canonical JSON."""
         began = time.perf_counter()
-        scored = self._scoring.score(rows, model, explain=explain)
+        scored = self._scoring.score_written(rows, model, explain=explain)
         self._instruments.scoring_duration.record(time.perf_counter() - began, {"explained": explain})
-        for forecaster, count in Counter(one.forecaster for one in scored).items():
+        for forecaster, count in Counter(one.scores.forecaster for one in scored).items():
             self._instruments.scores.add(count, {"model": forecaster})
         return scored
 

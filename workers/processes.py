@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -33,6 +37,7 @@ from workflows.domain.needs import ClockMode
 log = logging.getLogger(__name__)
 
 INTAKE_GROUP = "quartermaster-intake"
+THREADS, THREADS_END_WITHIN_S = "worker-step", 2.0
 SESSION_TIMEOUT_MS = 6000
 """A crashed intake's partitions are free after this; the embedded broker takes half of it for a group to form."""
 
@@ -107,6 +112,8 @@ async def run_worker(settings: Settings) -> None:
     # Here, not on top: it loads the numeric libraries, and every command of the command line would wait for them.
     from workers.wiring_worker import suppliers_of, workers_of
 
+    threads = ThreadPoolExecutor(thread_name_prefix=THREADS)
+    asyncio.get_running_loop().set_default_executor(threads)
     async with (
         process("worker", settings) as (stop, telemetry),
         engine(settings, name="quartermaster-worker", pool_size=16) as parts,
@@ -124,6 +131,20 @@ async def run_worker(settings: Settings) -> None:
         await suppliers.aclose()
         for task in done - {stopping}:
             task.result()  # a worker that ended by itself failed: let its supervisor see why
+    threads.shutdown(wait=False, cancel_futures=True)
+    await _leave_learning()
+
+
+async def _leave_learning() -> None:
+    """A thread that computes cannot be stopped, and Python would wait for it for hours: its work is done again by
+    another worker, and everything else of this one is recorded and closed."""
+    deadline = time.monotonic() + THREADS_END_WITHIN_S
+    while any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
+        if time.monotonic() > deadline:
+            log.info("a computation is given up; another worker begins it again")
+            logging.shutdown()
+            os._exit(0)
+        await asyncio.sleep(0.05)
 
 
 async def run_console(settings: Settings) -> None:

@@ -22,6 +22,9 @@ from workflows.domain.feeds import SupplierBehaviour
 
 T = TypeVar("T")
 READY_WITHIN_S = 60.0
+PATIENCE_S = {"worker": 60.0}
+"""How long a process of this name may take to stop: a worker finishes the requests that left, and nothing is in doubt.
+Longer than it takes itself (`wiring_worker.GRACEFUL_SHUTDOWN`)."""
 ROLES = {
     "intake": DatabaseRole.INTAKE,
     "worker": DatabaseRole.WORKER,
@@ -146,7 +149,10 @@ class EngineStack:
         # Where the notary's key lies is the notary's business.
         told = self.settings if name == "notary" else self.settings.model_copy(update={"notary_key_file": None})
         environment = in_role(told, ROLES.get(kind or name, DatabaseRole.OPERATOR)).environment()
-        self._embedded.supervisor.start(name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends)
+        self._embedded.supervisor.start(
+            name, arguments, environment, ready=ready, deadline_s=READY_WITHIN_S, ends=ends,
+            patience_s=PATIENCE_S.get(kind or name, 10.0),
+        )  # fmt: skip
         self._say(f"{name} runs")
 
 

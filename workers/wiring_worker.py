@@ -51,7 +51,10 @@ from workflows.options import SUPPLIER_LEASE_SECONDS
 SUPPLIER_ATTEMPTS_PER_SECOND = 200.0
 """Of all workers together, kept by Temporal: the last fence around a storm of retries. What a supplier takes is in its
 connector's manifest and asked for each request."""
-GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+GRACEFUL_SHUTDOWN = timedelta(seconds=45)
+"""What an attempt to place an order may take: a worker that stops finishes and records those that it has begun."""
+LEARNING_SHUTDOWN = timedelta(seconds=5)
+"""Numeric work is not waited for: another worker does it again from the start, and nothing outside knows of it."""
 STEPS = 24
 """Steps of workflows that are taken at the same time: what is taken must end in ten seconds also on a busy machine, or
 Temporal gives it to another worker and it is done twice. Three times `AT_ONCE`, so that slow suppliers hold a third."""
@@ -123,7 +126,7 @@ def workers_of(parts: Engine, suppliers: HttpSuppliers, instruments: Instruments
             replays.plan_replay, replays.replay_some, replays.note_replay,
         ],
         max_concurrent_activities=2,
-        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        graceful_shutdown_timeout=LEARNING_SHUTDOWN,
     )  # fmt: skip
     supplier_worker = Worker(
         parts.client,

@@ -117,6 +117,27 @@ def _faults(said: dict[str, Any]) -> None:
     assert said["replayed"] > 0
 
 
+def _decisions(said: dict[str, Any]) -> None:
+    figures = {"proposals_per_s", "empty_workflows_per_s", "ratio", "event_to_task_p99_s", "approve_to_confirmed_p99_s"}
+    assert all(said[name] > 0 for name in figures)
+    assert said["orders"] == said["booked"] >= said["burst"]
+    assert said["event_to_task_p50_s"] <= said["event_to_task_p99_s"]
+
+
+def _parked(said: dict[str, Any]) -> None:
+    assert said["parked"] == said["decisions"] == 40
+    assert said["memory_mib"].keys() >= {"temporal", "postgres", "worker", "intake", "console"}
+    assert said["approved"] == 3
+    assert all(seconds > 0 for seconds in said["restart"].values())
+
+
+def _sends(said: dict[str, Any]) -> None:
+    assert (said["orders"], said["placed"], said["open"]) == (60, 60, 0)
+    assert sum(said["executed_but_timed_out"].values()) == 3
+    assert said["keys_in_journal"] == said["orders_in_journal"] == 60
+    assert said["keys_not_exactly_once"] == said["needs_not_on_one_line"] == said["placed_without_order"] == 0
+
+
 _FIGURES = {
     Benchmark.INTAKE: _intake,
     Benchmark.ASSESS: _assess,
@@ -128,6 +149,9 @@ _FIGURES = {
     Benchmark.CALIBRATION: _calibration,
     Benchmark.CONSOLE: _console,
     Benchmark.FAULTS: _faults,
+    Benchmark.DECISIONS: _decisions,
+    Benchmark.PARKED: _parked,
+    Benchmark.SENDS: _sends,
 }
 
 

@@ -30,6 +30,9 @@ class Benchmark(StrEnum):
     CALIBRATION = "calibration"
     CONSOLE = "console"
     FAULTS = "faults"
+    DECISIONS = "decisions"
+    PARKED = "parked"
+    SENDS = "sends"
 
 
 PASSES_ON = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -54,16 +54,19 @@ class Supervisor:
         ready: Callable[[], bool] | None = None,
         deadline_s: float = 30.0,
         ends: bool = False,
+        patience_s: float = 10.0,
     ) -> None:
         """Start one of our own processes: it inherits our environment with `env` in place of all `QM_` variables.
 
         Returns when `ready` says so (at once without it). With `ends`, exit code 0 is a completed job and not a death.
+        Asked to stop, it has `patience_s` to do so.
 
         Raises:
             ProcessFailed: it was not ready within the deadline.
         """
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-        self.launch(ProcessSpec(name=name, argv=argv, env={**inherited, **env}), ends=ends)
+        spec = ProcessSpec(name=name, argv=argv, env={**inherited, **env}, patience_s=patience_s)
+        self.launch(spec, ends=ends)
         if ready is not None:
             self.await_ready(name, ready, deadline_s)
 
