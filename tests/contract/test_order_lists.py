@@ -33,7 +33,8 @@ def supplier(folder: Path, *system: str) -> Iterator[HttpSuppliers]:
 
 
 async def everything(lists: HttpOrderLists, name: str) -> list[ListedOrder]:
-    found, after = [], None
+    found: list[ListedOrder] = []
+    after: str | None = None
     while True:
         page = await lists.listed(name, after)
         found += page.orders
