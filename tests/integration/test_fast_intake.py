@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from datetime import date, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -43,7 +44,7 @@ def read(one: Event, partition: int = 0, offset: int = 0) -> Received:
 def body(kind: int, item: str, units: int) -> AnyData:
     place: dict[str, Any] = {"item": item, "location": LOCATION}
     bodies: list[AnyData] = [
-        SaleRecorded(**place, sale_id="s", units=units, unit_price="1.25"),
+        SaleRecorded(**place, sale_id="s", units=units, unit_price=Decimal("1.25")),
         SaleCancelled(**place, sale_id="s", units=units, sold_at=BEGIN, returned_to_stock=bool(units % 2)),
         StockCounted(**place, on_hand_units=units),
         StockAdjusted(**place, delta_units=-units, reason="damage"),

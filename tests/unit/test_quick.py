@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
 PLACE: dict[str, Any] = {"item": "A", "location": "LEEDS"}
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EVERYDAY: tuple[AnyData, ...] = (
-    SaleRecorded(**PLACE, sale_id="s1", units=3, unit_price="9.90", promotion=True),
+    SaleRecorded(**PLACE, sale_id="s1", units=3, unit_price=Decimal("9.90"), promotion=True),
     SaleRecorded(**PLACE, sale_id="s1", units=3),
     SaleCancelled(**PLACE, sale_id="s1", units=2, sold_at=NOON - timedelta(days=2)),
     SaleCancelled(**PLACE, sale_id="s1", units=2, sold_at=NOON, returned_to_stock=False),
