@@ -232,7 +232,7 @@ def run_sweep(
             for point in named
             if sweep.reached.get(point) == one.name and point.startswith(only) and (not shoot or one.name in shoot)
         ]
-        for shot in _sample(shots) if short else shots:
+        for shot in sample(shots) if short else shots:
             runner.shoot(shot, by_name[shot.driver])
         runner.look()
     finally:
@@ -241,7 +241,7 @@ def run_sweep(
     return sweep
 
 
-def _sample(shots: Sequence[Shot]) -> list[Shot]:
+def sample(shots: Sequence[Shot]) -> list[Shot]:
     """One mode for each of some failpoints, spread over all, crashes first: the same each time."""
     points = sorted({shot.point for shot in shots if shot.driver != "idle"})
     picked = points[:: max(1, len(points) // SHORT)][:SHORT]
