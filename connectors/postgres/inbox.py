@@ -48,13 +48,6 @@ class Received(NamedTuple):
     traceparent: str | None = None
     movement: Movement | None = None
 
-    @property
-    def identity(self) -> Identity | None:
-        """(source, id) of the event; None for what is none."""
-        if self.movement is not None:
-            return self.movement.source, self.movement.event_id
-        return None if self.event is None else (self.event.source, self.event.id)
-
 
 @dataclass
 class Accepted:
@@ -153,7 +146,11 @@ class Inbox:
         first: dict[Identity, tuple[Received, str]] = {}
         again: list[tuple[Identity, Received, str]] = []
         for message in batch:
-            if (identity := message.identity) is None:
+            if message.movement is not None:
+                identity = message.movement[:2]
+            elif message.event is not None:
+                identity = message.event.source, message.event.id
+            else:
                 result.dead.append(message)
                 continue
             sha256 = content_digest(message.raw)
@@ -248,14 +245,22 @@ def _spans(batch: Sequence[Received]) -> dict[TopicPartition, list[int]]:
 
 
 def _fresh(log_id: str, message: Received, sha256: str) -> _Fresh:
-    movement, event, trace = message.movement, message.event, message.traceparent
+    # Spelled out, not unpacked: once for every event.
+    topic, partition, offset, raw, event, _, _, _, trace, movement = message
     if movement is not None:
-        told = movement.source, movement.event_id, EVENT_TYPES[movement.kind], movement.occurred_at
+        source, event_id, kind, at = (
+            movement.source,
+            movement.event_id,
+            EVENT_TYPES[movement.kind],
+            movement.occurred_at,
+        )
     else:
         assert event is not None  # noqa: S101 - callers pass readable messages only
-        told, movement = (event.source, event.id, event.type, event.time), movement_of(event)
-        trace = trace or event.traceparent
-    row = InboxRow(*told, message.raw, sha256, log_id, *message[:3], _storable(trace))
+        source, event_id, kind, at = event.source, event.id, event.type, event.time
+        movement, trace = movement_of(event), trace or event.traceparent
+    if trace:
+        trace = _storable(trace)
+    row = InboxRow(source, event_id, kind, at, raw, sha256, log_id, topic, partition, offset, trace)
     return _Fresh(row, movement, event)
 
 

@@ -116,35 +116,40 @@ def _add(
     cursor: psycopg.Cursor[DictRow], movements: Sequence[Movement], also_lock: Iterable[Key]
 ) -> tuple[set[Key], set[Key]]:
     """Lock all and fold most; the folded ones that may need a look, and those that are not folded yet."""
-    sums: dict[Key, list[int]] = {}
-    spans: dict[Key, list[datetime]] = {}
+    deltas: dict[Key, int] = {}
+    reserved: dict[Key, int] = defaultdict(int)
+    earliest: dict[Key, datetime] = {}
+    latest: dict[Key, datetime] = {}
     counted = set()
     for m in movements:
         key, at = (m.location, m.item), m.occurred_at
-        if (sum_ := sums.get(key)) is None:
-            sums[key], spans[key] = [m.on_hand_delta, m.reserved_delta], [at, at]
+        if key not in deltas:
+            deltas[key], earliest[key] = m.on_hand_delta, at
         else:
-            sum_[0] += m.on_hand_delta
-            sum_[1] += m.reserved_delta
-            span = spans[key]
-            if at < span[0]:
-                span[0] = at
-            elif at > span[1]:
-                span[1] = at
+            deltas[key] += m.on_hand_delta
+            if at > latest.get(key, earliest[key]):
+                latest[key] = at
+            elif at < earliest[key]:
+                latest.setdefault(key, earliest[key])
+                earliest[key] = at
+        if m.reserved_delta:
+            reserved[key] += m.reserved_delta
         if m.counted_units is not None:
             counted.add(key)
-    keys, others = list(sums), sorted(set(also_lock) - sums.keys())
+    others = sorted(set(also_lock) - deltas.keys())
     none = [""] * len(others)
+    begins = [at.isoformat() for at in earliest.values()]
+    ends = [latest[key].isoformat() if key in latest else begin for key, begin in zip(deltas, begins, strict=True)]
     cursor.execute(
         _ADD,
         {
-            "locations": joined([location for location, _ in keys + others]),
-            "items": joined([item for _, item in keys + others]),
-            "deltas": joined([str(sums[key][0]) for key in keys] + none),
-            "reserved": joined([str(sums[key][1]) for key in keys] + none),
-            "earliest": joined([spans[key][0].isoformat() for key in keys] + none),
-            "latest": joined([spans[key][1].isoformat() for key in keys] + none),
-            "sums": joined(["f" if key in counted else "t" for key in keys] + ["f"] * len(others)),
+            "locations": joined([location for location, _ in [*deltas, *others]]),
+            "items": joined([item for _, item in [*deltas, *others]]),
+            "deltas": joined([str(delta) for delta in deltas.values()] + none),
+            "reserved": joined([str(reserved.get(key, 0)) for key in deltas] + none),
+            "earliest": joined(begins + none),
+            "latest": joined(ends + none),
+            "sums": joined(["f" if key in counted else "t" for key in deltas] + ["f"] * len(others)),
         },
     )
     due, rest = set[Key](), set[Key]()
