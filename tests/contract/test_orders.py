@@ -20,7 +20,7 @@ from workflows.domain.requests import Attempt, RequestState
 
 def attempt_of(taken: Attempt | None) -> int | None:
     """Which attempt took the lease."""
-    return taken and taken.attempt
+    return None if taken is None else taken.attempt
 
 
 @dataclass

@@ -25,7 +25,7 @@ NEXT_ORDER = "acme:LEEDS:2025-03-04:1"
 
 def attempt_of(taken: Attempt | None) -> int | None:
     """Which attempt took the lease."""
-    return taken and taken.attempt
+    return None if taken is None else taken.attempt
 
 
 def need(number: int) -> str:
