@@ -1,6 +1,7 @@
 """The long-running processes: intake with its relay, the worker, the console. Each runs until SIGTERM or SIGINT."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -58,6 +59,14 @@ async def process(name: str, settings: Settings) -> AsyncIterator[tuple[asyncio.
         telemetry.shutdown()
 
 
+def collect_seldom() -> None:
+    """Look for cycles of garbage a hundredth as often. A batch is some hundred thousand small tuples without any; to go
+    through them all again and again took a third of the time of reading them."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 20)
+
+
 async def run_intake(settings: Settings, share: Share | None = None) -> None:
     """Take events in and relay what is owed, until told to stop.
 
@@ -72,6 +81,7 @@ async def run_intake(settings: Settings, share: Share | None = None) -> None:
             partial(_intake_session, settings), partial(_consumer, settings, share), EventProducer(bootstrap),
             telemetry.instruments, clock=parts.clock,
         )  # fmt: skip
+        collect_seldom()
         watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
         watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))
         relaying = asyncio.ensure_future(parts.relay.run(stop))
@@ -99,6 +109,7 @@ async def take_events(settings: Settings, share: Share | None = None) -> None:
             EventProducer(required(settings, "kafka_bootstrap")), telemetry.instruments,
             clock=ClockMode(settings.clock),
         )  # fmt: skip
+        collect_seldom()
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
         stopping = asyncio.ensure_future(stop.wait())
         log.info("intake runs, for events only")

@@ -37,6 +37,14 @@ def test_a_benchmark_prints_one_object_on_one_line_and_leaves_nothing(
 
 
 def _intake(said: dict[str, Any]) -> None:
+    assert said["events_per_s"] > 0
+    assert said["processes"] == 2
+    assert min(said[f"{part}_ceiling_per_s"] for part in ("copy", "consume", "decode")) > 0
+    assert said["ratio"] == pytest.approx(said["events_per_s"] / said["copy_ceiling_per_s"], abs=0.001)
+    assert (said["mismatches"], set(said["wrong"].values())) == (0, {0})
+    assert said["duplicates_share"] == pytest.approx(0.1, abs=0.03)
+    assert said["late_share"] == pytest.approx(0.05, abs=0.02)
+    assert said["processor_us_per_event"].keys() == {"broker", "intake", "postgres"}
     for size in said["sizes"]:
         assert size.keys() >= PAIRED | {"positions", "batch", "parsed_events_per_s"}
         assert size["events_per_s"].keys() == size["plain_events_per_s"].keys() == SPREAD

@@ -39,6 +39,9 @@ LIMITS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # Between checkpoints: a page's first change after one is written whole, and intake changes pages all over. Only as
+    # much as is written is ever kept.
+    "max_wal_size": "4GB",
     # A batch that waits for a lock for longer than this shows a fault of ours, not load.
     "log_lock_waits": "on",
 }
