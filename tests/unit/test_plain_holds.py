@@ -11,9 +11,10 @@ from tests.unit.learning_world import row, series
 from workflows.domain import assessing
 from workflows.domain.decisions import Decided, Hold, NeedFacts, SupplyOption
 from workflows.domain.identity import canonical, digest
-from workflows.domain.limits import ServiceAim, ServiceMeasure
+from workflows.domain.limits import Override, ServiceAim, ServiceMeasure
 from workflows.domain.needs import NeedBatch
-from workflows.domain.policies import Override, Policy
+from workflows.domain.plain_holds import needs_nothing
+from workflows.domain.policies import Policy
 from workflows.domain.ports import BatchFacts
 from workflows.domain.scores import Scores
 
@@ -25,6 +26,10 @@ def blocked(option: SupplyOption) -> SupplyOption:
     return option.model_copy(update={"supplier": option.supplier.model_copy(update={"blocked": True})})
 
 
+def free(option: SupplyOption) -> SupplyOption:
+    return option
+
+
 def needs() -> list[NeedFacts]:
     """From empty shelves to full ones, some with another supplier, a blocked one or a wish."""
     listed = []
@@ -34,7 +39,7 @@ def needs() -> list[NeedFacts]:
         listed.append(
             facts_of(
                 one, suppliers=two, order_cost=str(number % 5), price="12.50",
-                wanted="S1" if number % 11 == 5 else None, **({"change": blocked} if number % 13 == 7 else {}),
+                wanted="S1" if number % 11 == 5 else None, change=blocked if number % 13 == 7 else free,
             )
         )  # fmt: skip
     return listed
@@ -77,7 +82,7 @@ def test_plain_holds_are_decided_as_everything_is(policy: Policy, plain: bool, m
     facts = needs()
     scored = scores_of(facts)
     asked: list[bool] = []
-    real = assessing.needs_nothing
+    real = needs_nothing
 
     def noted(facts: NeedFacts, scores: Scores, policy: Policy) -> bool:
         asked.append(real(facts, scores, policy))

@@ -12,7 +12,6 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.functional_serializers import PlainSerializer, WrapSerializer
-from pydantic_core import PydanticUndefined
 
 from workflows.domain.identity import Grown, canonical, rfc3339
 
@@ -80,8 +79,8 @@ def _fields(kind: type[BaseModel]) -> tuple[Field, ...] | None:
             return None
         if field.exclude:
             continue
+        grown = issubclass(kind, Grown) and name not in kind.FIRST_FIELDS and not field.is_required()
         default = field.default
-        grown = issubclass(kind, Grown) and name not in kind.FIRST_FIELDS and default is not PydanticUndefined
         fields.append((name, f'"{name}":', grown, default, field.exclude_if))
     return tuple(fields)
 
