@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -185,17 +186,23 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def processor_seconds(world: World) -> dict[str, float]:
-    """Processor time of each process so far, of its children too."""
+    """Processor time of each process so far, with the children that it has and those that ended."""
     ticks = os.sysconf("SC_CLK_TCK")
     used = {}
-    for name in ("temporal", "worker", "intake", "console", "supplier", "notary", "kafka", "postgres"):
-        try:
-            pid = world.stack.pid(name)
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (KeyError, OSError):
-            continue
-        used[name] = sum(int(one) for one in fields[11:15]) / ticks
+    for name in ("temporal", "worker", "intake", "console", "supplier", "notary", "broker", "postgres"):
+        with suppress(KeyError, OSError):
+            used[name] = sum(_ticks(pid) for pid in _family(world.stack.pid(name))) / ticks
     return used
+
+
+def _ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(one) for one in fields[11:15])
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
 
 
 def checked(world: World, connection: Connection) -> dict[str, int]:

@@ -59,6 +59,11 @@ async def assessment_done(engine: Engine) -> Handle:
     return engine.client.get_workflow_handle_for(AssessmentWorkflow.run, naming.assessment_id(batch.batch_id))
 
 
+@ending
+async def assessment_done_in_one_step(engine: Engine) -> Handle:
+    return await assessment_done(engine)
+
+
 # Replenishment.
 
 
@@ -71,6 +76,11 @@ async def replenishment_auto_released(engine: Engine) -> Handle:
 
 @ending
 async def replenishment_approved(engine: Engine) -> Handle:
+    return await _answered(engine, Meaning.APPROVE)
+
+
+@ending
+async def replenishment_approved_in_few_steps(engine: Engine) -> Handle:
     return await _answered(engine, Meaning.APPROVE)
 
 
@@ -298,6 +308,21 @@ async def replenishment_answered_before_rescore_in_its_time(engine: Engine) -> H
 @ending
 async def purchasing_received(engine: Engine) -> Handle:
     return await _placed_and_settled(engine, engine.order(), OrderState.RECEIVED)
+
+
+@ending
+async def purchasing_due_received(engine: Engine) -> Handle:
+    """Its cutoff had passed when it was started: it is placed within its first step."""
+    ref = engine.order().model_copy(update={"due": True})
+    handle = await engine.purchase(ref)
+    await _becomes(engine, ref, OrderState.PLACED)
+    return await _settled(engine, handle, ref, OrderState.RECEIVED)
+
+
+@ending
+async def purchasing_due_in_doubt_then_received(engine: Engine) -> Handle:
+    engine.supplier.behaviour.append("lost")
+    return await purchasing_due_received(engine)
 
 
 @ending

@@ -20,6 +20,10 @@ from workflows.replenishment import ReplenishmentState
 
 ENDS = {
     "assessment-done": '"proposals":1',
+    "assessment-done-in-one-step": '"proposals":1',
+    "replenishment-approved-in-few-steps": '"state":"released"',
+    "purchasing-due-received": '"state":"received"',
+    "purchasing-due-in-doubt-then-received": '"state":"received"',
     "replenishment-auto-released": '"state":"released"',
     "replenishment-approved": '"state":"released"',
     "replenishment-approved-edited": '"state":"released"',
