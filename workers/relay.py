@@ -177,8 +177,8 @@ class Relay:
         return 0
 
     async def _ask_rescores(self) -> int:
-        for decision_id in await asyncio.to_thread(self._store.moved_tasks):
-            await self._messenger.world_moved(decision_id)
+        if await asyncio.to_thread(self._store.moved_tasks):
+            self._served = datetime.min.replace(tzinfo=UTC)  # they are told in this round, with what people want
         return 0
 
     async def _serve_people(self) -> int:

@@ -18,7 +18,7 @@ WITH stretch AS MATERIALIZED (
            t.cost_of_waiting, t.expire_at, row_number() OVER (ORDER BY {order}) AS n
     FROM task t WHERE t.state = 'open' {after} ORDER BY {order} LIMIT %(stretch)s
 ), moved AS (
-    UPDATE task t SET rescore_asked_at = m.watermark
+    UPDATE task t SET rescore_asked_at = m.watermark, rescore_wanted = true
     FROM (SELECT s.decision_id, c.watermark FROM stretch s
           JOIN business_clock c ON c.location = s.location
           JOIN position p ON p.location = s.location AND p.item = s.item
@@ -43,7 +43,10 @@ class MovedTasks:
         self._place: dict[str, Any] = {}
 
     def look(self) -> list[str]:
-        """The tasks of the next stretch whose available stock moved past tolerance; each once per clock tick."""
+        """The tasks of the next stretch whose available stock moved past tolerance; each once per clock tick.
+
+        Each is wanted scored again until its workflow was told: it may not be there yet, or whoever tells it may die.
+        """
         query = _MOVED.format(order=ORDER, after=_AFTER if self._place else "")
         with transaction(self._connection, "moved_tasks.ask") as cursor:
             cursor.execute(query.encode(), {**self._place, "stretch": STRETCH})

@@ -25,3 +25,16 @@ async def test_looks_go_on_where_the_one_before_ended_and_begin_anew_after_the_l
     storeroom.take(clock(MORNING + timedelta(hours=2)))
     assert storeroom.relay.moved_tasks() == order[2:], "the first look was the first half of this round"
     assert storeroom.relay.moved_tasks() == sorted(order[:2])
+
+
+async def test_a_moved_task_stays_owed_until_its_workflow_was_told(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(1))
+    storeroom.take(counted(9, item=ITEMS[0]), clock())
+    await storeroom.assess()
+    storeroom.take(sold(20, item=ITEMS[0]), clock(MORNING + timedelta(hours=1)))
+    [decision] = storeroom.relay.moved_tasks()
+    assert storeroom.relay.moved_tasks() == [], "asked for once per tick"
+    assert storeroom.relay.rescores_wanted() == [decision], "whoever was to tell it may have died"
+    assert storeroom.relay.rescores_wanted() == [decision]
+    storeroom.relay.rescore_told(decision)
+    assert storeroom.relay.rescores_wanted() == []

@@ -98,7 +98,7 @@ class World:
         return len(self.take("naps"))
 
     def rescores_wanted(self) -> list[str]:
-        return self.take("wanted")
+        return self.take("moved") + self.take("wanted")  # what moved is owed until it was told
 
     def rescore_told(self, decision_id: str) -> None:
         self.note(f"noted-rescore {decision_id}")
@@ -205,7 +205,7 @@ async def once(world: World) -> list[str]:
         ("orders", (ORDER, None), ["start acme:LEEDS:1 None", "noted acme:LEEDS:1"]),
         ("verdicts", ("LEEDS:A:1", NOTICE), ["verdict LEEDS:A:1", "heard approval-1"]),
         ("ticks", ("order", "acme:LEEDS:1", NOW, NOW), ["tick order acme:LEEDS:1 06", "ticked order acme:LEEDS:1"]),
-        ("moved", "LEEDS:A:1", ["moved LEEDS:A:1"]),
+        ("moved", "LEEDS:A:1", ["moved LEEDS:A:1", "noted-rescore LEEDS:A:1"]),
         ("wanted", "LEEDS:A:1", ["moved LEEDS:A:1", "noted-rescore LEEDS:A:1"]),
         ("settled", "acme:LEEDS:1", ["settled acme:LEEDS:1", "noted-end acme:LEEDS:1"]),
         ("wake", ("acme:LEEDS:1", "everything:1"), ["again acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]),
