@@ -11,8 +11,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from tests.faults.cells import Proof, cell
+from tests.faults.producing import clock
 from tests.faults.proxy import Catch
-from tests.faults.story import Story
+from tests.faults.story import CUTOFF, Story
 from tests.faults.waiting import until
 from tests.faults.world import World
 
@@ -88,21 +89,31 @@ def mixed_troubles(world: World) -> Proof:
     So many in a row open the circuit: nothing leaves until a probe was answered.
     """
     modes = ("throttled", "html_body", "half_body", "reset", "server_error", "drop_response")
+    if world.short:
+        modes = modes[:4]  # too few to open the circuit, which takes a while to close
     before = world.faults_fired()
     stories = [Story(world) for _ in modes]
     for story in stories:
         story.until_release()
     for mode in modes:
         world.fault(mode)
-    world.fault("unavailable", requests=6)
-    for story in stories:
-        story.cutoff()
-    opened = until(lambda: _opened(world), SETTLES_WITHIN_S, "an open circuit")
-    states = {story.placed(within_s=2 * SETTLES_WITHIN_S)["state"] for story in stories}
-    assert states == {"placed"}, f"orders ended as {states}"
+    world.teller.tell(*(clock(story.place, CUTOFF) for story in stories))
+    # New ones: what was sent before is looked for first, and an answer to that closes a circuit.
+    more = [] if world.short else [Story(world) for _ in range(6)]
+    for story in more:
+        story.until_release()
+    ended = [story.placed(within_s=SETTLES_WITHIN_S)["state"] for story in stories]
+    opened = "not opened"
+    if more:
+        modes = (*modes, "unavailable")
+        world.fault("unavailable", requests=len(more), retry_after_s=0)
+        world.teller.tell(*(clock(story.place, CUTOFF) for story in more))
+        opened = until(lambda: _opened(world), 60, "an open circuit")
+    ended += [story.placed(within_s=SETTLES_WITHIN_S)["state"] for story in more]
+    assert set(ended) == {"placed"}, f"orders ended as {ended}"
     after = world.faults_fired()
-    struck = [mode for mode in (*modes, "unavailable") if after.get(mode, 0) > before.get(mode, 0)]
-    assert len(struck) == len(modes) + 1, f"only {struck} struck"
+    struck = [mode for mode in modes if after.get(mode, 0) > before.get(mode, 0)]
+    assert len(struck) == len(modes), f"only {struck} struck"
     doubts = world.rows("SELECT count(*) AS n FROM order_request WHERE outcome = 'unknown'")[0]["n"]
     return Proof(len(struck), f"{doubts} requests came to nothing known; the circuit: {opened}" if doubts else "")
 
