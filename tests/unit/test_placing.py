@@ -15,7 +15,8 @@ class Supplier:
 
     def __init__(self) -> None:
         self.let = asyncio.Event()
-        self.begun = self.recorded = 0
+        self.has_recorded = asyncio.Event()
+        self.begun = 0
         self.fails: Exception | None = None
 
     async def place(self, ref: OrderRef) -> PlacementResult:
@@ -24,7 +25,7 @@ class Supplier:
         await self.let.wait()
         if self.fails is not None:
             raise self.fails
-        self.recorded += 1
+        self.has_recorded.set()
         return PlacementResult(order_id=ref.order_id, state=OrderState.PLACED)
 
 
@@ -53,9 +54,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_attempt_to_record_its_answe
     assert await placing.place_at_once(ORDER) is None, "it still holds its place"
 
     supplier.let.set()
-    async with asyncio.timeout(10):
-        while supplier.recorded < 1:
-            await asyncio.sleep(0)
+    await asyncio.wait_for(supplier.has_recorded.wait(), 10)
 
 
 async def test_what_fails_says_so_and_leaves_room() -> None:
