@@ -88,7 +88,7 @@ def mixed_troubles(world: World) -> Proof:
 
     So many in a row open the circuit: nothing leaves until a probe was answered.
     """
-    modes = ("throttled", "html_body", "half_body", "reset", "server_error", "drop_response")
+    modes: tuple[str, ...] = ("throttled", "html_body", "half_body", "reset", "server_error", "drop_response")
     if world.short:
         modes = modes[:4]  # too few to open the circuit, which takes a while to close
     before = world.faults_fired()
