@@ -53,6 +53,8 @@ _FRESH = (
        SELECT 'replenishment', t.decision_id, w.instant, t.location FROM task t,
               LATERAL (VALUES (t.remind_at), (t.escalate_at), (t.expire_at)) AS w (instant)
        WHERE t.decision_id LIKE 'STORE-%%' ON CONFLICT DO NOTHING""",
+    # The orders among the copies are over: nobody carries them, and the relay would look after them.
+    "UPDATE purchase_order SET state = 'received', settled_at = now(), told_at = now() WHERE state = 'placed'",
     "UPDATE task SET claimed_by = NULL, claim_ends_at = NULL WHERE decision_id LIKE 'STORE-%%'",
 )
 
