@@ -288,14 +288,12 @@ def parse(raw: bytes) -> Event:
     _refuse_unstorable(document)
     if not isinstance(document, dict):
         raise MalformedEvent("not_an_object", "a CloudEvents envelope is a JSON object")
-    kind = KINDS.get(str(document.get("type")))
-    if kind is None:
+    if (kind := KINDS.get(str(document.get("type")))) is None:
         known = ", ".join(sorted(KINDS))
         raise MalformedEvent("unknown_type", f"type {str(document.get('type'))[:80]!r} is none of {known}")
     try:
         data = kind.model_validate(document.get("data"))
         return Event.model_validate({**document, "data": data})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise MalformedEvent("invalid_field", f"{where}: {first['msg']}"[:300]) from None
+        where, why = ".".join(str(part) for part in error.errors()[0]["loc"]), error.errors()[0]["msg"]
+        raise MalformedEvent("invalid_field", f"{where}: {why}"[:300]) from None
