@@ -107,7 +107,8 @@ class IntakeLoop:
             try:
                 while not self._stop.is_set():
                     batch = consumer.poll_batch(BATCH, POLL_SECONDS)
-                    reach("intake.poll", AFTER)
+                    if batch:
+                        reach("intake.poll", AFTER)
                     read = self._read(batch)
                     consumer.store(hand.emptied())
                     self._keep_pace(consumer, relay)
