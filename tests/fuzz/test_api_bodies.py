@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 
+import pytest
 from starlette.testclient import TestClient
 
 from tests.contract.api_consoles import ALL_ROLES, TASK, as_person, known_ids, whole
@@ -35,6 +36,7 @@ def addressed(path: str, known: dict[str, str]) -> str:
     return path.format(**{name: known[name] for name in known if f"{{{name}}}" in path})
 
 
+@pytest.mark.timeout(600)
 def test_no_body_breaks_the_api_and_each_refusal_says_what_is_wrong() -> None:
     console = whole()
     known, header = known_ids(console), as_person(ALL_ROLES.name)

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ CODES = {
     "too_large", "not_utf8", "not_json", "duplicate_key", "not_an_object", "unknown_type", "invalid_field",
     "wrong_topic", "clock_ahead",
 }  # fmt: skip
-ITEM = {"item": "ITEM-001", "location": LOCATION}
+ITEM: dict[str, Any] = {"item": "ITEM-001", "location": LOCATION}
 GOOD: tuple[AnyData, ...] = (
     SaleRecorded(**ITEM, sale_id="s", units=3, unit_price=Decimal("9.90"), promotion=True),
     SaleCancelled(**ITEM, sale_id="s", units=1, sold_at=NOON),
