@@ -13,6 +13,7 @@ from console.ports import ConsolePorts
 from workflows.domain.arrivals import EventRow, Rates
 from workflows.domain.errors import NotFound
 from workflows.domain.health import Health
+from workflows.domain.identity import Instant
 from workflows.domain.operations import (
     Attention,
     DeadLetterPage,
@@ -42,10 +43,11 @@ class StopBody(BaseModel):
     scope: StopScope
     subject: str = Field(default="", max_length=160, description="The location, supplier, model's digest or order's id")
     reason: Reason
+    ends_at: Instant | None = Field(default=None, description="A pause: it ends by itself then; null: it does not")
 
     @model_validator(mode="after")
     def _whole(self) -> "StopBody":
-        StopCommand(scope=self.scope, subject=self.subject, reason=self.reason)
+        StopCommand(scope=self.scope, subject=self.subject, reason=self.reason, ends_at=self.ends_at)
         return self
 
 
@@ -150,12 +152,12 @@ def _stops(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
         return StopsPage(stops=shown, next=shown[-1].stop_id if len(found) > limit else None)
 
     @router.post("/stops", summary="Hold orders back before they leave",
-                 responses={404: told("There is no such location, supplier or model")})  # fmt: skip
+                 responses={404: told("There is no such location, supplier, model or order")})  # fmt: skip
     async def stop(
         body: StopBody, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
     ) -> Stop:
         """Once this has answered, no request leaves that the switch is about. Set already: the switch that stands."""
-        command = command_of(body.scope, body.subject, body.reason)
+        command = command_of(body.scope, body.subject, body.reason, body.ends_at)
         return await switches(ports).stop(command, caller.actor, command_id=key)
 
     @router.post("/stops/{stop_id}/lift", summary="Let the orders go on")

@@ -43,13 +43,13 @@ TAGS = {
     "tasks": "What waits for a person, and answering it",
     "views": "Saved views of the inbox, who stands in for whom, and what people are called",
     "decisions": "What was decided, why, and what else could have been",
-    "orders": "Purchase orders from the line to the receipt",
+    "orders": "Purchase orders from the line to the receipt, orders in doubt, suppliers' own lists",
     "stock": "Positions, demand, sales and forecasts",
     "figures": "Key figures with their definitions; money; what if",
     "models": "Model versions and drift",
     "policy": "The policy in force and changes of it",
     "ledger": "The record for auditors; reading it is recorded",
-    "operations": "Stop switches, dead letters, events and health",
+    "operations": "Stop switches, caps, circuits, dead letters, events and health",
     "files": "Exchange with spreadsheets as text/csv",
 }
 _TAG_OF = {
@@ -57,7 +57,8 @@ _TAG_OF = {
     "forecasts": "stock",
     "kpis": "figures", "money": "figures", "what-if": "figures", "budget": "figures", "counts": "figures",
     "drift": "models", "deliveries": "orders", "blocked": "decisions", "stops": "operations",
-    "dead-letters": "operations", "events": "operations", "health": "operations",
+    "dead-letters": "operations", "events": "operations", "health": "operations", "circuits": "operations",
+    "caps": "operations", "doubts": "orders", "reconciliations": "orders", "differences": "orders",
 }  # fmt: skip
 """By the first part of the path, where it is not a tag itself."""
 USUAL = {

@@ -30,6 +30,7 @@ PLACES: tuple[Place, ...] = (
     Place("/sales", "Sales", group="Stock"),
     Place("/orders", "Purchase orders", group="Orders"),
     Place("/deliveries", "Deliveries", group="Orders"),
+    Place("/reconciliation", "Reconciliation", group="Orders"),
     Place("/money", "Money", group="Results"),
     Place("/what-if", "What if?", group="Results"),
     Place("/models", "Models", group="Results"),

@@ -9,8 +9,11 @@ from console.told import Zones, no_zones
 from workflows.domain.arrivals import Arrivals
 from workflows.domain.audit import AuditTrail, Signer
 from workflows.domain.auditing import DecisionReplays, RecordCopies, RecordDesk, RecordReviews
+from workflows.domain.breaker import CircuitsDesk
+from workflows.domain.caps import CapsDesk
 from workflows.domain.deliveries import Deliveries
 from workflows.domain.desk import Desk
+from workflows.domain.doubt import OrderWords
 from workflows.domain.erasure import Erasing
 from workflows.domain.figures import Figures
 from workflows.domain.files import Files
@@ -29,6 +32,7 @@ from workflows.domain.people import People
 from workflows.domain.planning import Planning
 from workflows.domain.policy_changes import Policies
 from workflows.domain.ports import Approvals, Models, VerdictChannel
+from workflows.domain.reconciling import ReconciliationDesk
 from workflows.domain.sales_views import Sales
 from workflows.domain.sessions import IdentityProvider, Lasts, Sessions, Tokens
 from workflows.domain.stock_views import Demand, Stock
@@ -151,6 +155,14 @@ class ConsolePorts:
     """What is stuck, lagging or poisoned; None shows none."""
     arrivals: Arrivals | None = None
     """Events as they arrive; None shows none."""
+    order_words: OrderWords | None = None
+    """What is known and may be said of orders in doubt; None: nothing is said here."""
+    reconciliations: ReconciliationDesk | None = None
+    """Our orders against the suppliers' own lists; None shows none."""
+    circuits: CircuitsDesk | None = None
+    """Which suppliers answer; None shows none."""
+    caps: CapsDesk | None = None
+    """How much of the value caps is used; None shows none."""
     drift: Drift = no_drift
     zones: Zones = no_zones
     """Each location's time zone: instants of a location are shown on its clock."""

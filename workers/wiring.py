@@ -15,6 +15,8 @@ from connectors.model_store import DirectoryModelStore
 from connectors.postgres.approvals import PostgresApprovals
 from connectors.postgres.arrivals import PostgresArrivals
 from connectors.postgres.audit import PostgresAudit
+from connectors.postgres.breakers import PostgresCircuits
+from connectors.postgres.caps import PostgresCaps
 from connectors.postgres.deliveries import PostgresDeliveries
 from connectors.postgres.demand_views import PostgresDemandViews
 from connectors.postgres.desk import PostgresDesk
@@ -29,11 +31,13 @@ from connectors.postgres.models import PostgresModels
 from connectors.postgres.money import PostgresMoney
 from connectors.postgres.monitoring import PostgresMonitoring
 from connectors.postgres.notices import PostgresNotices
+from connectors.postgres.order_words import PostgresOrderWords
 from connectors.postgres.past_decisions import PostgresPastDecisions
 from connectors.postgres.planning import PostgresPlanning
 from connectors.postgres.policies import read_clocks, read_invented, read_zones
 from connectors.postgres.policy_changes import PostgresPolicies
 from connectors.postgres.pool import Connection, Database, connect
+from connectors.postgres.reconciliation_desk import PostgresReconciliationDesk
 from connectors.postgres.relay import RelayStore
 from connectors.postgres.sales_views import PostgresSales
 from connectors.postgres.stock_views import PostgresStock
@@ -226,6 +230,10 @@ def console_of(parts: Engine) -> ConsolePorts:
         stops=PostgresStops(parts.database),
         health=PostgresHealth(parts.database, live_clocks=parts.clock is ClockMode.LIVE),
         arrivals=PostgresArrivals(parts.database),
+        order_words=PostgresOrderWords(parts.database),
+        reconciliations=PostgresReconciliationDesk(parts.database),
+        circuits=PostgresCircuits(parts.database),
+        caps=PostgresCaps(parts.database),
         **audit_ports(parts),
     )
 

@@ -40,7 +40,8 @@ _ORDERS = """
 WITH page AS (
     SELECT o.order_id FROM purchase_order o WHERE {where} ORDER BY o.cutoff_at DESC, o.order_id LIMIT %(limit)s
 )
-SELECT o.*, s.stop_id, s.scope, s.subject, s.reason AS stop_reason, l.lines, l.value, l.units, l.received_units
+SELECT o.*, s.stop_id, s.scope, s.subject, s.reason AS stop_reason, s.over_cap, l.lines, l.value, l.units,
+       l.received_units
 FROM page JOIN purchase_order o USING (order_id) LEFT JOIN send_stop s ON s.stop_id = o.held_by
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE refused_reason IS NULL) AS lines,
@@ -213,5 +214,5 @@ def _order_row(row: DictRow) -> OrderRow:
     held = None
     if row["stop_id"] is not None:
         reason = why_held(StopScope(row["scope"]), row["subject"], row["stop_reason"])
-        held = Held(order_id=row["order_id"], stop_id=row["stop_id"], reason=reason)
+        held = Held(order_id=row["order_id"], stop_id=row["stop_id"], reason=reason, over_cap=row["over_cap"])
     return OrderRow.model_validate({**row, "held": held})

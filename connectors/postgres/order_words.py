@@ -1,6 +1,7 @@
 """Shows orders in doubt and carries out what a person says of one: once, with a reason, and on the record."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,7 +12,16 @@ from connectors.postgres.authorising import order_entry
 from connectors.postgres.pool import Database
 from workflows.domain.approvals import Actor
 from workflows.domain.capabilities import Manifest, settles_in
-from workflows.domain.doubt import ASSUMED, Doubt, SentRequest, why_not_confirm, why_not_look, why_not_send
+from workflows.domain.doubt import (
+    ASSUMED,
+    Doubt,
+    SentRequest,
+    is_in_doubt,
+    sends_again_itself,
+    why_not_confirm,
+    why_not_look,
+    why_not_send,
+)
 from workflows.domain.errors import Conflict, NotFound
 from workflows.domain.ledger import EntryType
 from workflows.domain.operations import OrderDone
@@ -156,7 +166,10 @@ def _doubt(row: DictRow) -> Doubt:
         **known, request=None if request is None else request.state, n=row["requests"],
         level=None if row["capability"] is None else manifest.level,
         awaits_operator_at=row["awaits_operator_at"], last_sent_at=sent_at,
+        in_doubt=is_in_doubt(request), drafts=manifest.drafts_first,
         settles_in_seconds=0 if sent_at is None else settles_in(manifest, sent_at, row["as_of"]),
+        settles_at=None if sent_at is None else sent_at + timedelta(seconds=manifest.settle_s),
+        sends_again_itself=sends_again_itself(request, manifest, row["as_of"]),
         why_not_look=why_not_look(request, manifest, leased=leased),
         why_not_confirm=why_not_confirm(request, leased=leased),
         why_not_send=why_not_send(request, manifest, row["as_of"], leased=leased),

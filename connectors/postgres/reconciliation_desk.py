@@ -7,7 +7,7 @@ from workflows.domain.approvals import Actor
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.reconciliation import Difference
-from workflows.domain.reconciling import Report
+from workflows.domain.reconciling import Reading, Report
 
 MAX_EXPLANATION_CHARS = 500
 _NEWEST = """
@@ -33,6 +33,23 @@ class PostgresReconciliationDesk:
                 + "ORDER BY open DESC, supplier LIMIT 1000"
             )
             return [Report.model_validate(row) for row in await cursor.fetchall()]
+
+    async def under_way(self) -> list[Reading]:
+        """See the port."""
+        async with self._database.reading() as cursor:
+            await cursor.execute(
+                "SELECT * FROM reconciliation_report WHERE finished_at IS NULL ORDER BY begun_at, supplier LIMIT 1000"
+            )
+            return [Reading.model_validate(row) for row in await cursor.fetchall()]
+
+    async def report(self, report_id: str) -> Report:
+        """See the port."""
+        async with self._database.reading() as cursor:
+            await cursor.execute(REPORT + "WHERE r.report_id = %s AND r.finished_at IS NOT NULL", [report_id])
+            row = await cursor.fetchone()
+            if row is None:
+                raise NotFound(f"there is no report {report_id}")
+            return Report.model_validate(row)
 
     async def differences(self, report_id: str, *, after: int = 0, limit: int = 100) -> list[Difference]:
         """See the port."""

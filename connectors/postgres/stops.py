@@ -61,7 +61,7 @@ async def hold(cursor: Cursor, order: DictRow) -> bool:
 async def held(cursor: Cursor, order_id: str) -> Held | None:
     """The switch that held the order when it last wanted to go."""
     await cursor.execute(
-        """SELECT o.order_id, s.stop_id, s.scope, s.subject, s.reason FROM purchase_order o
+        """SELECT o.order_id, s.stop_id, s.scope, s.subject, s.reason, s.over_cap FROM purchase_order o
            JOIN send_stop s ON s.stop_id = o.held_by WHERE o.order_id = %s""",
         [order_id],
     )
@@ -69,7 +69,7 @@ async def held(cursor: Cursor, order_id: str) -> Held | None:
     if row is None:
         return None
     reason = why_held(StopScope(row["scope"]), row["subject"], row["reason"])
-    return Held(order_id=order_id, stop_id=row["stop_id"], reason=reason)
+    return Held(order_id=order_id, stop_id=row["stop_id"], reason=reason, over_cap=row["over_cap"])
 
 
 async def await_operator(cursor: Cursor, order: DictRow) -> None:
@@ -114,7 +114,9 @@ class PostgresStops:
 
     async def stop(self, command: StopCommand, actor: Actor, *, command_id: str | None = None) -> Stop:
         asked: dict[str, object] = {
-            "do": "stop", "by": actor.name, **command.model_dump(mode="json", exclude_none=True)
+            "do": "stop",
+            "by": actor.name,
+            **command.model_dump(mode="json", exclude_none=True),
         }
         if command.ends_at is not None and command.ends_at <= datetime.now(UTC):
             raise InvalidInput(f"a pause ends in the future, and {rfc3339(command.ends_at)} is over")

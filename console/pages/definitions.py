@@ -8,6 +8,7 @@ from console.auth import Gate, Session
 from console.rendering import Pages
 from workflows.domain.figures import DEFINITIONS
 from workflows.domain.people import Permission
+from workflows.domain.sending_figures import SENDING_DEFINITIONS
 
 
 def routes(gate: Gate, pages: Pages) -> APIRouter:
@@ -18,6 +19,8 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
     async def definitions(
         request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]
     ) -> Response:
-        return pages.show(request, "definitions.html", session, {"definitions": DEFINITIONS})
+        return pages.show(
+            request, "definitions.html", session, {"definitions": DEFINITIONS, "sending": SENDING_DEFINITIONS}
+        )
 
     return router

@@ -13,12 +13,19 @@ from console.totals import in_words, looks_old
 from workflows.domain.approvals import STORABLE
 from workflows.domain.errors import NotFound
 from workflows.domain.figures import figures_of
+from workflows.domain.operations import Attention, OrderFilters
+from workflows.domain.orders import OrderState
 from workflows.domain.people import Permission
 from workflows.domain.planning import DEFINITIONS
 
 MOST_WAITING = 5000
 """More tasks than this are told as "5,000+"."""
 MOST_PLACES = 200
+MOST_ORDERS = 100
+"""More orders than this that somebody should look at are told as "100+"."""
+LOOKED_FOR: tuple[tuple[Attention | OrderState, str], ...] = (
+    (Attention.AWAITS_OPERATOR, "need a person"), (OrderState.IN_DOUBT, "in doubt"), (Attention.HELD, "held back"),
+)  # fmt: skip
 
 
 def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
@@ -47,12 +54,22 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "waiting": max(min(waiting, MOST_WAITING), len(first)), "more": waiting > MOST_WAITING or not ports.figures,
             "first": first[0] if first else None,
             "stability": snapshot.stability if snapshot and not location else None,
-            "definitions": DEFINITIONS,
+            "definitions": DEFINITIONS, "orders": await orders_to_look_at(), "most_orders": MOST_ORDERS,
             "money": snapshot.money if snapshot and not location else None,
             "what_if": ports.what_if is not None,
             "clocks": sorted((await ports.clocks()).items())[:MOST_PLACES],
         }  # fmt: skip
         return pages.show(request, "home.html", session, context)
+
+    async def orders_to_look_at() -> list[tuple[str, str, int]]:
+        """Of each kind that there is: its filter, its words and how many."""
+        if ports.operations is None:
+            return []
+        desk, found = ports.operations, []
+        for state, words in LOOKED_FOR:
+            page = await desk.orders(OrderFilters(state=state), limit=MOST_ORDERS + 1)
+            found.append((str(state), words, len(page.orders)))
+        return [one for one in found if one[2]]
 
     @router.get("/decisions")
     async def find(session: Annotated[Session, Depends(gate.page(Permission.SEE))], id: str = "") -> Response:

@@ -59,18 +59,20 @@ def test_a_stop_switch_is_set_and_lifted_with_reasons(any_page: Page, served: Se
     assert (one.stopped_by, one.lifted_by, one.lifted_reason) == ("Otto", "Otto", "prices were mended")
 
 
-def test_an_order_in_doubt_is_tried_again_and_who_may_not_sees_no_button(plain_page: Page, served: Served) -> None:
+def test_an_order_in_doubt_is_looked_for_again_and_who_may_not_sees_no_button(plain_page: Page, served: Served) -> None:
     page = plain_page
     order = served.console.shop.orders[1]["order_id"]
     served.console.operations.awaiting.add(order)
     page.goto(f"{served.origin}/orders/{order}")
     expect(page.get_by_role("heading", name='What "in doubt" means')).to_be_visible()
-    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(page.get_by_text("Look again now")).to_have_count(0)
     served.sign_in(page, "Otto")
     page.goto(f"{served.origin}/orders/{order}")
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("northern-foods for LEEDS")
-    assert served.console.operations.woken == [order]
+    page.get_by_text("Look again now").first.click()
+    page.get_by_label("Why now?").fill("they said it is there by now")
+    page.get_by_role("button", name="Look again now").click()
+    expect(page.get_by_role("status")).to_contain_text("The supplier is asked")
+    assert [word[0] for word in served.console.order_words.said] == ["look"]
 
 
 def test_a_file_with_mistakes_is_refused_by_line_and_a_mended_one_is_taken(any_page: Page, served: Served) -> None:

@@ -25,14 +25,17 @@ PAGES = (
     "/decisions/{decision_id}", "/decisions/LEEDS%3AOIL-R%3A1", "/inventory",
     "/inventory/{location}/{item}", "/demand", "/demand/{location}/{item}", "/demand/forecast",
     "/demand/forecast?products=OAT-1L&horizon_days=14", "/demand/forecast?products=OAT-1L+MUG&horizon_days=90",
-    "/sales", "/orders", "/orders/{order_id}", "/deliveries", "/money", "/what-if", "/what-if?demand=1.2", "/models",
+    "/sales", "/orders", "/orders?state=in_doubt", "/orders/{order_id}", "/reconciliation",
+    "/reconciliation/{report_id}",
+    "/deliveries", "/money", "/what-if", "/what-if?demand=1.2", "/models",
     "/models/{digest}", "/policies", "/policies/new", "/policies/changes/{change_id}", "/files", "/notices", "/health",
     "/live", "/dead-letters", "/audit", "/audit/chain?stream=" + OAT, "/audit/proof?seq=1&stream=" + OAT,
     "/audit/population", "/audit/access", "/audit/access?on=2025-03-05", "/access-review", "/people", "/people/{name}",
     "/account", "/docs/api", "/sign-in",
 )  # fmt: skip
 REFUSALS = {"/nothing-here": 404, "/tasks/NOBODY%3AKNOWS%3A1": 404, "/what-if?demand=much": 422,
-            "/audit/access?on=2025-03-05&since=2025-03-06": 422, "/audit/proof?seq=9&stream=policy": 404}  # fmt: skip
+            "/audit/access?on=2025-03-05&since=2025-03-06": 422, "/audit/proof?seq=9&stream=policy": 404,
+            "/reconciliation/nobody:1": 404}  # fmt: skip
 """Pages that say no are pages too."""
 NO_PAGES = {
     "/inbox/list": "rows that a script puts into the inbox", "/inbox/rows/{decision_id}": "one such row",

@@ -57,4 +57,5 @@ async def fill(console: ConsoleOverFakes) -> dict[str, str]:
     return {
         "decision_id": OAT, "digest": versions[0].digest, "change_id": change.change_id, "name": "Grace",
         "order_id": console.shop.orders[1]["order_id"], "location": "LEEDS", "item": "ITEM-050",
+        "report_id": "northern-foods:3",
     }  # fmt: skip

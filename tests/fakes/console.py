@@ -23,6 +23,7 @@ from tests.fakes.past_decisions import MemoryPastDecisions
 from tests.fakes.people import MemoryPeople
 from tests.fakes.policies import MemoryPolicies
 from tests.fakes.record import MemoryCopies, MemoryRecord, MemoryReplays, MemoryReviews
+from tests.fakes.sending import MemoryCaps, MemoryCircuits, MemoryOrderWords, MemoryReconciliationDesk
 from tests.fakes.sessions import MemorySessions, MemoryTokens
 from tests.fakes.shop import model_versions, stocked_shop
 from tests.fakes.task_work import MemoryTaskWork
@@ -60,6 +61,9 @@ class ConsoleOverFakes:
         self.figures = MemoryFigures(self.shop, planning, money)
         self.stops = MemoryStops(self.shop)
         self.operations = MemoryOperations(self.shop, self.stops)
+        self.order_words = MemoryOrderWords(self.shop, self.operations)
+        self.reconciliations = MemoryReconciliationDesk(self.shop)
+        self.circuits, self.caps = MemoryCircuits(self.shop), MemoryCaps()
         self.arrivals = MemoryArrivals(self.shop)
         self.health = MemoryHealth(self.shop, self.stops)
         self.policies = MemoryPolicies([self._recorded(case) for case in self.shop.cases.values()])
@@ -78,7 +82,8 @@ class ConsoleOverFakes:
             audit=self.audit, model_history=MemoryModelHistory(),
             signer=Ed25519Signer(bytes(SEED_BYTES)), operations=self.operations, stops=self.stops,
             health=self.health, arrivals=self.arrivals, record=self.record, replays=self.replays, copies=self.copies,
-            reviews=self.reviews,
+            reviews=self.reviews, order_words=self.order_words, reconciliations=self.reconciliations,
+            circuits=self.circuits, caps=self.caps,
         )  # fmt: skip
         self.app: FastAPI = create_app(replace(ports, **more))
 

@@ -1,7 +1,7 @@
 """The operators' desk, the stop switches, the arrivals and the health of the shop in memory."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +25,7 @@ from workflows.domain.operations import (
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
-from workflows.domain.stops import Held, Stop, StopCommand, StopScope
+from workflows.domain.stops import Held, Stop, StopCommand, StopScope, why_held
 
 
 class Once:
@@ -59,7 +59,8 @@ class MemoryStops:
         self.all: list[Stop] = []
 
     async def in_force(self) -> list[Stop]:
-        return [one for one in self.all if one.lifted_at is None]
+        now = datetime.now(UTC)
+        return [one for one in self.all if one.lifted_at is None and (one.ends_at is None or one.ends_at > now)]
 
     async def history(self, *, limit: int = 100, after: str | None = None) -> list[Stop]:
         newest = self.all[::-1]
@@ -72,9 +73,14 @@ class MemoryStops:
 
     async def stop(self, command: StopCommand, actor: Actor, *, command_id: str | None = None) -> Stop:
         asked = {"do": "stop", "by": actor.name, **command.model_dump(mode="json")}
+        if command.ends_at is not None and command.ends_at <= datetime.now(UTC):
+            raise InvalidInput("a pause ends in the future, and this one is over")
         if before := self._once.answered(command_id, asked):
             return before  # type: ignore[no-any-return]
-        known = {StopScope.LOCATION: {"LEEDS", "YORK"}, StopScope.SUPPLIER: {"northern-foods", "acme"}}
+        known = {
+            StopScope.LOCATION: {"LEEDS", "YORK"}, StopScope.SUPPLIER: {"northern-foods", "acme"},
+            StopScope.ORDER: {order["order_id"] for order in self._shop.orders},
+        }  # fmt: skip
         if command.scope in known and command.subject not in known[command.scope]:
             raise NotFound(f"there is no {command.scope} {command.subject}")
         same = [one for one in self.all if (one.scope, one.subject) == (command.scope, command.subject)]
@@ -209,11 +215,13 @@ class MemoryOperations:
     def _row(self, order: dict[str, Any]) -> OrderRow:
         held = None
         for stop in self._stops.all:
-            subject = {StopScope.EVERYTHING: "", StopScope.SUPPLIER: order["supplier"],
-                       StopScope.LOCATION: order["location"]}.get(stop.scope)  # fmt: skip
+            subject = {
+                StopScope.EVERYTHING: "", StopScope.SUPPLIER: order["supplier"],
+                StopScope.LOCATION: order["location"], StopScope.ORDER: order["order_id"],
+            }.get(stop.scope)  # fmt: skip
             if stop.lifted_at is None and subject == stop.subject and order["state"] == "collecting":
-                reason = f"{stop.words} are stopped: {stop.reason}"
-                held = Held(order_id=order["order_id"], stop_id=stop.stop_id, reason=reason)
+                reason = why_held(stop.scope, stop.subject, stop.reason)
+                held = Held(order_id=order["order_id"], stop_id=stop.stop_id, reason=reason, over_cap=stop.over_cap)
         return OrderRow.model_validate({
             "cutoff_at": self._shop.clock, "key": digest(order["order_id"]), **order, "held": held,
             "attended_by": self.attended.get(order["order_id"]),

@@ -23,6 +23,7 @@ KEPT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Operations that keep the key and take a body, with two requests each."""
 ELSEWHERE = {
     f"{TASKS}/undo", "/api/v1/tasks/bulk-verdict", f"{ORDERS}/retry", f"{ORDERS}/close", f"{ORDERS}/seen",
+    f"{ORDERS}/look", f"{ORDERS}/confirm", f"{ORDERS}/resend",
     "/api/v1/stops/{stop_id}/lift", "/api/v1/dead-letters/{dead_letter_id}/redrive",
 }  # fmt: skip
 """Those that keep it too, and are proven where the tests of their desks are: they need something to have happened."""

@@ -74,6 +74,7 @@ def test_every_page_and_every_operation_needs_somebody(console: ConsoleOverFakes
         "/models", "/models/abc", "/docs/api", "/deliveries", "/policies", "/policies/new", "/policies/changes/abc",
         "/money", "/what-if", "/live/events", *FILE_PAGES,
         "/people", "/people/Ada", "/access-review", "/account", "/orders/acme:LEEDS:1", "/health", "/live",
+        "/reconciliation", "/reconciliation/acme:3", "/reconciliation/acme:3/differences.csv",
         *(path.format(location="LEEDS", item="ITEM-001") for path in FIGURE_PAGES),
         *(path.format(decision_id="LEEDS:OAT-1L:1") for path in INBOX_PAGES),
         "/audit", "/audit/chain?stream=policy", "/audit/export.json", "/audit/export.csv",
@@ -114,7 +115,8 @@ PEOPLE_FORMS = (
 )  # fmt: skip
 OPERATOR_FORMS = (
     "/orders/acme:LEEDS:1/retry", "/orders/acme:LEEDS:1/close", "/orders/acme:LEEDS:1/seen", "/stops",
-    "/stops/everything:1/lift", "/dead-letters/3/redrive",
+    "/stops/everything:1/lift", "/dead-letters/3/redrive", "/orders/acme:LEEDS:1/look", "/orders/acme:LEEDS:1/confirm",
+    "/orders/acme:LEEDS:1/resend", "/reconciliation/acme:3/differences/ab12",
 )  # fmt: skip
 FIGURE_PAGES = (
     "/definitions", "/inventory", "/inventory.csv", "/inventory/{location}/{item}", "/demand", "/demand/forecast",
@@ -146,6 +148,9 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/audit", "/audit/chain", "/audit/verify", "/audit/export.json", "/audit/export.csv",
         "/audit/proof", "/audit/proof.json", "/audit/population", "/audit/pack", "/audit/access", "/audit/access.csv",
         "/decisions/{decision_id}/replay",
+        "/orders/{order_id}/look", "/orders/{order_id}/confirm", "/orders/{order_id}/resend", "/reconciliation",
+        "/reconciliation/{report_id}", "/reconciliation/{report_id}/differences.csv",
+        "/reconciliation/{report_id}/differences/{difference_id}",
         "/orders/{order_id}", "/orders/{order_id}/retry", "/orders/{order_id}/close", "/orders/{order_id}/seen",
         "/health", "/live", "/stops", "/stops/{stop_id}/lift", "/dead-letters/{dead_letter_id}/redrive",
     }  # fmt: skip

@@ -14,6 +14,7 @@ from tests.fakes.console import KEY, ConsoleOverFakes
 from tests.fakes.figures import LAST_DAY, MemoryStock, a_position
 from tests.unit.test_console_pages import visible
 from workflows.domain.figures import DEFINITIONS, markdown
+from workflows.domain.sending_figures import SENDING_DEFINITIONS
 from workflows.domain.forecasts import LONGEST_DAYS, MOST_SERIES
 
 API = {"X-Requested-With": "tests"}
@@ -39,10 +40,15 @@ def test_each_figure_leads_to_its_definition(client: TestClient) -> None:
         assert f'id="{one.name}"' in definitions
         for words in (one.counted, one.days, one.left_out, one.formula):
             assert visible(words) in visible(definitions).replace("&gt;", ">").replace("&lt;", "<")
+    for one in SENDING_DEFINITIONS:
+        assert f'id="{one.name}"' in definitions
+    health, reports = client.get("/health").text, client.get("/reconciliation").text
+    for one in SENDING_DEFINITIONS:
+        assert f'"/definitions#{one.name}"' in health + reports
 
 
 def test_the_document_says_what_the_pages_say() -> None:
-    assert (ROOT / "docs" / "figures.md").read_text() == markdown(), "write workflows.domain.figures.markdown() there"
+    assert (ROOT / "docs" / "figures.md").read_text() == markdown(SENDING_DEFINITIONS), "write it there"
 
 
 def test_figures_are_never_shown_without_their_time(client: TestClient, console: ConsoleOverFakes) -> None:

@@ -62,7 +62,7 @@ def test_health_says_what_is_wrong_what_it_means_and_what_to_do(console: Console
 
     assert "2 orders wait for you, the oldest for 90 s" in page
     assert "Act now" in page
-    assert "choose &#39;Try again&#39;" in page
+    assert "it says what is known and what you can do" in page
     assert "unknown_type" in page
 
 
@@ -103,9 +103,17 @@ def test_who_may_not_operate_sees_everything_and_stops_nothing(console: ConsoleO
     with opened(console, "Ada") as ada:
         page = ada.get("/health").text
         assert "Stop all orders" not in page
-        assert "Try again</button>" not in ada.get(f"/orders/{IN_DOUBT}").text
+        assert "What you can do" not in ada.get(f"/orders/{IN_DOUBT}").text
         token = csrf(page)
-        for action in ("/stops", f"/orders/{REFUSED}/seen", f"/orders/{COLLECTING}/close", "/dead-letters/3/redrive"):
+        said = [f"/orders/{IN_DOUBT}/{word}" for word in ("look", "confirm", "resend")]
+        for action in (
+            "/stops",
+            *said,
+            f"/reconciliation/northern-foods:3/differences/{1:064x}",
+            f"/orders/{REFUSED}/seen",
+            f"/orders/{COLLECTING}/close",
+            "/dead-letters/3/redrive",
+        ):
             sent = ada.post(action, data={"csrf": token, "scope": "everything", "reason": "why not", "sure": "yes"})
             assert sent.status_code == 403, action
     assert console.stops.all == []
@@ -130,6 +138,9 @@ def test_an_order_that_waits_for_an_operator_is_tried_again(console: ConsoleOver
     post(client, f"/orders/{IN_DOUBT}", f"/orders/{IN_DOUBT}/retry")
 
     assert console.operations.woken == [IN_DOUBT]
+    console.operations.awaiting.add(COLLECTING)
+    assert "Try again</button>" in client.get(f"/orders/{COLLECTING}").text, "nothing of it left: there is no doubt"
+    assert "Try again</button>" not in client.get(f"/orders/{IN_DOUBT}").text, "looking again says more"
 
 
 def test_an_order_is_closed_as_not_ordered_only_by_somebody_who_is_sure(

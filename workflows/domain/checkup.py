@@ -87,8 +87,10 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
             name="orders_awaiting", aspect=Aspect.STUCK, title="Orders that wait for an operator",
             light=Light.RED if facts.orders_awaiting.n else Light.GREEN,
             says=_count(facts.orders_awaiting, "order waits for you", "orders wait for you"),
-            means="They could not be placed for six hours, and the engine tries no more by itself.",
-            advice="Ask the supplier or mend the connection, then open the order and choose 'Try again'.",
+            means="The engine tries no more by itself: it cannot find out whether the supplier has them, or could not "
+            "place them for six hours.",
+            advice="Open each: it says what is known and what you can do. Where nobody can look for it, ask the "
+            "supplier.",
             href="/orders?state=awaits_operator",
         ),
         Check(
@@ -107,7 +109,7 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
             means="Too many requests to them came to nothing. Nothing is sent until a question is answered.",
             advice="It closes by itself as soon as they answer. If they do not: call them, and look at the address and "
             "the key that the connector uses.",
-            href="/orders?state=overdue",
+            href="#circuits",
         ),
     )  # fmt: skip
 
@@ -119,8 +121,8 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
             light=_by_age(facts.orders_in_doubt, 2 * MINUTE, HOUR),
             says=_count(facts.orders_in_doubt, "order in doubt", "orders in doubt"),
             means="A request left and its answer was lost. The engine asks the supplier before it sends again.",
-            advice="Most settle within a minute. If not, the supplier cannot be asked: call them and compare the "
-            "order's key with their books.",
+            advice="Most settle within a minute. If not, open the order: it says what is known, what happens next and "
+            "what you can say of it once you have asked the supplier.",
             href="/orders?state=in_doubt",
         ),
         Check(
@@ -136,8 +138,9 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
             light=Light.AMBER if facts.differences_open.n else Light.GREEN,
             says=_count(facts.differences_open, "difference unexplained", "differences unexplained"),
             means="The supplier's own list of orders is not ours: something is missing, double, different or unknown.",
-            advice="Read them with `quartermaster orders differences`, settle each with the supplier, then say why: "
-            "`quartermaster orders explain`.",
+            advice="Read them, settle each with the supplier, then say beside it why it is no fault. "
+            "`quartermaster orders differences` lists the same.",
+            href="/reconciliation",
         ),
         Check(
             name="reports_unfinished", aspect=Aspect.IN_DOUBT, title="Suppliers' lists that could not be read",
@@ -145,6 +148,7 @@ def _doubt(facts: Facts) -> tuple[Check, ...]:
             says=_count(facts.reports_unfinished, "list not read to its end", "lists not read to their end"),
             means="Our orders are compared with each supplier's own list every day. This one goes on where it stopped.",
             advice="See that the supplier answers, then `quartermaster orders reconcile --supplier NAME` reads on now.",
+            href="/reconciliation",
         ),
     )  # fmt: skip
 

@@ -5,13 +5,13 @@ person says takes the place of what a supplier cannot, and of nothing else: nobo
 request may still be carried out.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Protocol
 
 from pydantic import StringConstraints
 
 from workflows.domain.approvals import STORABLE, Actor
-from workflows.domain.capabilities import DedupeLevel, Manifest, settles_in
+from workflows.domain.capabilities import DedupeLevel, Manifest, may_send_again, settles_in
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.operations import OrderDone
 from workflows.domain.requests import Request, RequestKind, RequestState
@@ -58,8 +58,16 @@ class Doubt(Payload):
     """Why it waits."""
     awaits_operator_at: Instant | None = None
     last_sent_at: Instant | None = None
+    in_doubt: bool = False
+    """Something of it may be at the supplier, and no request is under way."""
+    drafts: bool = False
+    """The supplier's system makes orders from drafts, and only the last step orders anything."""
     settles_in_seconds: float = 0.0
     """How long what was sent may still be carried out."""
+    settles_at: Instant | None = None
+    """Until then what was sent may still be carried out; None: nothing was sent."""
+    sends_again_itself: bool = False
+    """Once that time is over and the supplier has said that it has none, it is sent again without a person."""
     why_not_look: str = ""
     why_not_confirm: str = ""
     why_not_send: str = ""
@@ -118,6 +126,21 @@ class OrderWords(Protocol):
         ...
 
 
+def is_in_doubt(request: Request | None) -> bool:
+    """Whether something of it may be at the supplier, and no request is under way."""
+    return request is not None and request.state in _OPEN and request.in_doubt
+
+
+def sends_again_itself(request: Request | None, manifest: Manifest, now: datetime) -> bool:
+    """Whether the engine sends it again by itself, should the supplier say after the settle window that it has none."""
+    if request is None or request.first_sent_at is None or request.last_sent_at is None:
+        return True
+    if request.state is RequestState.DUPLICATE_DETECTED:
+        return False
+    over = now + timedelta(seconds=settles_in(manifest, request.last_sent_at, now))
+    return manifest.drafts_first or may_send_again(manifest, request.first_sent_at, request.last_sent_at, over)
+
+
 def why_not_look(request: Request | None, manifest: Manifest, *, leased: bool) -> str:
     """Why the supplier is not asked again on a person's word; empty: it may be."""
     if not manifest.finds:
@@ -143,6 +166,6 @@ def why_not_send(request: Request | None, manifest: Manifest, now: datetime, *, 
 def _no_doubt(request: Request | None, *, leased: bool) -> str:
     if request is None or request.n == 0:
         return "nothing of it was sent"
-    if request.state not in _OPEN or not request.in_doubt:
+    if not is_in_doubt(request):
         return f"there is no doubt about it: its request is {request.state.replace('_', ' ')}"
     return "an attempt to place it is under way; wait a minute" if leased else ""

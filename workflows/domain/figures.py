@@ -152,16 +152,17 @@ DEFINITIONS: tuple[Definition, ...] = (
 """In the order of the page. Their names are the anchors of the page of definitions."""
 
 
-def markdown() -> str:
-    """The definitions as a document."""
+def markdown(further: tuple[Definition, ...] = ()) -> str:
+    """The definitions as a document, those of the home page first."""
     parts = [
         f"## {one.title} (`{one.name}`)\n\n- Counted: {one.counted}.\n- Days: {one.days}.\n"
         f"- Left out: {one.left_out}.\n- Formula: {one.formula}.\n"
-        for one in DEFINITIONS
+        for one in (*DEFINITIONS, *further)
     ]
-    return "# Figures\n\nThe figures of the home page and of `GET /api/v1/kpis`, as they define themselves.\n\n" + (
-        "\n".join(parts)
+    opening = (
+        "The figures of the home page and of `GET /api/v1/kpis`, and those about sending on the pages *Health* and"
     )
+    return f"# Figures\n\n{opening}\n*Reconciliation*, as they define themselves.\n\n" + "\n".join(parts)
 
 
 class PlaceFigures(Payload):

@@ -137,6 +137,18 @@ class ReconciliationDesk(Protocol):
         """The newest finished report of each supplier, those with open differences first."""
         ...
 
+    async def under_way(self) -> list[Reading]:
+        """Suppliers whose list is being read, or could not be read to its end; longest first."""
+        ...
+
+    async def report(self, report_id: str) -> Report:
+        """A finished report, however old.
+
+        Raises:
+            NotFound: there is no such report.
+        """
+        ...
+
     async def differences(self, report_id: str, *, after: int = 0, limit: int = 100) -> list[Difference]:
         """Differences of a report in its order, from number `after` + 1 on.
 

@@ -103,6 +103,8 @@ class Held(Payload):
     order_id: str
     stop_id: str
     reason: str
+    over_cap: str | None = None
+    """The value cap (`caps.CapName`) that it would exceed; None: a person stopped it."""
 
 
 class Stops(Protocol):
