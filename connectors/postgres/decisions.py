@@ -16,6 +16,7 @@ from connectors.postgres.recording import DECISION_COLUMNS, Recorded, recorded, 
 from connectors.postgres.task_waking import wake_on_forecast
 from workflows.domain.decisions import Decided, Hold, Proposal
 from workflows.domain.errors import NotFound
+from workflows.domain.identity import digest
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.policies import Policy, RiskTier
@@ -31,6 +32,16 @@ _INSERT = f"""
 INSERT INTO decision ({", ".join(DECISION_COLUMNS)})
 SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES)}) ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
+_REPLENISHMENTS = """
+INSERT INTO replenishment (decision_id, revision, proposal_hash, location, item, supplier, units, unit_cost, tier,
+                           state, decided_at, traceparent, workflow_started_at, closed_at)
+SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],
+                     %s::numeric[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::timestamptz[],
+                     %s::timestamptz[])
+"""
+_STATES = """
+UPDATE need n SET state = g.state FROM unnest(%s::text[], %s::text[]) AS g (need_id, state) WHERE n.need_id = g.need_id
+"""
 _WATCH = """
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[]) AS g (location, item, level, at)
@@ -91,12 +102,9 @@ class PostgresAssessments:
             fresh = [d for d in decided if d.decision.decision_id in still_open]
             told, of_holds = await asyncio.to_thread(recorded_batch, batch_id, model_digest, fresh)
             await _store(cursor, fresh, told)
-            entries = [
-                entry
-                for one in fresh
-                if isinstance(one.decision.result, Proposal)
-                for entry in await _propose(cursor, one, policy)
-            ]
+            entries = await _propose(
+                cursor, [one for one in fresh if isinstance(one.decision.result, Proposal)], policy
+            )
             await ledger.append(cursor, entries + of_holds)
             await cursor.execute(
                 "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)",
@@ -205,38 +213,38 @@ async def _store(cursor: Cursor, decided: Sequence[Decided], told: Recorded) -> 
     await cursor.execute(_WATCH, [list(column) for column in zip(*places, strict=True)] or [[]] * 4)
 
 
-async def _propose(cursor: Cursor, decided: Decided, policy: Policy) -> list[NewEntry]:
-    """A proposal's row, and its task when a person must agree."""
-    decision, inputs, result = decided.decision, decided.inputs, decided.decision.result
-    assert isinstance(result, Proposal)  # noqa: S101 - callers pass proposals only
-    blocked = result.tier is RiskTier.BLOCKED
-    await cursor.execute(
-        """INSERT INTO replenishment (decision_id, revision, proposal_hash, location, item, supplier, units, unit_cost,
-                                      tier, state, decided_at, traceparent, workflow_started_at, closed_at)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        [
-            decision.decision_id, decision.revision, decision.proposal_hash, inputs.position.location,
-            inputs.position.item, result.supplier, result.units, result.unit_cost, result.tier,
-            "blocked" if blocked else "proposed", decision.decided_at, inputs.need.traceparent,
-            *([datetime.now(UTC)] * 2 if blocked else [None, None]),
-        ],
-    )  # fmt: skip
-    await cursor.execute(
-        "UPDATE need SET state = %s WHERE need_id = %s", ["closed" if blocked else "proposed", decision.decision_id]
-    )
-    entries = [_proposed_entry(decided, EntryType.DECISION_PROPOSED)]
-    if blocked:
-        await tasks.rest(cursor, inputs.position.location, inputs.position.item)
-    elif result.tier is RiskTier.REVIEW:
-        entries.append(await tasks.open_task(cursor, decided, result, policy))
+async def _propose(cursor: Cursor, decided: Sequence[Decided], policy: Policy) -> list[NewEntry]:
+    """The rows of all proposals, and the task of each to which a person must agree."""
+    rows, states, entries = [], [], []
+    for one in decided:
+        decision, inputs, result = one.decision, one.inputs, one.decision.result
+        assert isinstance(result, Proposal)  # noqa: S101 - callers pass proposals only
+        blocked = result.tier is RiskTier.BLOCKED
+        ended = datetime.now(UTC) if blocked else None
+        rows.append((
+            decision.decision_id, decision.revision, digest(one.written.decision), inputs.position.location,
+            inputs.position.item, result.supplier, result.units, result.unit_cost, str(result.tier),
+            "blocked" if blocked else "proposed", decision.decided_at, inputs.need.traceparent, ended, ended,
+        ))  # fmt: skip
+        states.append("closed" if blocked else "proposed")
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        await cursor.execute(_REPLENISHMENTS, columns)
+        await cursor.execute(_STATES, [columns[0], states])
+    for one in decided:
+        result = one.decision.result
+        assert isinstance(result, Proposal)  # noqa: S101 - as above
+        entries.append(_proposed_entry(one, EntryType.DECISION_PROPOSED))
+        if result.tier is RiskTier.BLOCKED:
+            await tasks.rest(cursor, one.inputs.position.location, one.inputs.position.item)
+        elif result.tier is RiskTier.REVIEW:
+            entries.append(await tasks.open_task(cursor, one, result, policy))
     return entries
 
 
 def _proposed_entry(decided: Decided, kind: EntryType) -> NewEntry:
-    decision = decided.decision
-    return tasks.entry_of(
-        decided, kind, {"decision": decision.model_dump(mode="json"), "proposal_hash": decision.proposal_hash}
-    )
+    told = {"decision": decided.decision.model_dump(mode="json"), "proposal_hash": digest(decided.written.decision)}
+    return tasks.entry_of(decided, kind, told)
 
 
 def _ref(row: DictRow) -> ReplenishmentRef:

@@ -14,3 +14,10 @@ EXCEPTION WHEN feature_not_supported THEN
     RAISE NOTICE 'this server has no LZ4: evidence is packed as before';
 END
 $$;
+
+-- A batch of decisions fires its trigger once for all. The plan of its query is kept for as long as the session lives, so
+-- one made while there was little evidence would read all of it for every batch to come. Only look-ups by key are any
+-- good here, whatever the size was when the plan was made.
+ALTER FUNCTION outlook_of_decisions() SET enable_seqscan = off;
+ALTER FUNCTION outlook_of_decisions() SET enable_hashjoin = off;
+ALTER FUNCTION outlook_of_decisions() SET enable_mergejoin = off;
