@@ -10,7 +10,7 @@ from activities.collecting import without_collector
 from activities.heartbeats import heartbeats
 from workflows.domain.assessing import decide_all, decided_on, needs_a_person, rows_of, spoken
 from workflows.domain.decisions import Decided, NeedFacts
-from workflows.domain.errors import Unavailable
+from workflows.domain.errors import ModelUnusable, Unavailable
 from workflows.domain.evidence import EvidenceKind, Folder, Kept, Snapshot, Source
 from workflows.domain.identity import Digest, canonical, digest, made
 from workflows.domain.models import ModelVersion
@@ -59,7 +59,11 @@ class AssessmentActivities:
     async def _assess(self, batch: NeedBatch) -> AssessmentSummary:
         found = await self._assessments.load(batch.batch_id)
         champion = await self._champion()
-        decided = await self._decide(found, champion)
+        try:
+            decided = await self._decide(found, champion)
+        except ModelUnusable as unusable:
+            # For an operator to mend, by its file or another champion; its needs wait for that as for a first model.
+            raise Unavailable(f"the champion cannot be used; put its file back or roll back: {unusable}") from unusable
         return await self._assessments.record(batch.batch_id, champion.digest, decided)
 
     async def _champion(self) -> ModelVersion:

@@ -99,6 +99,18 @@ async def test_without_a_model_the_batch_waits_for_one(engine: Engine) -> None:
     assert summary.proposals == 1
 
 
+async def test_a_model_whose_bytes_are_gone_is_waited_for_and_nothing_is_decided_meanwhile(engine: Engine) -> None:
+    batch = batch_of(engine, MUG)
+    engine.store.bodies, kept = {}, engine.store.bodies
+    handle = await assess(engine, batch)
+    await until(lambda: engine.assessments.calls["load"] > 1, "another attempt")
+    assert engine.assessments.calls["record"] == 0
+
+    engine.store.bodies.update(kept)
+    summary = await engine.result(handle, skip=True)
+    assert summary.proposals == 1
+
+
 async def test_a_launch_that_failed_halfway_is_repeated_without_a_second_workflow(engine: Engine) -> None:
     batch = batch_of(engine, MUG)
     engine.launches.fail("replenishments", Unavailable("Temporal is busy"), done=True)
