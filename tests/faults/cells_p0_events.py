@@ -30,7 +30,7 @@ KILLED = -9
 def consumer_killed(world: World) -> Proof:
     """With the messages just read, with their transaction about to be committed, and just committed."""
     fired, seen = 0, []
-    for point in POINTS[:2] if world.short else POINTS:
+    for point in POINTS[1:2] if world.short else POINTS:
         story = Story(world)
         world.arm(point, "delay", HELD_S)
         story.empty()
