@@ -90,8 +90,6 @@ class Settings(BaseModel):
     """Unset: the simulated supplier."""
     connector_file: AbsolutePath | None = None
     """A JSON object: what is known of the supplier's system, over what the connector declares. Unset: nothing else."""
-    connector_file: AbsolutePath | None = None
-    """A JSON object: what is known of the supplier's system, over what the connector declares. Unset: nothing else."""
     supplier_port: Port = 8643
     temporal_port: Port = 8644
     temporal_ui_port: Port = 8645
