@@ -24,6 +24,7 @@ NOT_RECORDED = {
     "smtp_url", "mail_from",  # secrets and people
     "kafka_log_id",  # each accepted batch says it, and an embedded broker has a new one at each start
     "undo_seconds",  # recorded as it counts
+    "intake_processes",  # how many share the work: what is accepted is the same
     "failpoints",  # recorded when there are any, without the folder's name
 }  # fmt: skip
 
