@@ -11,13 +11,13 @@ from tests.model.sending_machine import Sending
 
 @pytest.mark.timeout(6 * 3600)
 def test_never_two_orders_for_one_key() -> None:
-    run_state_machine_as_test(Sending, settings=bounded(500))
+    run_state_machine_as_test(Sending, settings=bounded(300))
 
 
 def test_a_unique_key_or_a_draft_holds_even_a_process_that_was_frozen_for_hours() -> None:
     """On the other levels it must not send once its time is over: that is among the planted bugs."""
     frozen = type("Frozen", (Sending,), {"law": Rules(sends_at_once=False), "manifests": (L2, DRAFTS)})
-    run_state_machine_as_test(frozen, settings=bounded(150))
+    run_state_machine_as_test(frozen, settings=bounded(100))
 
 
 @pytest.mark.parametrize("name", PLANTED)
