@@ -28,11 +28,10 @@ PARTS = 4
 # One row per order: ours by their id; recorded ones, which have none, by lane and day. It was late or not by the day on
 # which most of it came: a few units that follow days later are no late order. Cohorts are cut by the day of ordering:
 # a cut by the day of arrival would see the slow ones of an older time beside the open ones of today.
-DELIVERIES = """
+_ORDERS = """
 WITH part AS (
     SELECT t.order_id, t.supplier, t.location, t.ordered_on, t.received_on, sum(t.units) AS units,
-           count(DISTINCT t.item) AS lines, sum(t.units * s.unit_cost) AS value
-    FROM observed_lead_time t LEFT JOIN sourcing s USING (supplier, location, item)
+           {of_lines}
     WHERE (%(suppliers)s::text[] IS NULL OR t.supplier = ANY(%(suppliers)s))
       AND t.ordered_on > %(since)s AND t.ordered_on <= %(today)s AND t.received_on <= %(today)s
     GROUP BY t.order_id, t.supplier, t.location, t.ordered_on, t.received_on
@@ -64,16 +63,28 @@ SELECT k.supplier, k.location, k.ordered_on, k.received_on, k.days, k.shares,
            AS shipped_on,
        (o.promised_at AT TIME ZONE 'UTC')::date AS expected_on,
        o.delayed OR o.promised_at::date <> o.first_promised_at::date AS revised,
-       coalesce(l.lines, k.lines, 1)::int AS lines, coalesce(l.units, k.units, 0)::bigint AS units,
-       coalesce(l.value, k.value, 0) AS value, lane.lead_time_days
+       {lines} lane.lead_time_days
 FROM known k LEFT JOIN lane USING (supplier, location) LEFT JOIN purchase_order o ON o.order_id = k.order_id
-LEFT JOIN LATERAL (
-    SELECT count(*) AS lines, sum(n.units) AS units, sum(n.units * n.unit_cost) AS value
-    FROM order_line n WHERE n.order_id = k.order_id AND n.refused_reason IS NULL
-) l ON k.order_id IS NOT NULL
+{ordered}
 WHERE o.first_promised_at IS NOT NULL OR lane.lead_time_days IS NOT NULL
 ORDER BY k.supplier, k.ordered_on DESC, k.location, k.order_id
 """
+
+DELIVERIES = _ORDERS.format(
+    of_lines="""count(DISTINCT t.item) AS lines, sum(t.units * s.unit_cost) AS value
+    FROM observed_lead_time t LEFT JOIN sourcing s USING (supplier, location, item)""",
+    lines="""coalesce(l.lines, k.lines, 1)::int AS lines, coalesce(l.units, k.units, 0)::bigint AS units,
+       coalesce(l.value, k.value, 0) AS value,""",
+    ordered="""LEFT JOIN LATERAL (
+    SELECT count(*) AS lines, sum(n.units) AS units, sum(n.units * n.unit_cost) AS value
+    FROM order_line n WHERE n.order_id = k.order_id AND n.refused_reason IS NULL
+) l ON k.order_id IS NOT NULL""",
+)
+"""With lines, units and value of each order: for training."""
+# Every batch of a sweep asks, and of all deliveries of its suppliers: what was on them is no part of the answer.
+_DAYS = _ORDERS.format(
+    of_lines="0 AS lines, 0 AS value FROM observed_lead_time t", lines="", ordered=""
+)  # fmt: skip
 
 # The newest receipts of anybody: the prior of a supplier without history. A lane's day counts once.
 _EVERYONE = """
@@ -176,7 +187,9 @@ async def lane_times(cursor: Cursor, lanes: Iterable[Lane], today: date) -> dict
     lane: dict[Lane, _Tally] = defaultdict(_Tally)
     supplier: dict[str, _Tally] = defaultdict(_Tally)
     promised: dict[Lane, int] = {}
-    for row in await _deliveries(cursor, today, suppliers):
+    since = today - timedelta(days=YEAR_DAYS)
+    await cursor.execute(_DAYS, {"suppliers": suppliers, "today": today, "since": since})
+    for row in await cursor.fetchall():
         lane[row["supplier"], row["location"]].add(row, today)
         supplier[row["supplier"]].add(row, today)
         promised[row["supplier"], row["location"]] = row["lead_time_days"] or 0
@@ -202,12 +215,6 @@ def _seen(
         revised_slips=tuple(supplier.revised), delivered_permille=tuple(delivered), lane_kept=lane.kept,
         supplier_kept=supplier.kept,
     )  # fmt: skip
-
-
-async def _deliveries(cursor: Cursor, today: date, suppliers: Sequence[str] | None) -> list[DictRow]:
-    since = today - timedelta(days=YEAR_DAYS)
-    await cursor.execute(DELIVERIES, {"suppliers": suppliers, "today": today, "since": since})
-    return await cursor.fetchall()
 
 
 async def delivery_records(cursor: Cursor, today: date, *, years: int = 2) -> list[DeliveryRecord]:
