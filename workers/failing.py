@@ -8,6 +8,7 @@ The folder has three parts. `armed/NAME:MOMENT` is a request, JSON `{"mode": "cr
 import json
 import logging
 import os
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -69,7 +70,7 @@ def listen(settings: Settings) -> None:
             f"QM_FAILPOINTS={settings.failpoints} is no folder. It is for tests, which crash processes by it: unset it"
         )
     log.critical("QM_FAILPOINTS is set: whoever can write to %s can crash this process at will", settings.failpoints)
-    failpoints.install(FolderTrigger(settings.failpoints))
+    failpoints.install(FolderTrigger(settings.failpoints), hold=time.sleep)
 
 
 def _crash() -> NoReturn:

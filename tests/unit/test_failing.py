@@ -69,7 +69,7 @@ def test_a_failure_happens_once_and_is_noted_by_the_process(tmp_path: Path) -> N
 
 
 async def test_a_delay_holds_the_caller_for_so_long(tmp_path: Path) -> None:
-    failpoints.install(FolderTrigger(tmp_path))
+    listen(settings(tmp_path))
     for _ in range(2):
         arm(tmp_path, "orders.send:before", "delay", 0.05)
         begun = monotonic()

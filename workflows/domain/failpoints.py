@@ -8,7 +8,6 @@ nobody answered.
 
 import asyncio
 from collections.abc import Callable
-from threading import Event
 from typing import Final
 
 BEFORE: Final = "before"
@@ -16,13 +15,22 @@ AFTER: Final = "after"
 Trigger = Callable[[str], float]
 """Given `noun.verb:moment`: ends the process, raises, or says for how many seconds to wait (0: go on)."""
 
+Hold = Callable[[float], None]
+"""Holds the thread for so many seconds. Whoever installs a trigger that waits brings it: here nothing has a clock."""
+
+
+def _cannot_wait(seconds: float) -> None:
+    raise RuntimeError(f"the trigger asks to hold a thread for {seconds:g} s, and was installed without a way to do it")
+
+
 _trigger: Trigger | None = None
+_hold: Hold = _cannot_wait
 
 
-def install(trigger: Trigger | None) -> None:
-    """From now on ask this trigger at every failpoint of the process; None: no more."""
-    global _trigger
-    _trigger = trigger
+def install(trigger: Trigger | None, hold: Hold = _cannot_wait) -> None:
+    """From now on ask this trigger at every failpoint of the process, and hold threads so; None: no more."""
+    global _trigger, _hold
+    _trigger, _hold = trigger, hold
 
 
 def reach(name: str, moment: str) -> None:
@@ -32,7 +40,7 @@ def reach(name: str, moment: str) -> None:
         Unavailable: the harness asked for a failure here.
     """
     if _trigger is not None and (seconds := _trigger(f"{name}:{moment}")):
-        Event().wait(seconds)
+        _hold(seconds)
 
 
 async def reached(name: str, moment: str) -> None:
