@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from temporalio import activity
 
 from activities.heartbeats import heartbeats
-from workflows.domain.errors import Unavailable
+from workflows.domain.errors import TurnedAway, Unavailable
 from workflows.domain.order_lists import ListedPage, NotListed, OrderLists
 from workflows.domain.permits import CallOutcome, SendPermits
 from workflows.domain.reconciling import Reading, Reconciliations, Report
@@ -65,7 +65,9 @@ class ReconciliationActivities:
             await self._permits.observed(supplier, kind, CallOutcome.ANSWERED)
             raise
         except Unavailable as error:
-            await self._permits.observed(supplier, kind, CallOutcome.UNAVAILABLE, error.wait_seconds)
+            away = isinstance(error, TurnedAway)
+            outcome = CallOutcome.ANSWERED if away else CallOutcome.UNAVAILABLE
+            await self._permits.observed(supplier, kind, outcome, error.wait_seconds)
             raise
         await self._permits.observed(supplier, kind, CallOutcome.ANSWERED)
         return page

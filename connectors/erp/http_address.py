@@ -3,14 +3,15 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from workflows.domain.pacing import retry_after_seconds
+
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_REASON_CHARS = 300
-LONGEST_WAIT_SECONDS = 900.0
-"""However long a supplier asks us to stay away."""
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 """No connection was made: certainly nothing was carried out."""
 
@@ -49,9 +50,8 @@ class HttpAnswer:
 
     @property
     def wait_seconds(self) -> float | None:
-        """How long the supplier asks us to stay away, where it says so in seconds."""
-        said = (self.retry_after or "").strip()
-        return min(float(said[:9]), LONGEST_WAIT_SECONDS) if said.isascii() and said.isdigit() else None
+        """How long the supplier asks us to stay away, where it says so."""
+        return retry_after_seconds(self.retry_after, datetime.now(UTC))
 
     @property
     def reason(self) -> str:

@@ -5,7 +5,8 @@ page of some proxy is neither, and would otherwise pass for "there is no such or
 
     answer to a request that changes something          raised
     no connection was made                              Unavailable
-    401, 403, 429, 503, and a proven no                 Unavailable
+    401, 403, 429, and a proven no                      TurnedAway: Unavailable, and yet an answer
+    503, and a proven no                                Unavailable
     409, 422, and a proven no because of the key        OrderKeyKnown: look, never send it blindly again
     any other 4xx, and a proven no                      SupplierRefused
     5xx, redirects, pages, broken or late answers       OutcomeUnknown
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from connectors.erp.http_address import NOT_SENT, UNANSWERED, HttpAddress, HttpAnswer, brief
 from connectors.erp.order_list import HttpOrderLists
 from workflows.domain.capabilities import DedupeLevel, Manifest
-from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, Unavailable
+from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, TurnedAway, Unavailable
 from workflows.domain.failpoints import Effect
 from workflows.domain.orders import Draft, PurchaseOrder, SupplierAnswer
 
@@ -34,6 +35,8 @@ ABOUT_THE_KEY = frozenset({"duplicate-key", "key-reused", "in-flight", "not-a-dr
 NO_SUCH_PAGE = "no-such-page"
 """A problem of a wrong address of ours."""
 LONGEST_NUMBER = 200
+UNREADABLE = "(a number that cannot be read)"
+"""Of a second order: whatever it is called, it is one too many."""
 MOST_OTHERS = 20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _DRAFT = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -169,7 +172,7 @@ class HttpSuppliers:
         if answer.status in {200, 201}:
             return answer
         if answer.proves_no and (answer.status in LATER or answer.problem == NO_SUCH_PAGE):
-            raise Unavailable(answer.reason).later(answer.wait_seconds)
+            raise _not_now(answer, answer.reason)
         if answer.proves_no and answer.status in {409, 422} and answer.problem in ABOUT_THE_KEY:
             raise OrderKeyKnown(answer.reason)
         if answer.proves_no and answer.status in {404, 410} and order is None:
@@ -199,7 +202,7 @@ def _named(answer: HttpAnswer, key: str) -> SupplierAnswer | None:
         placed = SupplierAnswer.model_validate(answer.document)
     except ValidationError:
         return None
-    others = tuple(number for number in placed.others[:MOST_OTHERS] if _readable(number))
+    others = tuple(number if _readable(number) else UNREADABLE for number in placed.others[:MOST_OTHERS])
     placed = placed.model_copy(update={"others": others})
     return placed if placed.key == key and _readable(placed.supplier_number) else None
 
@@ -210,8 +213,12 @@ def _readable(number: str) -> bool:
 
 
 def _unreadable(answer: HttpAnswer, supplier: str, what: str) -> Unavailable:
-    error = Unavailable(f"{supplier} answered {answer.status} when asked for {what}: {answer.reason}")
-    return error.later(answer.wait_seconds)
+    return _not_now(answer, f"{supplier} answered {answer.status} when asked for {what}: {answer.reason}")
+
+
+def _not_now(answer: HttpAnswer, reason: str) -> Unavailable:
+    turned_away = answer.proves_no and answer.status < 500
+    return (TurnedAway(reason) if turned_away else Unavailable(reason)).later(answer.wait_seconds)
 
 
 def _name_of(draft: Draft) -> str:

@@ -1,11 +1,13 @@
 """Suppliers: what the order workflow relies on, kept by the fake and by HTTP against the simulated supplier alike."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from tests.fakes.supplier_server import SupplierServer
 from tests.fakes.suppliers import InMemorySuppliers
 from workflows.domain import failpoints
 from workflows.domain.capabilities import Manifest
-from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, Unavailable
+from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, TurnedAway, Unavailable
 from workflows.domain.feeds import SupplierBehaviour
 from workflows.domain.identity import order_id, order_key
 from workflows.domain.orders import DraftState, OrderLine, PurchaseOrder, Suppliers
@@ -308,8 +310,45 @@ async def test_a_refusal_is_bounded_and_a_bad_credential_does_not_throw_the_orde
         await suppliers.aclose()
     async with answering(http("401 Unauthorized", "application/problem+json", long)) as url:
         suppliers = HttpSuppliers(url)
-        with pytest.raises(Unavailable):
+        with pytest.raises(TurnedAway):
             await suppliers.place(order())
+        await suppliers.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"), [("401 Unauthorized", True), ("429 Too Many Requests", True), ("503 Unavailable", False)]
+)
+async def test_who_turns_us_away_is_well_and_who_is_out_of_order_is_not(status: str, answered: bool) -> None:
+    """The first kind must not open a circuit: it is about us."""
+    async with answering(http(status, "application/problem+json", b'{"carried_out":false}')) as url:
+        suppliers = HttpSuppliers(url)
+        for asked in (suppliers.place(order()), suppliers.find("acme", order().key)):
+            with pytest.raises(Unavailable) as error:
+                await asked
+            assert isinstance(error.value, TurnedAway) is answered
+        await suppliers.aclose()
+
+
+async def test_a_date_says_when_to_come_back_as_well_as_seconds_do() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    body = b'{"carried_out":false}'
+    later = http("429 Too Many Requests", "application/problem+json", body, f"Retry-After: {at}")
+    async with answering(later) as url:
+        suppliers = HttpSuppliers(url)
+        with pytest.raises(TurnedAway) as error:
+            await suppliers.place(order())
+        assert 60 < (error.value.wait_seconds or 0) <= 90
+        await suppliers.aclose()
+
+
+async def test_a_second_order_whose_number_cannot_be_read_is_one_too_many_all_the_same() -> None:
+    body = json.dumps({"key": order().key, "supplier_number": "S-1", "others": ["\u0007"]}).encode()
+    async with answering(http("200 OK", "application/json", body)) as url:
+        suppliers = HttpSuppliers(url)
+        found = await suppliers.find("acme", order().key)
+        assert found is not None
+        assert len(found.others) == 1
+        assert found.others[0].isprintable()
         await suppliers.aclose()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from workflows.domain.capabilities import DedupeLevel, Manifest
-from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, Unavailable
+from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, TurnedAway, Unavailable
 from workflows.domain.orders import Draft, DraftState, PurchaseOrder, SupplierAnswer
 
 UNIQUE = Manifest(name="careless", level=DedupeLevel.L2, longest_transaction_s=2, http_timeout_s=10)
@@ -33,7 +33,8 @@ class CarelessSupplier:
         self.journal: list[Entry] = []
         self.drafted: list[tuple[Draft, PurchaseOrder]] = []
         self.behaviour: deque[str] = deque()
-        """What the next requests meet: accept, refuse, down, lost (booked, no answer), vanish (no answer, not booked),
+        """What the next requests meet: accept, refuse, down, away (turned away by a
+        supplier that is well), lost (booked, no answer), vanish (no answer, not booked),
         or late:N (no answer, booked N seconds from now)."""
         self.deaf = 0
         """How many of the next questions (`find`) go unanswered."""
@@ -49,6 +50,8 @@ class CarelessSupplier:
                 raise SupplierRefused("item discontinued")
             case "down":
                 raise Unavailable("connection refused")
+            case "away":
+                raise TurnedAway("too many requests")
             case "vanish":
                 raise OutcomeUnknown("no answer within 10 s")
         entry = self._book(order, float(seconds or 0))

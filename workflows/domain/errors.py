@@ -9,6 +9,7 @@ QuartermasterError
 │   └── NotAllowed            this person may not do this
 ├── NotFound                  no such decision, task, order or model
 ├── Unavailable               a server did not answer; trying again is right
+│   └── TurnedAway            it did answer: not us, or not now
 ├── SupplierRefused           the supplier understood the order and said no
 ├── OutcomeUnknown            the order may or may not exist at the supplier: reconcile before anything else
 │   └── OrderKeyKnown         the supplier refused it because it knows the key: look at what it has
@@ -88,6 +89,10 @@ class Unavailable(QuartermasterError):
 
     retryable = True
     audience = Audience.NOBODY
+
+
+class TurnedAway(Unavailable):
+    """A server that is well turned the request away, for something about us or the moment; nothing came of it."""
 
 
 class SupplierRefused(QuartermasterError):

@@ -134,6 +134,8 @@ class NotCarriedOut(Payload):
 
     reason: str
     wait_seconds: float | None = None
+    turned_away: bool = False
+    """By the supplier itself, which is well: not us, or not now."""
 
 
 class NoWord(Payload):
@@ -163,6 +165,7 @@ class NotAsked(Payload):
 
     reason: str
     wait_seconds: float | None = None
+    turned_away: bool = False
 
 
 class Drafts(Payload):
