@@ -105,6 +105,7 @@ def test_differences_are_found_told_explained_and_then_the_report_is_clean(
     found = {one["kind"]: one["difference_id"] for one in report["differences"]}
     assert set(found) == {"missing", "unknown_origin"}
 
+    assert f"{order.total:.2f} EUR" in quartermaster("list").out, "an order in words, with its value"
     told = quartermaster("differences")
     assert told.code == 0
     assert f"{SUPPLIER} missing {order.order_id}: we hold it as placed, and there it is not" in told.out

@@ -1,5 +1,6 @@
 """`quartermaster orders`: where purchase orders are, and a word to one that waits for an operator."""
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -29,8 +30,8 @@ def list_orders(
             print_json({"orders": found})
             return
         rows = [
-            (one["order_id"], one["state"], one["lines"], one["units"], f"{one['value']:.2f} {one['currency']}",
-             one["supplier_number"], one["reason"])
+            (one["order_id"], one["state"], one["lines"], one["units"],
+             f"{Decimal(one['value']):.2f} {one['currency']}", one["supplier_number"], one["reason"])
             for one in found
         ]  # fmt: skip
         print_table("Orders", ("order", "state", "lines", "units", "value", "supplier's number", "reason"), rows)
