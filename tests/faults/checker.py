@@ -139,6 +139,11 @@ def one_decision_per_event(evidence: Evidence) -> Iterator[str]:
                   GROUP BY 1, 2 HAVING count(*) > 1"""
         for row in evidence.rows(said, kind):
             yield f"the ledger has {row['n']} equal entries {kind} for {row['stream']}"
+    again = """SELECT e.stream, count(*) AS n, (SELECT count(*) FROM decision d WHERE d.decision_id = e.stream) AS known
+               FROM ledger_entry e WHERE e.type = 'decision.proposed' GROUP BY 1"""
+    for row in evidence.rows(again):
+        if row["n"] > row["known"]:
+            yield f"the ledger has {row['n']} proposals of {row['stream']}, which was decided {row['known']} times"
     undecided = """SELECT need_id FROM need n WHERE state IN ('proposed', 'held')
                    AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.decision_id = n.need_id)"""
     for row in evidence.rows(undecided):
@@ -159,9 +164,12 @@ def one_order_per_key(evidence: Evidence) -> Iterator[str]:
 
 def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
     """I4. Of every order that the supplier has: who agreed, to which proposal, and before it left?"""
-    proposals = {row["decision_id"]: row for row in evidence.rows("SELECT * FROM replenishment")}
+    known = """SELECT r.*, p.document FROM replenishment r JOIN decision d USING (decision_id, revision)
+               JOIN policy_version p ON p.digest = d.policy_digest"""
+    proposals = {row["decision_id"]: row for row in evidence.rows(known)}
     approvals: dict[str, list[Row]] = defaultdict(list)
-    for row in evidence.rows("SELECT * FROM approval WHERE meaning IN ('approve', 'approve_edited')"):
+    given = "SELECT * FROM approval WHERE meaning IN ('approve', 'approve_edited') AND voided_at IS NULL"
+    for row in evidence.rows(given):
         approvals[row["decision_id"]].append(row)
     sent = "SELECT stream, min(recorded_at) AS at FROM ledger_entry WHERE type = 'order.sent' GROUP BY stream"
     left = {row["stream"].removeprefix("order:"): row["at"] for row in evidence.rows(sent)}
@@ -177,6 +185,9 @@ def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
             if proposal["tier"] == "auto":
                 if proposal["units"] != line["units"]:
                     yield f"need {need} was proposed with {proposal['units']} units and ordered with {line['units']}"
+                value, limit = line["units"] * proposal["unit_cost"], _most_alone(proposal["document"])
+                if value > limit:
+                    yield f"need {need} of {value} was ordered without a person, and the policy's limit is {limit}"
                 continue
             valid = [
                 one for one in approvals[need]
@@ -216,6 +227,19 @@ def books_agree(evidence: Evidence) -> Iterator[str]:
     for key, mine in ours.items():
         if mine["state"] in PLACED and key not in theirs:
             yield f"order {mine['order_id']} is {mine['state']} here, and the supplier has none"
+
+
+def _most_alone(document: Any) -> Decimal:
+    """The largest value that this policy leaves to the engine anywhere: who is asked below it is not judged here."""
+    found: list[Decimal] = []
+
+    def keep(fields: Row) -> Row:
+        if fields.get("auto_value_limit") is not None:
+            found.append(Decimal(str(fields["auto_value_limit"])))
+        return fields
+
+    json.loads(bytes(document), parse_float=Decimal, object_hook=keep)
+    return max(found)
 
 
 def _stamp(moment: Any) -> str:
