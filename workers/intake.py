@@ -67,6 +67,7 @@ class IntakeLoop:
         self._stop = threading.Event()
         self._tracer = trace.get_tracer(__name__)
         self._reported = 0.0
+        self._accepted_any = False
 
     def stop(self) -> None:
         """End after the batch in hand."""
@@ -86,8 +87,13 @@ class IntakeLoop:
             sleep=self._pause,
             reraise=True,
         ):
+            self._accepted_any = False
             with attempt:
-                self._session()
+                try:
+                    self._session()
+                finally:
+                    if self._accepted_any:  # the outage before this one is over: patience begins anew
+                        attempt.retry_state.attempt_number = 1
 
     def _pause(self, seconds: float) -> None:
         self._stop.wait(seconds)
@@ -134,6 +140,7 @@ class IntakeLoop:
         ):
             accepted = inbox.accept(read)
             self._show(accepted.opened)
+        self._accepted_any = True
         self._count(accepted)
         self._publish_dead_letters(letters)
 

@@ -63,7 +63,7 @@ def test_half_open_lets_one_question_go_and_nothing_that_changes_something() -> 
     probe = asked(opened, over)
     assert (probe.wait_seconds, probe.circuit.phase) == (0, Phase.HALF_OPEN)
     second = asked(probe.circuit, over + seconds(1))
-    assert second.wait_seconds == 59
+    assert 0 < second.wait_seconds <= RULE.look_again_seconds, "an answer takes moments, not as long as a death"
     assert not sent(probe.circuit, over + seconds(1)).probe_first, "somebody asks already"
     closed = after(probe.circuit, answered=True, asked=True, now=over, rule=RULE)
     assert closed == Circuit()

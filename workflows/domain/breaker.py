@@ -43,6 +43,8 @@ class Rule(Payload):
     longest_open_seconds: float = 300.0
     probe_seconds: float = 60.0
     """A probe of which nothing was heard for so long is given up: whoever made it died."""
+    look_again_seconds: float = 3.0
+    """Until whoever met another's probe under way looks again."""
     can_be_asked: bool = True
     """Whether the supplier answers questions. Of one that does not (level L0), a single order is the probe: there is no
     other way to find out, and it is one that would have gone anyway."""
@@ -85,9 +87,11 @@ def gate(circuit: Circuit, *, changes_something: bool, now: datetime, rule: Rule
     if circuit.phase is Phase.CLOSED:
         return Gate(circuit, 0)
     left = _left(circuit, now, rule)
+    if left > 0 and circuit.phase is Phase.OPEN:
+        return Gate(circuit, left, "the circuit is open")
     if left > 0:
-        told = "the circuit is open" if circuit.phase is Phase.OPEN else "somebody else asks whether it answers again"
-        return Gate(circuit, left, told)
+        # An answer is a matter of moments; the whole wait is only for a prober that died.
+        return Gate(circuit, min(left, rule.look_again_seconds), "somebody else asks whether it answers again")
     if changes_something and rule.can_be_asked:
         # Refused for one question's time. Whoever sends may ask that question himself.
         reason = "the circuit is half-open: a question goes first, and nothing that changes something"
