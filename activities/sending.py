@@ -9,13 +9,14 @@ from datetime import timedelta
 from time import monotonic
 from typing import Final
 
-from workflows.domain.capabilities import Manifest, at_most
+from workflows.domain.capabilities import Manifest, carried_on
 from workflows.domain.errors import (
     OrderKeyKnown,
     OutcomeUnknown,
     PersonNeeded,
     QuartermasterError,
     SupplierRefused,
+    TurnedAway,
     Unavailable,
 )
 from workflows.domain.orders import Draft, OrderState, PlacementResult, PurchaseOrder, SupplierAnswer, Suppliers
@@ -80,8 +81,7 @@ class Sender:
         self._orders, self._suppliers, self._permits = orders, suppliers, permits
         self._order, self._attempt, self._lease = order, attempt, lease
         self._passive = passive
-        now = suppliers.manifest
-        self._manifest: Manifest = now if attempt.manifest is None else at_most(attempt.manifest, now)
+        self._manifest: Manifest = carried_on(suppliers.manifest, attempt.manifest)
         self._began = monotonic()
 
     async def carry(self) -> PlacementResult:
@@ -102,18 +102,18 @@ class Sender:
             kind = _KINDS[step.do]
             await self._permitted(kind, step.request)
             request, seen = await self._request(step, kind)
-            outcome, health = _OUTCOMES[type(seen)]
+            outcome, _ = _OUTCOMES[type(seen)]
             step = self._next(request, seen)
             if step.do in _KINDS:
                 said = getattr(seen, "reason", "")
                 if not await self._orders.note(self._order.order_id, self._lease, step.request, outcome, said):
                     raise LeaseLost
-                await self._observed(kind, health, seen)
+                await self._observed(kind, seen)
             else:
                 try:
                     return await self._end(step)
                 finally:
-                    await self._observed(kind, health, seen)
+                    await self._observed(kind, seen)
         raise await self._put_off("there is more to do for it than one attempt has time for", 1.0)
 
     def _next(self, request: Request, seen: Seen) -> Step:
@@ -158,9 +158,10 @@ class Sender:
                 self._order.order_id, self._lease, passive=self._passive, kind=kind, draft=step.draft
             )
         except PersonNeeded as error:
-            await self._orders.ask_person(
-                self._order.order_id, self._lease, step.model_copy(update={"do": Do.ASK, "reason": str(error)})
-            )
+            # Something of it is at the supplier, be it a draft: a person may have a word about it.
+            doubted = step.request.model_copy(update={"open": max(1, step.request.open)})
+            asked = step.model_copy(update={"request": doubted, "do": Do.ASK, "reason": str(error)})
+            await self._orders.ask_person(self._order.order_id, self._lease, asked)
             raise
         if leaving is None:
             raise LeaseLost
@@ -187,7 +188,8 @@ class Sender:
         except (OutcomeUnknown, TimeoutError) as unknown:
             return NoWord(reason=str(unknown) or f"no answer within {self._manifest.http_timeout_s:g} s")
         except Unavailable as error:
-            return NotCarriedOut(reason=str(error), wait_seconds=error.wait_seconds)
+            away = isinstance(error, TurnedAway)
+            return NotCarriedOut(reason=str(error), wait_seconds=error.wait_seconds, turned_away=away)
 
     async def _ask_for(self, step: Step, leaving: PurchaseOrder) -> Seen:
         suppliers, supplier = self._suppliers, leaving.supplier
@@ -209,7 +211,8 @@ class Sender:
                 found = await asks(self._order.supplier, self._order.key)
         except (Unavailable, TimeoutError) as error:
             wait = error.wait_seconds if isinstance(error, Unavailable) else None
-            return NotAsked(reason=f"the supplier cannot be asked: {error}".rstrip(": "), wait_seconds=wait)
+            reason = f"the supplier cannot be asked: {error}".rstrip(": ")
+            return NotAsked(reason=reason, wait_seconds=wait, turned_away=isinstance(error, TurnedAway))
         if isinstance(found, tuple):
             return Drafts(drafts=found)
         return Nothing() if found is None else Answered(answer=found)
@@ -233,14 +236,15 @@ class Sender:
         """Ask the supplier something that changes nothing, to find out whether it answers again."""
         if (await self._permits.permit(self._order.supplier, RequestKind.RECONCILE)).granted:
             seen = await self._look(Do.FIND)
-            await self._observed(RequestKind.RECONCILE, _OUTCOMES[type(seen)][1], seen)
+            await self._observed(RequestKind.RECONCILE, seen)
 
     async def _put_off(self, reason: str, wait_seconds: float) -> Unavailable:
         await self._orders.give_back(self._order.order_id, self._lease)
         return Unavailable(f"order {self._order.order_id} waits: {reason}").later(wait_seconds)
 
-    async def _observed(self, kind: RequestKind, outcome: CallOutcome, seen: Seen) -> None:
+    async def _observed(self, kind: RequestKind, seen: Seen) -> None:
         """What it says of the supplier's health. Of an order's own fate this must not take anything away."""
+        outcome = CallOutcome.ANSWERED if getattr(seen, "turned_away", False) else _OUTCOMES[type(seen)][1]
         try:
             wait = getattr(seen, "wait_seconds", None)
             await self._permits.observed(self._order.supplier, kind, outcome, wait)

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from connectors.postgres import ceilings, cycles, evidence, ledger
 from workflows.domain.capabilities import Manifest
+from workflows.domain.errors import PersonNeeded
 from workflows.domain.identity import canonical, digest
 from workflows.domain.ledger import EntryType, NewEntry
 from workflows.domain.orders import OrderLine, OrderState, PurchaseOrder
@@ -25,13 +26,24 @@ WHERE l.order_id = %s AND l.refused_reason IS NULL ORDER BY l.need_id
 """
 
 
-async def authorised(cursor: Cursor, order: DictRow, manifest: Manifest | None = None) -> PurchaseOrder | None:
+async def authorised(
+    cursor: Cursor, order: DictRow, manifest: Manifest | None = None, *, left_something: bool = False
+) -> PurchaseOrder | None:
     """Every line of this (locked) order through the send gate, and the payload fixed from those that pass. None: none
     did; the order is over.
 
     In the ledger a payload stands once, however often it is authorised. The manifest is noted with the first one.
+
+    Raises:
+        PersonNeeded: no line passed, and the order `left_something` at the supplier.
     """
     lines = await _lines(cursor, order)
+    if not lines and left_something:
+        # An order without lines is over, and its needs are ordered again. A confirmation that we lost sight of may
+        # still make an order of the draft, so this one is not over before somebody has seen to that.
+        raise PersonNeeded(
+            "nothing of it may be ordered any more, and a draft of it is at the supplier: it must be cancelled there"
+        )
     if not lines:
         await settle(cursor, order, OrderState.EMPTY, "no authorised line")
         return None

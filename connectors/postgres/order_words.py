@@ -114,9 +114,10 @@ class PostgresOrderWords:
             refusal = why_not_send(_request(order), _manifest(order), order["as_of"], leased=order["leased"])
             _allowed(order, refusal)
             # Nothing is in doubt any more: whoever said so answers for it, and the next request says whose word it was.
+            # What was drafted stays noted: should the supplier list that draft all the same, it must be what may go.
             await cursor.execute(
                 """UPDATE purchase_order SET request = 'absent', open_requests = 0, first_sent_at = NULL, draft = NULL,
-                       drafted_digest = NULL, word_by = %s, word_at = clock_timestamp(), wake_at = clock_timestamp()
+                       word_by = %s, word_at = clock_timestamp(), wake_at = clock_timestamp()
                    WHERE order_id = %s""",
                 [actor.name, order_id],
             )

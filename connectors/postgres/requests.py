@@ -22,6 +22,7 @@ MAX_REASON = 500
 _TAKE = """
 UPDATE purchase_order SET attempts = attempts + 1, lease_token = %(token)s, state = 'sending',
     awaits_operator_at = NULL, lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+    first_sent_at = CASE WHEN open_requests > 0 THEN coalesce(first_sent_at, last_sent_at) ELSE first_sent_at END,
     -- Whoever sent it did not come to note what it came to; or a process of an earlier release did.
     request = CASE WHEN request = 'sending' OR coalesce(request, 'prepared') = 'prepared' AND open_requests > 0
                    THEN 'unknown' ELSE coalesce(request, 'prepared') END
@@ -83,15 +84,19 @@ async def leave(
     """Commit that a request leaves now, and what it says. None: nothing may be sent, and the lease is given back.
 
     Raises:
-        PersonNeeded: the order is not what was drafted.
+        PersonNeeded: the order is not what was drafted; or it is over, and something of it is at the supplier.
     """
     order = await held(cursor, order_id, token)
     if order is None or order["request"] not in ("prepared", "absent"):
         return None
+    left_something = order["open_requests"] > 0 or kind in (RequestKind.CANCEL, RequestKind.CONFIRM)
+    if passive and left_something:
+        raise PersonNeeded(f"{WITHHELD}, and a draft of it is at the supplier")
     if passive:
         await settle(cursor, order, OrderState.WITHHELD, WITHHELD)
         return None
-    payload = None if await stops.hold(cursor, order) else await authorised(cursor, order)
+    stopped = await stops.hold(cursor, order)
+    payload = None if stopped else await authorised(cursor, order, left_something=left_something)
     if payload is None or await caps.hold(cursor, order, payload):
         await give_back(cursor, order_id, token)
         return None

@@ -1,7 +1,7 @@
 """The value caps at the moment of sending: what is over one waits for a person, and two never share the last of one."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,7 +16,7 @@ from workflows.domain.catalog import Location, Supplier
 from workflows.domain.identity import canonical
 from workflows.domain.limits import Override
 from workflows.domain.policies import Policy
-from workflows.domain.stops import StopScope
+from workflows.domain.stops import StopCommand, StopScope
 
 OPERATOR = Actor(name="olga")
 
@@ -96,6 +96,23 @@ async def test_an_order_above_the_rest_of_a_cap_waits_for_a_person_who_may_let_i
     assert await storeroom.orders.begin_attempt(second, "lease", 60) is not None
     assert await let_go(storeroom, second)
     assert storeroom.verified().ok
+
+
+async def test_a_pause_that_is_over_does_not_keep_a_cap_from_holding(storeroom: Storeroom) -> None:
+    (first, value), (second, _) = await two_orders(storeroom)
+    cap(storeroom, sent_value_per_day=value + 1)
+    stops = PostgresStops(storeroom.database)
+    pause = StopCommand(
+        scope=StopScope.ORDER, subject=second, reason="for a minute", ends_at=datetime.now(UTC) + timedelta(minutes=1)
+    )  # fmt: skip
+    await stops.stop(pause, OPERATOR)
+    storeroom.connection.execute("UPDATE send_stop SET ends_at = clock_timestamp() - interval '1 second'")
+
+    assert await let_go(storeroom, first)
+    assert not await let_go(storeroom, second)
+    held = await storeroom.orders.held(second)
+    assert held is not None
+    assert held.over_cap == "sent_value_per_day"
 
 
 async def test_what_left_long_ago_counts_no_more(storeroom: Storeroom) -> None:

@@ -317,6 +317,81 @@ async def test_a_draft_with_a_line_that_may_not_be_ordered_any_more_is_a_persons
     assert here.supplier.journal == []
 
 
+async def test_what_may_be_confirmed_yet_is_not_withdrawn_when_its_lines_may_not_go_any_more(desk: Any) -> None:
+    """An empty order is no order, and its need is ordered again: the lost confirmation would make it two."""
+    here = await desk("L1 drafts")
+    here.supplier.behaviour.extend(["accept", "vanish"])
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    here.storeroom.connection.execute("UPDATE supplier SET blocked = true")
+    with pytest.raises(PersonNeeded, match="cancelled there"):
+        await here.place()
+    row = here.row
+    assert (row["state"], row["open_requests"] > 0, row["awaits_operator_at"] is not None) == ("in_doubt", True, True)
+
+
+async def test_a_no_to_a_confirmation_ends_it_once_no_other_may_be_under_way(desk: Any) -> None:
+    here = await desk("L1 drafts")
+    here.supplier.behaviour.extend(["accept", "vanish", "refuse", "refuse"])
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    with pytest.raises(OutcomeUnknown, match="discontinued"):
+        await here.place()
+    here.passes(13)
+    assert (await here.place()).state is OrderState.REFUSED
+
+
+async def test_what_may_be_confirmed_yet_is_not_withheld_either(desk: Any) -> None:
+    here = await desk("L1 drafts")
+    here.supplier.behaviour.extend(["accept", "vanish"])
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    passive = OrderActivities(here.orders, here.supplier, passive=True, lease_seconds=60)
+    with pytest.raises(PersonNeeded):
+        await ActivityEnvironment().run(passive.place, REF)
+    assert here.row["state"] == "in_doubt"
+    here.passes(13)
+    assert (await here.placed()).state is OrderState.PLACED, "active again"
+
+
+async def test_the_database_withdraws_nothing_that_may_be_at_the_supplier(desk: Any) -> None:
+    here = await desk("L2")
+    here.supplier.behaviour.append("lost")
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    run = here.storeroom.connection.execute
+    run("UPDATE purchase_order SET request = 'reconciling'")
+    with pytest.raises(psycopg.errors.CheckViolation, match="may be at the supplier"):
+        run("UPDATE purchase_order SET request = 'withdrawn', open_requests = 0")
+
+
+async def test_a_persons_word_does_not_confirm_a_draft_with_a_line_that_may_not_be_ordered(desk: Any) -> None:
+    """Somebody says that the supplier has none, and the draft is there all the same."""
+    here = await desk("L1 drafts")
+    here.supplier.behaviour.extend(["accept", "down"])
+    with pytest.raises(Unavailable):
+        await here.place()
+    here.storeroom.connection.execute("UPDATE purchase_order SET drafted_digest = repeat('0', 64)")
+    with pytest.raises(PersonNeeded):
+        await here.place()
+    here.passes(13)
+    await here.words.send_again(ORDER, WHY, PLANNER)
+    with pytest.raises(PersonNeeded, match="cancelled there"):
+        await here.place()
+    assert here.supplier.journal == []
+
+
+async def test_what_an_earlier_release_sent_is_looked_for_as_an_order_and_never_drafted(desk: Any) -> None:
+    here = await desk("L2")
+    here.supplier.behaviour.append("lost")
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    here.storeroom.connection.execute("UPDATE purchase_order SET capability = NULL")
+    here.supplier.manifest = manifest("L1 drafts")
+    assert (await here.placed()).state is OrderState.PLACED
+    assert len(here.supplier.journal) == 1
+
+
 # A process that is gone, and one that is not.
 
 
@@ -442,6 +517,18 @@ async def test_a_permit_delays_and_a_look_may_prove_the_supplier_well(desk: Any)
     assert here.permits.heard == [
         (RequestKind.RECONCILE, CallOutcome.ANSWERED), (RequestKind.SEND, CallOutcome.ANSWERED)
     ]  # fmt: skip
+
+
+async def test_a_supplier_that_turns_us_away_is_well(desk: Any) -> None:
+    here = await desk("L2")
+    here.permits = Sulking()
+    here.permits.open = False
+    here.supplier.behaviour.extend(["away", "down"])
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await here.place()
+    sent = [outcome for kind, outcome in here.permits.heard if kind is RequestKind.SEND]
+    assert sent == [CallOutcome.ANSWERED, CallOutcome.UNAVAILABLE]
 
 
 async def test_a_weaker_promise_counts_also_for_what_was_prepared_before(desk: Any) -> None:

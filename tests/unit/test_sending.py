@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.postgres.migrating import migrations_folder
-from workflows.domain.capabilities import DedupeLevel, Manifest, at_most, may_send_again, settles_in
+from workflows.domain.capabilities import DedupeLevel, Manifest, at_most, carried_on, may_send_again, settles_in
 from workflows.domain.orders import Draft, DraftState, OrderState, SupplierAnswer
 from workflows.domain.requests import (
     MOVES,
@@ -272,6 +272,15 @@ def test_a_draft_whose_confirmation_may_be_under_way_is_the_only_one_to_be_confi
     assert (cancelled.do, cancelled.draft) == (Do.CONFIRM, "D-1")
 
 
+def test_a_draft_orders_nothing_and_is_no_doubt_unless_its_confirmation_may_be_under_way() -> None:
+    assert not listed(draft(1), seconds=1).request.in_doubt, "no confirmation left yet"
+    assert listed(draft(1), draft="D-1", open=2, seconds=1).request.open == 2
+    settled = listed(draft(1), draft="D-1", open=2)
+    assert (settled.do, settled.request.open) == (Do.CONFIRM, 0)
+    confirming = left(settled.request, RequestKind.CONFIRM, after(61), draft="D-1")
+    assert came(step(confirming, Refused(reason="no"), DRAFTS, after(62))) == (S.REJECTED, Do.DONE)
+
+
 def test_a_confirmed_draft_is_the_order_and_two_are_a_persons() -> None:
     yes = DraftState.CONFIRMED
     found = listed(draft(1), draft(2, yes))
@@ -317,5 +326,11 @@ def test_of_two_manifests_the_weaker_promises_count() -> None:
     found = at_most(manifest("L3"), manifest("L1 drafts", longest_transaction_s=50))
     assert (found.level, found.drafts, found.settle_s) == (L.L1, False, 60), "what began without drafts goes on so"
     assert at_most(manifest("L1 drafts"), manifest("L2")).drafts_first
+    # It was sent directly, so what it left is no draft: to look for drafts and make one would be a second order.
+    assert not at_most(manifest("L2 drafts"), manifest("L1 drafts")).drafts_first
+    assert not at_most(manifest("L3 drafts"), manifest("L1")).drafts_first
+    assert not carried_on(manifest("L1 drafts"), None).drafts_first, "of an earlier release, which knew of no drafts"
+    assert carried_on(manifest("L2"), None) == manifest("L2")
+    assert carried_on(manifest("L2"), manifest("L1")) == at_most(manifest("L1"), manifest("L2"))
     assert at_most(manifest("L1 drafts"), manifest("L0")) == manifest("L0").model_copy()
     assert at_most(manifest("L3", memory_s=9), manifest("L3", memory_s=99)).memory_s == 9

@@ -100,13 +100,18 @@ def may_send_again(manifest: Manifest, first_sent_at: datetime, last_sent_at: da
 
 def at_most(fixed: Manifest, now: Manifest) -> Manifest:
     """What may be relied on for an order that was prepared under one manifest and is carried on under another: the less
-    of both. How it is ordered (drafts or not) stays as it began."""
+    of both. How it is ordered stays as it began: what was sent directly is not to be found among drafts."""
     return now.model_copy(
         update={
             "level": min(fixed.level, now.level),
-            "drafts": fixed.drafts and min(fixed.level, now.level) is not DedupeLevel.L0,
+            "drafts": fixed.drafts_first and min(fixed.level, now.level) is not DedupeLevel.L0,
             "longest_transaction_s": max(fixed.longest_transaction_s, now.longest_transaction_s),
             "http_timeout_s": max(fixed.http_timeout_s, now.http_timeout_s),
             "memory_s": min(fixed.memory_s, now.memory_s),
         }
     )
+
+
+def carried_on(now: Manifest, fixed: Manifest | None) -> Manifest:
+    """What counts for an order prepared under `fixed`; None: by an earlier release, which knew of no drafts."""
+    return now.model_copy(update={"drafts": False}) if fixed is None else at_most(fixed, now)

@@ -230,11 +230,12 @@ class Orders(Protocol):
         """Ask the send gate once more and commit that a request leaves now: SENDING(n+1). None: nothing may be sent.
 
         Only from PREPARED or ABSENT. Lines that are refused by now leave the payload, under the same key. Nothing may
-        be sent when the lease was lost, or when this ends the order: no line is left, or the mode is passive. Nor while a
-        stop switch or a value cap holds the order: it stays as it is, and `held` says so.
+        be sent when the lease was lost, or when this ends the order: no line is left, or the mode is passive. Nor while
+        a stop switch or a value cap holds the order: it stays as it is, and `held` says so.
 
         Raises:
-            PersonNeeded: a draft is to be confirmed that is not what may be ordered by now.
+            PersonNeeded: a draft is to be confirmed that is not what may be ordered by now; or this would end the order
+                while a draft of it is at the supplier.
         """
         ...
 

@@ -31,7 +31,9 @@ def listed(request: Request, drafts: Sequence[Draft], manifest: Manifest, now: d
     if kept is None and not waiting:
         return _none(request, manifest, now)
     keep = kept or waiting[0]
-    absent = moved(request, RequestState.ABSENT, draft=kept)
+    # What is listed as a draft orders nothing. Unless a confirmation is under way there is no doubt, and a no is final.
+    still = request.open if kept is not None and _settles(request, manifest, now) > 0 else 0
+    absent = moved(request, RequestState.ABSENT, draft=kept, open=still)
     too_many = [one for one in waiting if one != keep]
     if too_many:
         return Step(request=absent, do=Do.CANCEL, draft=too_many[-1])
@@ -60,5 +62,9 @@ def _none(request: Request, manifest: Manifest, now: datetime) -> Step:
 
 def _later(request: Request, manifest: Manifest, now: datetime, reason: str) -> Step:
     unknown = moved(request, RequestState.UNKNOWN)
-    wait = settles_in(manifest, request.last_sent_at, now) if request.last_sent_at is not None else 0.0
+    wait = _settles(request, manifest, now)
     return Step(request=unknown, do=Do.WAIT if wait > 0 else Do.ASK, reason=reason, wait_seconds=wait or None)
+
+
+def _settles(request: Request, manifest: Manifest, now: datetime) -> float:
+    return 0.0 if request.last_sent_at is None else settles_in(manifest, request.last_sent_at, now)
