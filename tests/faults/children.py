@@ -62,7 +62,7 @@ class Child:
             )  # fmt: skip
         self.starts += 1
 
-    def await_ready(self, within_s: float = 60.0) -> None:
+    def await_ready(self, within_s: float = 180.0) -> None:
         """Return when it serves.
 
         Raises:

@@ -130,7 +130,7 @@ class World:
         with psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True) as connection:
             return connection.execute(query.encode(), arguments).fetchall()
 
-    def restart(self, *names: str, within_s: float = 60.0) -> None:
+    def restart(self, *names: str, within_s: float = 180.0) -> None:
         """Start these again (killed, ended by themselves, or stopped here in order) and wait until they serve."""
         for name in names:
             child = self.children[name]
