@@ -64,7 +64,7 @@ WHERE chance %% 10000 < f.rate ORDER BY location, item, d DESC
 _POSITIONS = """
 INSERT INTO position (location, item, counted_units, counted_at, data_through)
 SELECT location, item,
-       CASE WHEN n %% 20 = 7 THEN 0 ELSE 1 + rate * (14 + abs(hashint8extended(n, 3) %% 40)) / 10000 END,
+       CASE WHEN n %% 40 = 7 THEN 0 ELSE 2 + rate * (28 + abs(hashint8extended(n, 3) %% 60)) / 10000 END,
        %(noon)s, %(noon)s
 FROM fresh
 """
