@@ -12,6 +12,8 @@ from workflows.domain.errors import InvalidInput, explained
 from workflows.options import EXTERNAL_WRITE, SUPPLIER_LEASE_SECONDS
 
 LONGEST_FILE_BYTES = 64 * 1024
+LONGEST_TIMEOUT_S = 19.0
+"""Half of what an attempt has (`activities.sending.WORK_SECONDS`): it may look first, and then send."""
 
 
 def manifest_of(settings: Settings) -> Manifest:
@@ -26,6 +28,11 @@ def manifest_of(settings: Settings) -> Manifest:
     # A lost request must be over before its attempt is, and an attempt before its lease is.
     if longest is None or not manifest.http_timeout_s < longest.total_seconds() < SUPPLIER_LEASE_SECONDS:
         raise InvalidInput(f"http_timeout_s: {manifest.http_timeout_s:g} s is longer than an attempt to place an order")
+    if manifest.http_timeout_s > LONGEST_TIMEOUT_S:
+        raise InvalidInput(
+            f"http_timeout_s: {manifest.http_timeout_s:g} s leaves an attempt no time to look for an order and then send "
+            f"it; at most {LONGEST_TIMEOUT_S:g}"
+        )
     return manifest
 
 

@@ -5,7 +5,7 @@ page of some proxy is neither, and would otherwise pass for "there is no such or
 
     answer to a request that changes something          raised
     no connection was made                              Unavailable
-    401, 403, 429, and a proven no                      TurnedAway: Unavailable, and yet an answer
+    401, 403, 408, 425, 429, and a proven no            TurnedAway: Unavailable, and yet an answer
     503, and a proven no                                Unavailable
     409, 422, and a proven no because of the key        OrderKeyKnown: look, never send it blindly again
     any other 4xx, and a proven no                      SupplierRefused
@@ -28,7 +28,7 @@ MANIFEST = Manifest(
     name="http", level=DedupeLevel.L3, longest_transaction_s=2, http_timeout_s=10, memory_s=24 * 3600
 )  # fmt: skip
 """What a supplier behind our own protocol promises, unless whoever operates the engine knows otherwise."""
-LATER = frozenset({401, 403, 429, 503})
+LATER = frozenset({401, 403, 408, 425, 429, 503})
 """A proven no with one of these is about us or the moment, not about the order."""
 ABOUT_THE_KEY = frozenset({"duplicate-key", "key-reused", "in-flight", "not-a-draft"})
 """Problems of a 409 or 422 that say something of what the supplier has, and nothing of what we asked for."""
