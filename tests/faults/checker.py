@@ -171,6 +171,7 @@ def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
     given = "SELECT * FROM approval WHERE meaning IN ('approve', 'approve_edited') AND voided_at IS NULL"
     for row in evidence.rows(given):
         approvals[row["decision_id"]].append(row)
+    people = {row["name"] for row in evidence.rows("SELECT name FROM person")}
     sent = "SELECT stream, min(recorded_at) AS at FROM ledger_entry WHERE type = 'order.sent' GROUP BY stream"
     left = {row["stream"].removeprefix("order:"): row["at"] for row in evidence.rows(sent)}
     for order in evidence.booked():
@@ -191,7 +192,7 @@ def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
                 continue
             valid = [
                 one for one in approvals[need]
-                if one["proposal_hash"] == proposal["proposal_hash"]
+                if one["actor"] in people and one["proposal_hash"] == proposal["proposal_hash"]
                 and (one["units"] if one["units"] is not None else proposal["units"]) == line["units"]
                 and _stamp(one["recorded_at"]) <= left.get(order["order_id"], "")
             ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The ledger, recomputed from its rows: every chain, the notary's tree, and that nobody changed what was written."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 
 from tests.faults.checker import Evidence, Row
@@ -14,6 +15,7 @@ def ledger_verifies(evidence: Evidence) -> Iterator[str]:
     entries = evidence.rows("SELECT * FROM ledger_entry ORDER BY stream, seq")
     yield from _chains(entries)
     yield from _tree(evidence, {(entry["stream"], entry["seq"]): entry["hash"] for entry in entries})
+    yield from _passed_by(evidence, entries)
     yield from _acknowledged(evidence)
 
 
@@ -48,6 +50,8 @@ def _chains(entries: list[Row]) -> Iterator[str]:
             seq = entry["seq"]
         if hashlib.sha256(bytes(entry["body"])).hexdigest() != entry["body_sha256"]:
             yield f"{at}: the body is not what was hashed"
+        if floats := _floats(bytes(entry["body"])):
+            yield f"{at}: the body holds {floats[0]}, and a float has no single spelling"
         if entry["prev_hash"] != previous:
             yield f"{at}: it does not follow the entry before"
         if chain_hash(entry) != entry["hash"]:
@@ -74,6 +78,22 @@ def _tree(evidence: Evidence, hashes: dict[tuple[str, int], str]) -> Iterator[st
             yield f"the checkpoint of {index + 1} leaves has another root"
     if missing := sorted(size for size in roots if size > len(leaves)):
         yield f"checkpoints of {missing} leaves, and there are {len(leaves)}"
+
+
+def _passed_by(evidence: Evidence, entries: list[Row]) -> Iterator[str]:
+    """A checkpoint names the transaction before which every entry is in the tree."""
+    leaves = {(row["stream"], row["seq"]) for row in evidence.rows("SELECT stream, seq FROM ledger_leaf")}
+    horizon = max([row["horizon"] for row in evidence.rows("SELECT horizon FROM ledger_checkpoint")], default=0)
+    for entry in entries:
+        at = entry["stream"], entry["seq"]
+        if horizon and entry["written_by"] < horizon and at not in leaves:
+            yield f"{at[0]} {at[1]} has no leaf, and the notary says that all before transaction {horizon} have"
+
+
+def _floats(body: bytes) -> list[str]:
+    found: list[str] = []
+    json.loads(body, parse_float=found.append, parse_constant=found.append)
+    return found
 
 
 def _root(stack: list[tuple[int, bytes]]) -> str:
