@@ -26,6 +26,13 @@ JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLev
 READY_WITHIN_S = 60.0
 
 
+def command(*arguments: str) -> list[str]:
+    """Java with the broker's jars: what to run, and how much it says."""
+    says = "-Dorg.slf4j.simpleLogger"
+    loud = (f"{says}.showDateTime=true", f"{says}.defaultLogLevel=warn", f"{says}.log.kafka.log.LogManager=info")
+    return ["java", *JAVA_OPTIONS, *loud, "-cp", f"{jars()}/*", *arguments]
+
+
 class KafkaUnusable(RuntimeError):
     """The broker is not installed, or did not come up; the message has the end of its log."""
 
@@ -76,20 +83,28 @@ class ApacheKafka:
             return
         if not installed():
             raise KafkaUnusable(MISSING)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        properties = self._write_properties()
-        if not (self.folder / "log" / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-            # An id that begins with a dash would be read as an option.
-            cluster = "q" + cluster[1:]
-            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(properties)).wait()
-        self._child = self._java("kafka.Kafka", str(properties))
+        self.prepare()
+        self._child = self._java(*self.arguments)
         deadline = time.monotonic() + READY_WITHIN_S
-        while not self._answers():
+        while not self.answers():
             if self._child.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise KafkaUnusable(f"Apache Kafka did not come up:\n{self._last_words()}")
             time.sleep(0.05)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The program and its configuration."""
+        return "kafka.Kafka", str(self.folder / "server.properties")
+
+    def prepare(self) -> None:
+        """Write its configuration, and format its folder where that has no log yet."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties = self._write_properties()
+        if not (self.folder / "log" / "meta.properties").exists():
+            # Not a dash in front: an id that begins so would be read as an option.
+            cluster = "q" + urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
+            self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(properties)).wait()
 
     def kill(self) -> None:
         """End it as a power cut would end the process, and wait until it is gone; twice is harmless."""
@@ -135,14 +150,11 @@ class ApacheKafka:
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log_file.open("ab") as said:
             return subprocess.Popen(
-                [
-                    *("java", *JAVA_OPTIONS, "-Dorg.slf4j.simpleLogger.showDateTime=true"),
-                    *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars()}/*", *arguments),
-                ],
-                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+                command(*arguments), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                start_new_session=True,
             )  # fmt: skip
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         """Whether it takes connections: a KRaft broker opens its port only once it has caught up with its log."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1.0):
