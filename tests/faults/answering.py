@@ -1,0 +1,70 @@
+"""People who answer: what is asked of them, what they were told, and what the engine kept of it."""
+
+import json
+import uuid
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from tests.faults.seed import DEAR
+from tests.faults.story import Story
+from tests.faults.world import World
+
+WITHIN_S = 120.0
+Answer = tuple[int, Any]
+"""Status and what was said; 0 when no answer came."""
+
+
+def asked(world: World) -> Story:
+    """A proposal that waits for a person."""
+    story = Story(world, DEAR, within_s=WITHIN_S)
+    story.empty()
+    story.task()
+    return story
+
+
+def ordered(story: Story) -> int:
+    """The order once it is placed; its units."""
+    story.released()
+    story.cutoff()
+    story.placed()
+    lines = story.world.rows("SELECT units FROM order_line WHERE location = %s AND item = %s", story.place, story.item)
+    assert len(lines) == 1, f"{story.place} has {len(lines)} order lines"
+    return int(lines[0]["units"])
+
+
+def verdict(story: Story, person: str, command: str = "", proposal: str = "") -> Answer:
+    """Approve what was seen, or what is there; status and answer, 0 when none came."""
+    query = "SELECT decision_id, proposal_hash FROM task WHERE location = %s AND item = %s"
+    task = story.world.rows(query, story.place, story.item)[0]
+    body = {"meaning": "approve", "proposal_hash": proposal or task["proposal_hash"]}
+    path = f"/api/v1/tasks/{quote(task['decision_id'])}/verdict"
+    try:
+        status, said = story.rest("POST", path, body, person=person, command=command or uuid.uuid4().hex)
+    except httpx.HTTPError as error:
+        return 0, f"{type(error).__name__}: {error}"
+    if status == 200 and said["approval_id"] not in story.world.acknowledged:
+        story.world.acknowledged.append(said["approval_id"])
+    return status, said
+
+
+def workflow_of(story: Story) -> str:
+    """The workflow that waits for the answer."""
+    return f"replenishment/{story.decided()}"
+
+
+def approvals_of(story: Story) -> list[dict[str, Any]]:
+    """Every approval that is stored, void ones too."""
+    return story.world.rows("SELECT * FROM approval WHERE decision_id = %s", story.decided())
+
+
+def entries_of(story: Story, kind: str) -> list[dict[str, Any]]:
+    """What the ledger has of it, oldest first."""
+    query = "SELECT actor, body FROM ledger_entry WHERE stream = %s AND type = %s ORDER BY seq"
+    return story.world.rows(query, story.decided(), kind)
+
+
+def denied(story: Story) -> list[tuple[str, str]]:
+    """Who tried in vain, by reference, and why it did not count, as the ledger says; oldest first."""
+    return [(row["actor"], json.loads(bytes(row["body"]))["code"]) for row in entries_of(story, "verdict.refused")]

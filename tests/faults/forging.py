@@ -1,0 +1,96 @@
+"""What can be asked of Temporal behind the engine's back: whoever reaches its port can, and so can a cell."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, UpdateWorkflowExecutionLifecycleStage
+from temporalio.api.update.v1 import UpdateRef, WaitPolicy
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from tests.faults.world import World
+
+COMMAND_WITHIN_S = 60.0
+NAMESPACE = "default"
+_ADMITTED = UpdateWorkflowExecutionLifecycleStage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
+T = TypeVar("T")
+
+
+def temporal(world: World, *arguments: str) -> str:
+    """A command of Temporal's own command line, straight to the server; what it printed.
+
+    Raises:
+        AssertionError: it was not carried out; the message has what it said.
+    """
+    program = world.children["temporal"].argv[0]
+    told = ["--address", _address(world), "--namespace", NAMESPACE, "--output", "json"]
+    done = subprocess.run(
+        [program, *arguments, *told], capture_output=True, text=True, check=False, timeout=COMMAND_WITHIN_S
+    )
+    assert done.returncode == 0, f"temporal {' '.join(arguments)}: {done.stdout} {done.stderr}"
+    return done.stdout
+
+
+def updated(world: World, workflow: str, name: str, argument: Any) -> Any:
+    """Send an update by the command line and wait; the workflow's answer."""
+    said = temporal(
+        world, "workflow", "update", "execute", "--workflow-id", workflow, "--name", name,
+        "--input", json.dumps(argument),
+    )  # fmt: skip
+    return json.loads(said)["result"]
+
+
+def admitted(world: World, workflow: str, update: str) -> bool | None:
+    """Whether the server has this update and no worker has taken it yet; None: it knows of no such update."""
+
+    async def ask(client: Client) -> bool | None:
+        asked = PollWorkflowExecutionUpdateRequest(
+            namespace=NAMESPACE, identity="harness",
+            update_ref=UpdateRef(workflow_execution=WorkflowExecution(workflow_id=workflow), update_id=update),
+            wait_policy=WaitPolicy(lifecycle_stage=_ADMITTED),
+        )  # fmt: skip
+        try:
+            told = await client.workflow_service.poll_workflow_execution_update(asked, timeout=timedelta(seconds=10))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        return told.stage == _ADMITTED
+
+    return _asked(world, ask)
+
+
+def happened(world: World, workflow: str, *kinds: EventType.ValueType) -> int:
+    """How many events of these kinds the workflow's history has."""
+
+    async def count(client: Client) -> int:
+        history = await client.get_workflow_handle(workflow).fetch_history()
+        return sum(event.event_type in kinds for event in history.events)
+
+    return _asked(world, count)
+
+
+def result_of(world: World, workflow: str) -> Any:
+    """What a workflow returned, once it has ended."""
+
+    async def wait(client: Client) -> Any:
+        return await client.get_workflow_handle(workflow).result(rpc_timeout=timedelta(seconds=60))
+
+    return _asked(world, wait)
+
+
+def _asked(world: World, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+    async def connected() -> T:
+        return await ask(await Client.connect(_address(world), namespace=NAMESPACE))
+
+    return asyncio.run(connected())
+
+
+def _address(world: World) -> str:
+    return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
