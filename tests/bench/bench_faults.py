@@ -9,6 +9,7 @@ end, or a fault did not fire.
     quartermaster bench faults --short             those that run with the tests, in their short form
     quartermaster bench faults --sweep             instead: crash, fail and hold every failpoint that can be reached
     quartermaster bench faults --planted           instead: plant known bugs, and say which cell catches each
+    quartermaster bench faults --planted 4,12      instead: only these of them
     quartermaster bench faults --list              what there is
 """
 
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.bench.measuring import machine, progress, publish
+from tests.faults.bugs import BUGS
 from tests.faults.cells import Cell, all_cells
 from tests.faults.planted import catch_all
 from tests.faults.running import run_cells
@@ -36,7 +38,10 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one cell: shows that it runs, no more")
     parser.add_argument("--short", action="store_true", help="the cells that run with the tests, in their short form")
     parser.add_argument("--cells", type=_numbers, default=None, metavar="N,N...", help="only these")
-    parser.add_argument("--planted", action="store_true", help="plant known bugs into a copy, and catch them")
+    parser.add_argument(
+        "--planted", type=_numbers, nargs="?", const=[], default=None, metavar="N,N...",
+        help="plant known bugs (all, or these) into a copy, and catch them",
+    )  # fmt: skip
     parser.add_argument("--sweep", action="store_true", help="every failpoint x {crash, raise, delay}; --short: some")
     parser.add_argument("--only", default="", metavar="NAME", help="of the sweep: failpoints whose names begin so")
     parser.add_argument("--list", action="store_true", help="say which cells there are, and run none")
@@ -74,7 +79,7 @@ def main() -> int:
         swept = run_sweep(short=told.short or told.quick, only=told.only, say=progress)
         publish(told, "faults", before, begun, swept.as_json())
         return 0 if swept.ok else 1
-    if told.planted:
+    if told.planted is not None:
         return _planted(told, before, begun)
     report = run_cells(chosen(told, known), short=told.short or told.quick, say=progress)
     publish(told, "faults", before, begun, report.as_json())
@@ -82,18 +87,18 @@ def main() -> int:
 
 
 def _planted(told: argparse.Namespace, before: dict[str, Any], begun: float) -> int:
-    caught = catch_all(say=progress)
-    figures = {"planted": len(caught), "caught": sum(bool(one.by) for one in caught),
-               "details": [one.as_json() for one in caught]}  # fmt: skip
-    publish(told, "faults", before, begun, figures)
-    return 0 if all(one.by for one in caught) else 1
+    if unknown := sorted(set(told.planted) - {bug.number for bug in BUGS}):
+        raise SystemExit(f"there is no planted bug {unknown[0]}; there are 1 to {len(BUGS)}")
+    score = catch_all([bug for bug in BUGS if not told.planted or bug.number in told.planted], say=progress)
+    publish(told, "faults", before, begun, score.as_json())
+    return 0 if score.ok else 1
 
 
 def _numbers(words: str) -> list[int]:
     try:
         return [int(word) for word in words.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{words!r} is not a list of cells such as 1,5,26") from None
+        raise argparse.ArgumentTypeError(f"{words!r} is not a list of numbers such as 1,5,26") from None
 
 
 def _end(asked: int, _: object) -> None:

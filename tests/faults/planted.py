@@ -1,9 +1,8 @@
 """Plants known bugs into a copy of the checkout, one at a time, and says which cell catches each: a harness that finds
 nothing must be shown to be able to.
 
-A bug is a change of the product's text. To add one, append to `BUGS`: its number, what it is, each change as (file,
-what is there, what is there instead), and the cells that should catch it, the quickest first. A change whose old text
-is no longer there is an error, not a bug that was caught.
+A bug is a change of the product's text, see `bugs`. A change whose old text is no longer there is an error, not a bug
+that was caught; and what a cell says counts only if the same cell holds without the bug.
 """
 
 import shutil
@@ -12,80 +11,68 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cells import all_cells
-from tests.faults.running import run_cells
+from tests.faults.bugs import BUGS, Bug
+from tests.faults.cells import Cell, all_cells
+from tests.faults.lures import LURES
+from tests.faults.running import Report, run_cells
 from tests.faults.world import CHECKOUT
 
-Change = tuple[str, str, str]
-"""File in the checkout, the text that is there once, and what is there instead."""
-
-
-@dataclass(frozen=True)
-class Bug:
-    """One known mistake."""
-
-    number: int
-    name: str
-    changes: tuple[Change, ...]
-    cells: tuple[int, ...]
+Say = Callable[[str], None]
+STARTS = 2
+"""So often a cell is tried whose world does not start."""
 
 
 @dataclass(frozen=True)
 class Caught:
-    """What became of one planted bug. `by`: the cell and what it said; empty when nothing found it."""
+    """What became of one planted bug. `said`: what the cell found; empty when nothing did."""
 
     number: int
     name: str
-    by: str
-    seconds: float
+    cell: int = 0
+    said: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    """It could not be tried: the system did not even start with it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What became of all of them. `held`: whether each cell that caught one holds without it."""
+
+    found: list[Caught] = field(default_factory=list)
+    held: dict[int, bool] = field(default_factory=dict)
+
+    def caught(self, one: Caught) -> bool:
+        """Whether a cell found it, and finds nothing without it."""
+        return bool(one.said) and self.held.get(one.cell, False)
+
+    @property
+    def ok(self) -> bool:
+        """All of them."""
+        return bool(self.found) and all(self.caught(one) for one in self.found)
 
     def as_json(self) -> dict[str, Any]:
         """For the report."""
-        return {"number": self.number, "name": self.name, "caught": bool(self.by), "by": self.by[:500],
-                "seconds": self.seconds}  # fmt: skip
-
-
-BUGS = (
-    Bug(
-        2, "the workflow's run in the idempotency key",
-        ((
-            "activities/sending.py",
-            "        now = self._attempt.as_of + timedelta(seconds=monotonic() - self._began)\n",
-            "        import hashlib\n\n"
-            "        run = self._lease.split('/')[0]\n"
-            "        key = hashlib.sha256(f'{leaving.key}{run}'.encode()).hexdigest()\n"
-            "        leaving = leaving.model_copy(update={'key': key})\n"
-            "        now = self._attempt.as_of + timedelta(seconds=monotonic() - self._began)\n",
-        ),),
-        (26, 30),
-    ),
-    Bug(
-        4, "no settle window",
-        ((
-            "workflows/domain/capabilities.py",
-            "        return self.longest_transaction_s + self.http_timeout_s\n",
-            "        return 0.0\n",
-        ),),
-        (27,),
-    ),
-    Bug(
-        12, "what is unknown counts as failed",
-        ((
-            "activities/sending.py",
-            "            return NoWord(reason=str(unknown) or",
-            "            return Refused(reason=str(unknown) or",
-        ),),
-        (26, 29),
-    ),
-)  # fmt: skip
+        details = [
+            {"number": one.number, "name": one.name, "caught": self.caught(one), "cell": one.cell,
+             "violation": one.said[0][:500] if one.said else "", "violations": len(one.said), "seconds": one.seconds,
+             "holds_without_it": self.held.get(one.cell), "error": one.error[:500]}
+            for one in self.found
+        ]  # fmt: skip
+        return {"planted": len(self.found), "caught": sum(map(self.caught, self.found)), "details": details}
 
 
 class NotPlanted(RuntimeError):
     """The text that a bug changes is not there, or not there once: the bug must be written anew."""
+
+
+def cells_to_catch_with() -> dict[int, Cell]:
+    """The matrix, and what lures bugs alone."""
+    return {cell.number: cell for cell in all_cells()} | LURES
 
 
 @contextmanager
@@ -101,12 +88,24 @@ def planted(bug: Bug, checkout: Path = CHECKOUT) -> Iterator[Path]:
             if (checkout / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(checkout / name, copy / name)
-        for file, old, new in bug.changes:
-            text = (copy / file).read_text()
-            if text.count(old) != 1:
-                raise NotPlanted(f"bug {bug.number}: {file} has {old.strip()[:80]!r} {text.count(old)} times, not once")
-            (copy / file).write_text(text.replace(old, new))
+        for file, text in changed(bug, copy).items():
+            (copy / file).write_text(text)
         yield copy
+
+
+def changed(bug: Bug, checkout: Path = CHECKOUT) -> dict[str, str]:
+    """The files that the bug changes, as they are with it.
+
+    Raises:
+        NotPlanted: a change does not fit.
+    """
+    found: dict[str, str] = {}
+    for file, old, new in bug.changes:
+        text = found.get(file) or (checkout / file).read_text()
+        if text.count(old) != 1:
+            raise NotPlanted(f"bug {bug.number}: {file} has {old.strip()[:80]!r} {text.count(old)} times, not once")
+        found[file] = text.replace(old, new)
+    return found
 
 
 def tracked(checkout: Path) -> list[str]:
@@ -121,27 +120,43 @@ def tracked(checkout: Path) -> list[str]:
     return [path.relative_to(checkout).as_posix() for path in found if "__pycache__" not in path.parts]
 
 
-def catch(bug: Bug, *, say: Callable[[str], None] = lambda _: None) -> Caught:
+def catch(bug: Bug, known: dict[int, Cell], *, say: Say = lambda _: None) -> Caught:
     """Run the bug's cells over the copy, until one finds it."""
-    began, by = time.monotonic(), ""
-    known = {cell.number: cell for cell in all_cells()}
+    began, error, tried = time.monotonic(), "", set[int]()
     with planted(bug) as copy:
-        for number in bug.cells:
-            report = run_cells([known[number]], short=True, code=copy, say=say)
-            run = report.runs[0]
-            said = [*run.violations, *report.closing, *([run.error] if run.fired and run.error else [])]
-            # A step that never came true because of the bug is a catch; a fault that never struck is none.
-            said += [run.error] if run.error and "did not fire" not in run.error and not said else []
-            if said:
-                by = f"cell {number}: {said[0]}"
-                break
-    return Caught(bug.number, bug.name, by, round(time.monotonic() - began, 1))
+        for number in (number for number in bug.cells for _ in range(STARTS) if number in known):
+            if number in tried:
+                continue
+            try:
+                report = run_cells([known[number]], short=True, code=copy, say=say)
+            except Exception as failure:  # it did not even start: a port that somebody was quicker to take, perhaps
+                error = f"cell {number}: {type(failure).__name__}: {failure}"
+                continue
+            tried.add(number)
+            if said := found_by(report):
+                return Caught(bug.number, bug.name, number, said, round(time.monotonic() - began, 1))
+    return Caught(bug.number, bug.name, seconds=round(time.monotonic() - began, 1), error=error)
 
 
-def catch_all(bugs: Sequence[Bug] = BUGS, *, say: Callable[[str], None] = lambda _: None) -> list[Caught]:
-    """Each bug, one after the other."""
-    found = []
+def found_by(report: Report) -> tuple[str, ...]:
+    """What a cell says is wrong: invariants first, then a step that did not come true or came true otherwise. That its
+    fault did not fire is no finding."""
+    run = report.runs[0]
+    unmet = [run.error] if run.error and "did not fire" not in run.error else []
+    return tuple([*run.violations, *report.closing, *unmet])
+
+
+def catch_all(bugs: Sequence[Bug] = BUGS, *, say: Say = lambda _: None) -> Score:
+    """Each bug, one after the other; then, once, each cell that caught one, without any."""
+    score, known = Score(), cells_to_catch_with()
     for bug in bugs:
-        found.append(catch(bug, say=say))
-        say(f"planted {bug.number:>2} {'caught' if found[-1].by else 'MISSED'}  {bug.name}: {found[-1].by[:200]}")
-    return found
+        one = catch(bug, known, say=say)
+        score.found.append(one)
+        what = f"cell {one.cell}: {one.said[0][:200]}" if one.said else one.error or "nothing found it"
+        say(f"planted {bug.number:>2} {'found' if one.said else 'MISSED'}  {bug.name}: {what}")
+    used = sorted({one.cell for one in score.found if one.said})
+    if used:
+        say(f"the same cells without a bug: {', '.join(map(str, used))}")
+        report = run_cells([known[number] for number in used], short=True, say=say)
+        score.held.update({run.number: run.ok and not report.closing for run in report.runs})
+    return score

@@ -9,6 +9,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.faults.cells import all_cells
 from tests.faults.checker import Evidence, check, standing
 from tests.faults.checker_ledger import chain_hash
 from tests.faults.children import Child, ChildDied
-from tests.faults.planted import BUGS, Bug, planted
 from tests.faults.proxy import Catch, Proxies, Proxy
 from tests.faults.waiting import NotInTime, until
 
@@ -283,13 +283,29 @@ def test_of_drafts_only_the_confirmed_are_orders() -> None:
 
 
 def test_an_order_that_nobody_agreed_to_is_found(tmp_path: Path) -> None:
-    proposal = {"decision_id": "P1:PLAIN:1", "tier": "review", "units": 12, "proposal_hash": "h"}
+    policy = b'{"auto_value_limit":"100"}'
+    proposal = {
+        "decision_id": "P1:PLAIN:1", "tier": "review", "units": 12, "unit_cost": Decimal(5), "proposal_hash": "h",
+        "document": policy,
+    }  # fmt: skip
     left = [{"stream": "order:acme:P1:PLAIN:1", "at": "2026-01-01T00:00:00.000000Z"}]
-    evidence = Told(tmp_path, replenishment=[proposal], ledger_entry=left, approval=[])
+    evidence = Told(tmp_path, replenishment=[proposal], ledger_entry=left, approval=[], person=[{"name": "pat"}])
     written(evidence.journal, booking("a"))
     assert "0 of 1 approvals" in check(evidence, "I4")[0].detail
+    approval = {
+        "decision_id": "P1:PLAIN:1", "actor": "pat", "proposal_hash": "h", "units": None, "signatures_needed": None,
+        "recorded_at": datetime(2025, 12, 31, tzinfo=UTC),
+    }  # fmt: skip
+    evidence.tables["approval"] = [approval]
+    assert check(evidence, "I4") == []
+    late = datetime(2026, 1, 2, tzinfo=UTC)
+    for wrong in ({"actor": "clock"}, {"proposal_hash": "other"}, {"units": 13}, {"recorded_at": late}):
+        evidence.tables["approval"] = [{**approval, **wrong}]
+        assert "0 of 1 approvals" in check(evidence, "I4")[0].detail, wrong
     evidence.tables["replenishment"] = [{**proposal, "tier": "auto"}]
     assert check(evidence, "I4") == []
+    evidence.tables["replenishment"] = [{**proposal, "tier": "auto", "unit_cost": Decimal(9)}]
+    assert "the policy's limit is 100" in check(evidence, "I4")[0].detail
     evidence.tables["ledger_entry"] = []
     assert "no word that it left" in check(evidence, "I4")[0].detail
 
@@ -309,10 +325,19 @@ def test_a_changed_entry_breaks_its_chain(tmp_path: Path) -> None:
     assert "the entry before is missing" in check(Told(tmp_path, ledger_entry=[gap]), "I5")[0].detail
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: str(bug.number))
-def test_a_planted_bug_fits_the_code_and_leaves_python(bug: Bug) -> None:
-    assert set(bug.cells) <= {cell.number for cell in all_cells()}
-    with planted(bug) as copy:
-        for file, _, new in bug.changes:
-            assert new in (copy / file).read_text()
-            compile((copy / file).read_text(), file, "exec")
+def test_a_float_and_an_entry_that_the_notary_passed_by_are_found(tmp_path: Path) -> None:
+    body = b'{"value":1.5}'
+    entry = {
+        "stream": "s", "seq": 1, "type": "t", "actor": "a", "occurred_at": "o", "recorded_at": "r", "body": body,
+        "body_sha256": hashlib.sha256(body).hexdigest(), "prev_hash": "0" * 64, "written_by": 7,
+    }  # fmt: skip
+    entry["hash"] = chain_hash(entry)
+    found = [one.detail for one in check(Told(tmp_path, ledger_entry=[entry]), "I5")]
+    assert found == ["s 1: the body holds 1.5, and a float has no single spelling"]
+    whole = {**entry, "body": b"{}", "body_sha256": hashlib.sha256(b"{}").hexdigest()}
+    whole["hash"] = chain_hash(whole)
+    behind = {"size": 0, "root": hashlib.sha256(b"").hexdigest(), "horizon": 8}
+    found = [one.detail for one in check(Told(tmp_path, ledger_entry=[whole], ledger_checkpoint=[behind]), "I5")]
+    assert found == ["s 1 has no leaf, and the notary says that all before transaction 8 have"]
+    waits = {**behind, "horizon": 7}
+    assert check(Told(tmp_path, ledger_entry=[whole], ledger_checkpoint=[waits]), "I5") == []
