@@ -22,8 +22,6 @@ from tests.faults.running import Report, run_cells
 from tests.faults.world import CHECKOUT
 
 Say = Callable[[str], None]
-STARTS = 2
-"""So often a cell is tried whose world does not start."""
 
 
 @dataclass(frozen=True)
@@ -122,20 +120,26 @@ def tracked(checkout: Path) -> list[str]:
 
 def catch(bug: Bug, known: dict[int, Cell], *, say: Say = lambda _: None) -> Caught:
     """Run the bug's cells over the copy, until one finds it."""
-    began, error, tried = time.monotonic(), "", set[int]()
+    began, error = time.monotonic(), ""
     with planted(bug) as copy:
-        for number in (number for number in bug.cells for _ in range(STARTS) if number in known):
-            if number in tried:
-                continue
+        for number in (number for number in bug.cells if number in known):
             try:
-                report = run_cells([known[number]], short=True, code=copy, say=say)
-            except Exception as failure:  # it did not even start: a port that somebody was quicker to take, perhaps
+                report = _played([known[number]], copy, say)
+            except Exception as failure:
                 error = f"cell {number}: {type(failure).__name__}: {failure}"
                 continue
-            tried.add(number)
             if said := found_by(report):
                 return Caught(bug.number, bug.name, number, said, round(time.monotonic() - began, 1))
     return Caught(bug.number, bug.name, seconds=round(time.monotonic() - began, 1), error=error)
+
+
+def _played(cells: Sequence[Cell], code: Path, say: Say) -> Report:
+    """Run these; once more where a world did not even start: a port that somebody was quicker to take, perhaps."""
+    try:
+        return run_cells(cells, short=True, code=code, say=say)
+    except Exception as error:
+        say(f"once more: {type(error).__name__}: {str(error)[:200]}")
+        return run_cells(cells, short=True, code=code, say=say)
 
 
 def found_by(report: Report) -> tuple[str, ...]:
@@ -157,6 +161,6 @@ def catch_all(bugs: Sequence[Bug] = BUGS, *, say: Say = lambda _: None) -> Score
     used = sorted({one.cell for one in score.found if one.said})
     if used:
         say(f"the same cells without a bug: {', '.join(map(str, used))}")
-        report = run_cells([known[number] for number in used], short=True, say=say)
+        report = _played([known[number] for number in used], CHECKOUT, say)
         score.held.update({run.number: run.ok and not report.closing for run in report.runs})
     return score
