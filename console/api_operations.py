@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from console.api_problems import NOT_HERE, KeptKey, told
+from console.api_times import Moment
 from console.auth import Caller, Gate
 from console.pages.health import command_of, health_of, switches
 from console.pages.orders import desk_of
@@ -13,7 +14,6 @@ from console.ports import ConsolePorts
 from workflows.domain.arrivals import EventRow, Rates
 from workflows.domain.errors import NotFound
 from workflows.domain.health import Health
-from workflows.domain.identity import Instant
 from workflows.domain.operations import (
     Attention,
     DeadLetterPage,
@@ -43,7 +43,7 @@ class StopBody(BaseModel):
     scope: StopScope
     subject: str = Field(default="", max_length=160, description="The location, supplier, model's digest or order's id")
     reason: Reason
-    ends_at: Instant | None = Field(default=None, description="A pause: it ends by itself then; null: it does not")
+    ends_at: Moment | None = Field(default=None, description="A pause: it ends by itself then; null: it does not")
 
     @model_validator(mode="after")
     def _whole(self) -> "StopBody":

@@ -1,10 +1,10 @@
 """Days and instants as programs write them: ISO 8601 and nothing else, so that a number is never taken for a time."""
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from workflows.domain.identity import Instant
 
@@ -24,5 +24,13 @@ def _moment(value: Any) -> Any:
     raise ValueError("an instant is written like 2026-11-21T06:00:00Z")
 
 
+def _tellable(moment: datetime) -> datetime:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this instant lies outside of the years 1 to 9999") from None
+    return moment
+
+
 Day = Annotated[date, BeforeValidator(_day)]
-Moment = Annotated[Instant, BeforeValidator(_moment)]
+Moment = Annotated[Instant, BeforeValidator(_moment), AfterValidator(_tellable)]
