@@ -37,6 +37,7 @@ DIES_AT = ("verdict.tell:after", "approvals.record:after", "approvals.record:bef
 SCORING, SCORED_FOR_S = "decisions.load_waiting:after", 15.0
 """Long enough for somebody to approve meanwhile."""
 UPDATED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
+STEPPED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 SIGNALED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
 
 
@@ -103,6 +104,7 @@ def admitted_update_lost(world: World) -> Proof:
     for how in ("retry", "relay"):
         story, command = asked(world), uuid.uuid4().hex
         proposal, name = str(story.task()["proposal_hash"]), workflow_of(story)
+        until(partial(happened, world, name, STEPPED), WITHIN_S, "a workflow that waits")
         worker.pause()
         relay.pause()
         with _beside() as beside:
