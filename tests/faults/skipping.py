@@ -150,7 +150,7 @@ async def run(address: str, decision_id: str, settings: Settings) -> None:
     ):
         parts = Engine(settings, database, client, DirectoryModelStore(settings.model_store))
         suppliers = wiring_worker.suppliers_of(settings)
-        wiring_worker.Worker = Forgetful  # type: ignore[attr-defined, misc]
+        wiring_worker.Worker = Forgetful  # type: ignore[attr-defined]
         workers = wiring_worker.workers_of(parts, suppliers, telemetry.instruments)
         running = [asyncio.ensure_future(worker.run()) for worker in workers]
         async with database.reading() as cursor:
