@@ -19,7 +19,7 @@ from workflows.domain.inbox import Filters, SavedView, Substitute, View
 from workflows.domain.people import Permission, PersonName
 
 ViewId = Annotated[str, Path(min_length=1, max_length=100, pattern=STORABLE)]
-Name = Annotated[str, Field(min_length=1, max_length=60, pattern=STORABLE)]
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 class _Body(BaseModel):
