@@ -30,8 +30,8 @@ def manifest_of(settings: Settings) -> Manifest:
         raise InvalidInput(f"http_timeout_s: {manifest.http_timeout_s:g} s is longer than an attempt to place an order")
     if manifest.http_timeout_s > LONGEST_TIMEOUT_S:
         raise InvalidInput(
-            f"http_timeout_s: {manifest.http_timeout_s:g} s leaves an attempt no time to look for an order and then send "
-            f"it; at most {LONGEST_TIMEOUT_S:g}"
+            f"http_timeout_s: {manifest.http_timeout_s:g} s leaves an attempt no time to look for an order and then "
+            f"send it; at most {LONGEST_TIMEOUT_S:g}"
         )
     return manifest
 

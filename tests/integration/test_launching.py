@@ -44,7 +44,7 @@ async def test_what_nobody_is_asked_about_is_on_its_order_and_the_rest_waits(
 
     lines = storeroom.rows("SELECT order_id, need_id, units FROM order_line ORDER BY need_id")
     assert [(line["order_id"], line["need_id"]) for line in lines] == [(ORDER, need) for need in RELEASED]
-    states = storeroom.rows("SELECT r.state, n.state AS need FROM replenishment r JOIN need n ON n.need_id = decision_id "
+    states = storeroom.rows("SELECT r.state, n.state AS need FROM replenishment r JOIN need n ON need_id = decision_id "
                             "ORDER BY decision_id")  # fmt: skip
     assert [(row["state"], row["need"]) for row in states] == [
         ("released", "closed"), ("released", "closed"), ("proposed", "proposed"),

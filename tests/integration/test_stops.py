@@ -17,6 +17,9 @@ OPERATOR = Actor(name="olga")
 FIRST = "LEEDS:ITEM-001:1"
 
 
+ORDERS = "SELECT order_id FROM purchase_order"
+
+
 @pytest.fixture
 def stops(storeroom: Storeroom) -> PostgresStops:
     return PostgresStops(storeroom.database)
@@ -37,7 +40,7 @@ def command(storeroom: Storeroom, scope: StopScope, *, ends_at: datetime | None 
     subjects = {
         StopScope.EVERYTHING: "", StopScope.LOCATION: LOCATION, StopScope.SUPPLIER: SUPPLIER,
         StopScope.MODEL: storeroom.rows("SELECT digest FROM model_version")[0]["digest"],
-        StopScope.ORDER: next((one["order_id"] for one in storeroom.rows("SELECT order_id FROM purchase_order")), "none"),
+        StopScope.ORDER: next((one["order_id"] for one in storeroom.rows(ORDERS)), "none"),
     }  # fmt: skip
     return StopCommand(scope=scope, subject=subjects[scope], reason="the ERP is being moved", ends_at=ends_at)
 

@@ -4,6 +4,6 @@ What a pure world can show: I1, I2, I3, I4, I7, I8 and I10 of the rules themselv
 PostgreSQL makes it. I5 and I9 are about bytes in tables and I6 about recorded histories: only real processes show
 those, in `tests/faults`, `tests/replay` and the tests of the ledger.
 
-More than the tests play (about ten minutes for 10^5 sequences):
-`pytest tests/model --hypothesis-profile nightly -p no:randomly`. Failing sequences are kept in `.hypothesis`.
+More than the tests play, 10^5 sequences of each:
+`pytest tests/model --hypothesis-profile nightly`. Failing sequences are kept in `.hypothesis`.
 """

@@ -38,7 +38,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "drafts that nobody finds": ({"level": "L0", "drafts": True}, "finds nothing"),
     "no memory": ({"level": "L3", "memory_s": 0}, "memory_s"),
     "a timeout longer than an attempt": ({"http_timeout_s": 45}, "longer than an attempt"),
-    "a timeout that leaves no second request": ({"http_timeout_s": 20}, "look for an order and then send"),
+    "a timeout that leaves no second request": ({"http_timeout_s": 20}, "no time to look for an order"),
     "nesting": ("[" * 100_000, "is no JSON|one short"),
 }
 

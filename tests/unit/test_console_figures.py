@@ -14,8 +14,8 @@ from tests.fakes.console import KEY, ConsoleOverFakes
 from tests.fakes.figures import LAST_DAY, MemoryStock, a_position
 from tests.unit.test_console_pages import visible
 from workflows.domain.figures import DEFINITIONS, markdown
-from workflows.domain.sending_figures import SENDING_DEFINITIONS
 from workflows.domain.forecasts import LONGEST_DAYS, MOST_SERIES
+from workflows.domain.sending_figures import SENDING_DEFINITIONS
 
 API = {"X-Requested-With": "tests"}
 ROOT = Path(__file__).parents[2]
