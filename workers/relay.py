@@ -164,8 +164,10 @@ class Relay:
             if await self._verdicts.tell(decision_id, notice):
                 await self._approvals.heard(notice.approval_id)
                 told += 1
-            elif not await self._messenger.runs("replenishment", decision_id):
-                await self._lost("replenishment", decision_id)
+            elif not await self._messenger.runs("replenishment", decision_id) and not await self._lost(
+                "replenishment", decision_id
+            ):
+                await self._approvals.heard(notice.approval_id)  # it came to its end: nobody is left to tell
         return told
 
     async def _tick(self) -> int:

@@ -134,15 +134,14 @@ class PostgresApprovals:
             )
 
     async def unheard(self, older_than_s: float) -> list[tuple[str, VerdictNotice]]:
-        """Standing approvals of waiting proposals that no workflow has acknowledged: (decision id, notice)."""
+        """Standing approvals that no workflow has acknowledged: (decision id, notice). Of ended proposals too: a
+        workflow whose step was lost after it had ordered still waits to hear of it."""
         async with self._database.reading() as cursor:
             await cursor.execute(
-                """SELECT a.approval_id, a.decision_id, a.proposal_hash, a.meaning
-                   FROM approval a JOIN replenishment r USING (decision_id)
-                   WHERE a.heard_at IS NULL AND a.voided_at IS NULL AND a.complete AND a.meaning <> 'expire'
-                     AND r.state = 'proposed'
-                     AND a.recorded_at < clock_timestamp() - make_interval(secs => %s)
-                   ORDER BY a.recorded_at LIMIT 100""",
+                """SELECT approval_id, decision_id, proposal_hash, meaning FROM approval
+                   WHERE heard_at IS NULL AND voided_at IS NULL AND complete AND meaning <> 'expire'
+                     AND recorded_at < clock_timestamp() - make_interval(secs => %s)
+                   ORDER BY recorded_at LIMIT 100""",
                 [older_than_s],
             )
             return [(row["decision_id"], VerdictNotice.model_validate(row)) for row in await cursor.fetchall()]

@@ -148,6 +148,8 @@ async def test_the_relay_hears_of_a_verdict_until_its_workflow_did(storeroom: St
         DECISION, approval.approval_id, approval.proposal_hash,
     )  # fmt: skip
     assert await storeroom.approvals.unheard(60) == [], "not at once: the console tells the workflow itself"
+    await storeroom.orders.release(DECISION, storeroom.hash_of(DECISION))
+    assert await storeroom.approvals.unheard(0) == [(decision_id, notice)], "its step may be lost after it ordered"
     await storeroom.approvals.heard(approval.approval_id)
     assert await storeroom.approvals.unheard(0) == []
 

@@ -243,6 +243,12 @@ async def test_a_verdict_whose_workflow_was_lost_has_it_started_again(world: Wor
     assert await once(world) == ["verdict LEEDS:A:1", "lost replenishment LEEDS:A:1"]
 
 
+async def test_a_verdict_whose_workflow_came_to_its_end_is_not_told_for_ever(world: World) -> None:
+    world.owed["verdicts"], world.listening, world.running, world.over = [("LEEDS:A:1", NOTICE)], False, False, True
+
+    assert await once(world) == ["verdict LEEDS:A:1", "heard approval-1"]
+
+
 @pytest.mark.parametrize(("running", "noted"), [(True, "noted acme:LEEDS:1"), (False, "lost order acme:LEEDS:1")])
 async def test_what_is_not_over_is_looked_for_now_and_then(world: World, running: bool, noted: str) -> None:
     world.owed["unseen"], world.running = [("order", "acme:LEEDS:1")], running
