@@ -15,8 +15,6 @@ from workflows.domain.stops import Stop, StopCommand, StopScope
 
 OPERATOR = Actor(name="olga")
 FIRST = "LEEDS:ITEM-001:1"
-
-
 ORDERS = "SELECT order_id FROM purchase_order"
 
 
