@@ -120,10 +120,10 @@ def stopped_while_waiting(world: World) -> Proof:
         story.released()
         story.cutoff()
     order = until(lambda: _order_held(held, stop["stop_id"]), WITHIN_S, "the order at its switch")
+    free.placed()
     if not world.short:
         world.children["worker"].kill()
         world.restart("worker")
-    free.placed()
     sent = [one for one in world.evidence().booked() if one["location"] == held.place]
     assert not sent, f"{len(sent)} orders left although sending is stopped"
     requests = world.rows("SELECT 1 FROM order_request WHERE order_id = %s", order)
