@@ -148,11 +148,12 @@ class MemoryReconciliationDesk:
     def __init__(self, shop: MemoryShop) -> None:
         at, since = shop.clock - timedelta(hours=2), shop.clock - timedelta(days=90)
         self.explanations: dict[str, tuple[str, str]] = {}
+        orders = [*(one["order_id"] for one in shop.orders), None, None, None]
         told = (
-            (DifferenceKind.MISSING, shop.orders[2]["order_id"], "NF-7003", "we hold it as placed; there it is not"),
+            (DifferenceKind.MISSING, orders[2], "NF-7003", "we hold it as placed; there it is not"),
             (DifferenceKind.UNKNOWN_ORIGIN, None, "NF-9001", "they have it under a key that none of our orders has"),
-            (DifferenceKind.MISMATCH, shop.orders[0]["order_id"], "NF-7001", "OAT-1L: ours 480, theirs 420"),
-            (DifferenceKind.IN_DOUBT, shop.orders[1]["order_id"], "",
+            (DifferenceKind.MISMATCH, orders[0], "NF-7001", "OAT-1L: ours 480, theirs 420"),
+            (DifferenceKind.IN_DOUBT, orders[1], "",
              "a request left and its answer was lost; their list does not have it"),
         )  # fmt: skip
         self.found = [
