@@ -14,14 +14,15 @@ class ApprovalActivities:
 
     @activity.defn
     async def stands(self, decision_id: str, notice: VerdictNotice) -> bool:
-        """Whether a stored approval of this decision says what the notice says; notes that the workflow knows it."""
+        """Whether a stored approval of this decision says what the notice says.
+
+        That the workflow heard of it is not noted here but by whoever told it and had its yes: this step may be lost,
+        and then the workflow knows of nothing.
+        """
         approval = await self._approvals.find(notice.approval_id)
         if approval is None or approval.decision_id != decision_id:
             return False
-        if (approval.proposal_hash, approval.meaning) != (notice.proposal_hash, notice.meaning):
-            return False
-        await self._approvals.heard(notice.approval_id)
-        return True
+        return (approval.proposal_hash, approval.meaning) == (notice.proposal_hash, notice.meaning)
 
     @activity.defn
     async def remind(self, decision_id: str) -> None:
