@@ -49,6 +49,8 @@ def all_ended(evidence: Evidence) -> Iterator[str]:
     """I8. At rest: what is open waits for a person or for an instant of the business clock that has not come."""
     for row in evidence.rows("SELECT need_id FROM need WHERE state = 'open'"):
         yield f"need {row['need_id']} is not assessed"
+    for row in evidence.rows("SELECT batch_id FROM need_batch WHERE finished_at IS NULL"):
+        yield f"batch {row['batch_id']} is not finished: its assessment runs for ever, or was lost"
     query = """SELECT decision_id FROM replenishment r WHERE state = 'proposed' AND NOT EXISTS (
                    SELECT 1 FROM task t WHERE t.decision_id = r.decision_id AND t.state = 'open')"""
     for row in evidence.rows(query):
