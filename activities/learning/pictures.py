@@ -11,7 +11,7 @@ import numpy as np
 from activities.learning.demand import MILLI, QUANTILES
 from activities.learning.risk import TAIL_STRETCH
 from activities.learning.windows import Ints
-from workflows.domain.scores import HUNDRED, DemandHistory, Wider
+from workflows.domain.scores import HUNDRED, DemandHistory
 
 RECENT_DAYS = 28
 BANDS = (Fraction("0.025"), Fraction("0.25"), Fraction("0.75"), Fraction("0.975"))
@@ -28,11 +28,6 @@ def _places() -> list[tuple[int, Fraction]]:
 
 
 _PLACES = _places()
-
-
-def wider_bands(knots: Ints) -> list[Wider]:
-    """`wider_numbers` of each day."""
-    return [Wider(*day) for day in wider_numbers(knots).tolist()]
 
 
 def wider_numbers(knots: Ints) -> Ints:

@@ -11,18 +11,10 @@ from decimal import Decimal
 import numpy as np
 
 from activities.learning.windows import Ints
-from workflows.domain.scores import Probability, probability
+from workflows.domain.scores import probability
 
 MOST_DAYS = 28
 """Later than this nobody plans a single order; the item is looked at every day anyway."""
-
-
-def waiting_risk(
-    demand: Ints, arrivals: Ints, missing: Ints, lead_days: Ints, horizon: Ints, allowed: Sequence[Decimal]
-) -> list[tuple[Probability, ...]]:
-    """`waiting_counts` as probabilities."""
-    counts = waiting_counts(demand, arrivals, missing, lead_days, horizon, allowed)
-    return [tuple(probability(count / demand.shape[2]) for count in of_row) for of_row in counts]
 
 
 def waiting_counts(

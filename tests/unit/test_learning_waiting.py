@@ -1,12 +1,14 @@
 """The risk of waiting, on futures that can be counted by hand: it equals the projection's own, and never falls."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from activities.learning import risk
-from activities.learning.waiting import MOST_DAYS, waiting_risk
+from activities.learning.scored import SHARES
+from activities.learning.waiting import MOST_DAYS, waiting_counts
 from activities.learning.windows import Ints
 
 N = risk.SCENARIOS
@@ -19,6 +21,14 @@ def futures(*daily: int, low: bool = False) -> Ints:
     if low:
         found[:, :, : N // 2] = 0
     return found
+
+
+def waiting_risk(
+    demand: Ints, arrivals: Ints, missing: Ints, lead_days: Ints, horizon: Ints, allowed: Sequence[Decimal]
+) -> list[tuple[Decimal, ...]]:
+    """The counts as the probabilities that a decision is told."""
+    counts = waiting_counts(demand, arrivals, missing, lead_days, horizon, allowed)
+    return [tuple(SHARES[count] for count in of_row) for of_row in counts]
 
 
 def risks(demand: Ints, stock: int, lead: int, *, allowed: list[Decimal] | None = None) -> tuple[Decimal, ...]:
