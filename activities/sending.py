@@ -83,6 +83,8 @@ class Sender:
         self._passive = passive
         self._manifest: Manifest = carried_on(suppliers.manifest, attempt.manifest)
         self._began = monotonic()
+        self._sent = -1
+        """The n of the request whose own answer was seen last."""
 
     async def carry(self) -> PlacementResult:
         """Take every step up to the end of the request or of the attempt.
@@ -141,9 +143,6 @@ class Sender:
         if step.request.state is RequestState.REJECTED:
             return await orders.record_refused(order_id, lease, step.reason)
         raise LeaseLost
-
-    _sent: int = -1
-    """The n of the request whose own answer was seen last."""
 
     async def _request(self, step: Step, kind: RequestKind) -> tuple[Request, Seen]:
         """Commit that it leaves, let it leave, and say what came back."""

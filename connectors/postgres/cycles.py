@@ -142,7 +142,20 @@ async def lock(cursor: Cursor, order_id: str) -> DictRow:
     Raises:
         NotFound: there is no such order.
     """
-    await cursor.execute("SELECT * FROM purchase_order WHERE order_id = %s FOR UPDATE", [order_id])
+    return await _order(cursor, b"SELECT * FROM purchase_order WHERE order_id = %s FOR UPDATE", order_id)
+
+
+async def read(cursor: Cursor, order_id: str) -> DictRow:
+    """The order's row, as it is now.
+
+    Raises:
+        NotFound: there is no such order.
+    """
+    return await _order(cursor, b"SELECT * FROM purchase_order WHERE order_id = %s", order_id)
+
+
+async def _order(cursor: Cursor, query: bytes, order_id: str) -> DictRow:
+    await cursor.execute(query, [order_id])
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"there is no order {order_id}")

@@ -134,4 +134,4 @@ class PostgresOrders:
 
     async def _read(self, order_id: str) -> DictRow:
         async with self._database.reading() as cursor:
-            return await requests.read(cursor, order_id)
+            return await cycles.read(cursor, order_id)

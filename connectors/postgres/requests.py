@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 from connectors.postgres import caps, cycles, ledger, stops
 from connectors.postgres.authorising import authorised, order_entry, settle
 from workflows.domain.capabilities import Manifest
-from workflows.domain.errors import NotFound, PersonNeeded
+from workflows.domain.errors import PersonNeeded
 from workflows.domain.ledger import EntryType
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
 from workflows.domain.requests import Attempt, Do, Request, RequestKind, RequestState, Step, planners_word
@@ -240,19 +240,6 @@ async def held(cursor: Cursor, order_id: str, token: str, *, ended_too: bool = F
         [order_id, token, ended_too],
     )
     return await cursor.fetchone()
-
-
-async def read(cursor: Cursor, order_id: str) -> DictRow:
-    """The order's row.
-
-    Raises:
-        NotFound: there is no such order.
-    """
-    await cursor.execute("SELECT * FROM purchase_order WHERE order_id = %s", [order_id])
-    row = await cursor.fetchone()
-    if row is None:
-        raise NotFound(f"there is no order {order_id}")
-    return row
 
 
 async def _become(cursor: Cursor, order: DictRow, request: Request) -> None:

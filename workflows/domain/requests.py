@@ -259,3 +259,10 @@ def not_carried_out(request: Request) -> Request:
     still = max(0, request.open - 1)
     since = request.first_sent_at if still or request.n > 1 else None
     return moved(request, RequestState.ABSENT, open=still, first_sent_at=since)
+
+
+def duplicates(request: Request, numbers: tuple[str, ...]) -> Step:
+    """The supplier has several orders for the key. A confirmed order is never cancelled by us."""
+    found = moved(request, RequestState.DUPLICATE_DETECTED, open=max(1, request.open))
+    reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
+    return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)

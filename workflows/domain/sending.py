@@ -35,6 +35,7 @@ from workflows.domain.requests import (
     Seen,
     Step,
     Taken,
+    duplicates,
     moved,
     not_carried_out,
 )
@@ -124,13 +125,6 @@ def _refused(request: Request, manifest: Manifest, reason: str) -> Step:
         unknown = moved(request, RequestState.UNKNOWN, open=request.open - 1)
         return Step(request=unknown, do=Do.WAIT, reason=reason, wait_seconds=manifest.settle_s)
     return Step(request=moved(request, RequestState.REJECTED, open=0), do=Do.DONE, reason=reason)
-
-
-def duplicates(request: Request, numbers: tuple[str, ...]) -> Step:
-    """The supplier has several orders for the key. A confirmed order is never cancelled by us."""
-    found = moved(request, RequestState.DUPLICATE_DETECTED, open=max(1, request.open))
-    reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
-    return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)
 
 
 def _nothing(request: Request, manifest: Manifest, now: datetime) -> Step:

@@ -10,17 +10,14 @@ from datetime import datetime
 
 from workflows.domain.capabilities import Manifest, settles_in
 from workflows.domain.orders import Draft, DraftState, SupplierAnswer
-from workflows.domain.requests import Do, Request, RequestState, Step, moved
+from workflows.domain.requests import Do, Request, RequestState, Step, duplicates, moved
 
 
 def listed(request: Request, drafts: Sequence[Draft], manifest: Manifest, now: datetime) -> Step:
     """What comes next, once the supplier has listed the drafts under the key (oldest first)."""
     confirmed = [one for one in drafts if one.state is DraftState.CONFIRMED]
     if len(confirmed) > 1:
-        numbers = tuple(one.supplier_number or one.draft for one in confirmed)
-        reason = f"the supplier has {len(numbers)} orders for it: {', '.join(numbers)}"
-        found = moved(request, RequestState.DUPLICATE_DETECTED, open=max(1, request.open))
-        return Step(request=found, do=Do.ASK, reason=reason, numbers=numbers)
+        return duplicates(request, tuple(one.supplier_number or one.draft for one in confirmed))
     if confirmed:
         return _confirmed(request, confirmed[0])
     waiting = [one.draft for one in drafts if one.state is DraftState.DRAFT]
@@ -51,12 +48,9 @@ def _confirmed(request: Request, draft: Draft) -> Step:
 
 def _none(request: Request, manifest: Manifest, now: datetime) -> Step:
     """No draft that anything could come of. One that was lost sight of would be one too many, and is waited for."""
-    if request.in_doubt and request.last_sent_at is not None:
-        wait = settles_in(manifest, request.last_sent_at, now)
-        if wait > 0:
-            reason = f"no draft yet; that counts {manifest.settle_s:.0f} s after sending"
-            unknown = moved(request, RequestState.UNKNOWN)
-            return Step(request=unknown, do=Do.WAIT, reason=reason, wait_seconds=wait)
+    if request.in_doubt and (wait := _settles(request, manifest, now)) > 0:
+        reason = f"no draft yet; that counts {manifest.settle_s:.0f} s after sending"
+        return Step(request=moved(request, RequestState.UNKNOWN), do=Do.WAIT, reason=reason, wait_seconds=wait)
     return Step(request=moved(request, RequestState.ABSENT, draft=None, open=0), do=Do.DRAFT)
 
 
