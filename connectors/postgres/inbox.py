@@ -15,7 +15,7 @@ from psycopg.rows import DictRow
 from connectors.postgres import batches, evidence, ledger, needs, positions, shipments
 from connectors.postgres.batches import Identity, InboxRow
 from connectors.postgres.needs import OpenedNeed
-from connectors.postgres.pool import Connection, transaction
+from connectors.postgres.pool import Collided, Connection, transaction
 from workflows.domain.errors import Conflict, Unavailable
 from workflows.domain.events import ClockAdvanced, Event, content_digest
 from workflows.domain.evidence import EvidenceKind, Kept
@@ -114,8 +114,8 @@ class Inbox:
         for _ in range(RACES):
             try:
                 return self._accept(batch)
-            except psycopg.errors.UniqueViolation:
-                continue  # it is committed by now: next time it is known
+            except (psycopg.errors.UniqueViolation, Collided):
+                continue  # the other's are committed by now, or soon: next time they are known
         raise Unavailable("others store the same events at the same moment, again and again")
 
     def _accept(self, batch: Sequence[Received]) -> Accepted:

@@ -1,14 +1,13 @@
 """What an assessment leaves to start: proposals within the policy are released set-wise, the others wait for people."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import cycles, ledger
+from connectors.postgres import cycles
 from connectors.postgres.pool import Database
-from workflows.domain.ledger import EntryType, NewEntry
+from connectors.postgres.releasing import Released, put_on_orders
 from workflows.domain.orders import OrderRef
 from workflows.domain.ports import ReplenishmentRef
 
@@ -93,53 +92,11 @@ async def _release(cursor: Cursor, batch_id: str, *, at_once: bool) -> None:
     if not rows:
         return
     found = await cycles.collecting_orders(cursor, rows, at_once=at_once)
-    orders = [found[row["supplier"], row["location"]] for row in rows]
-    decisions = [row["decision_id"] for row in rows]
-    await cursor.execute(
-        """INSERT INTO order_line (order_id, need_id, item, location, units, unit_cost, proposal_hash)
-           SELECT w.order_id, r.decision_id, r.item, r.location, r.units, r.unit_cost, r.proposal_hash
-           FROM unnest(%s::text[], %s::text[]) AS w (order_id, decision_id) JOIN replenishment r USING (decision_id)""",
-        [orders, decisions],
-    )
-    await cursor.execute(
-        """UPDATE replenishment r SET state = 'released', order_id = w.order_id, closed_at = clock_timestamp()
-           FROM unnest(%s::text[], %s::text[]) AS w (order_id, decision_id) WHERE r.decision_id = w.decision_id""",
-        [orders, decisions],
-    )
-    await cursor.execute("UPDATE need SET state = 'closed' WHERE need_id = ANY(%s)", [decisions])
-    await _refresh_on_order(cursor, rows)
+    released = [Released(row, found[row["supplier"], row["location"]], row["units"]) for row in rows]
+    await put_on_orders(cursor, released)
     await cursor.execute(
         """UPDATE purchase_order o SET workflow_started_at = clock_timestamp() FROM business_clock c
            WHERE o.order_id = ANY(%s) AND o.workflow_started_at IS NULL
              AND c.location = o.location AND o.cutoff_at <= c.watermark""",
-        [orders],
+        [[one.order_id for one in released]],
     )
-    await ledger.append(cursor, [_released(row, order) for row, order in zip(rows, orders, strict=True)])
-
-
-async def _refresh_on_order(cursor: Cursor, rows: Sequence[DictRow]) -> None:
-    """Bring the lines' positions up to date. Locked first and counted in a second statement, which sees what the
-    transactions that it waited for have committed."""
-    places = sorted({(row["location"], row["item"]) for row in rows})
-    names = [[location for location, _ in places], [item for _, item in places]]
-    await cursor.execute(
-        """SELECT 1 FROM position p JOIN unnest(%s::text[], %s::text[]) AS w (location, item) USING (location, item)
-           ORDER BY p.location, p.item FOR UPDATE OF p""",
-        names,
-    )
-    await cursor.execute(
-        """UPDATE position p SET on_order_units = outstanding_units(p.location, p.item)
-           FROM unnest(%s::text[], %s::text[]) AS w (location, item)
-           WHERE p.location = w.location AND p.item = w.item""",
-        names,
-    )
-
-
-def _released(row: DictRow, order_id: str) -> NewEntry:
-    body: dict[str, Any] = {
-        "order": order_id, "units": row["units"], "proposal_hash": row["proposal_hash"], "tier": row["tier"],
-    }  # fmt: skip
-    return NewEntry(
-        stream=row["decision_id"], type=EntryType.DECISION_RELEASED, actor="engine", occurred_at=row["watermark"],
-        body=body,
-    )  # fmt: skip

@@ -36,6 +36,10 @@ class UnsafeDatabase(QuartermasterError):
     """The server may lose what it has acknowledged; nothing is started on it."""
 
 
+class Collided(Unavailable):
+    """The server broke this transaction off, because two waited for each other: nothing of it was written."""
+
+
 class _ServerCursor(psycopg.ServerCursor[DictRow]):
     """Closed also when the server is gone: the driver's own stays open then, and warns when it is thrown away."""
 
@@ -52,6 +56,8 @@ def translated() -> Iterator[None]:
     """Errors of the driver leave as ours."""
     try:
         yield
+    except psycopg.errors.DeadlockDetected as error:
+        raise Collided(f"PostgreSQL ended a deadlock: {str(error).splitlines()[0][:300]}") from error
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout) as error:
         raise Unavailable(f"PostgreSQL did not answer: {str(error).strip()[:300]}") from error
     except _ANOTHER_SCHEMA as error:

@@ -220,7 +220,6 @@ BUGS = (
                 "WHERE decision_id = %s AND proposal_hash = %s AND voided_at IS NULL",
                 "WHERE decision_id = %s AND %s <> '' AND voided_at IS NULL",
             ),
-            (_RELEASING, 'units, row["unit_cost"], proposal_hash],', 'units, row["unit_cost"], row["proposal_hash"]],'),
             (_GATE, "AND a.proposal_hash = l.proposal_hash AND a.complete", "AND a.complete"),
             (_GATE, "AND a.proposal_hash = r.proposal_hash AND a.complete", "AND a.complete"),
         ),

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from activities.learning.demand import QUANTILES
-from activities.learning.pictures import RECENT_DAYS, recent_units, stock_courses, wider_bands
+from activities.learning.pictures import RECENT_DAYS, recent_units, stock_courses
 from tests.fakes.shop import POLICY, decided
 from workflows.domain.decisions import Decision, DecisionInputs, Proposal
 from workflows.domain.identity import canonical
@@ -92,19 +89,6 @@ def test_a_picture_of_evidence_without_the_stocks_course_is_drawn_without_it() -
 def test_what_is_asked_for_in_vain_does_not_come_back() -> None:
     assert on_shelf([4, 1, -2, -5, -6]) == [4, 1, 0, 0, 0]
     assert on_shelf([4, 1, -2, -5, -6], units=10, arrives_after_days=3) == [4, 1, 0, 7, 6]
-
-
-@given(st.lists(st.lists(st.integers(0, 10**8), min_size=12, max_size=12), min_size=1, max_size=5))
-def test_wider_bands_lie_between_their_neighbours(days: list[list[int]]) -> None:
-    knots = np.sort(np.array(days, dtype=np.int64), axis=1)
-
-    for known, wider in zip(knots, wider_bands(knots), strict=True):
-        assert list(wider) == sorted(wider)
-        at = {share: known[QUANTILES.index(share)] / 10 for share in (0.05, 0.25, 0.7, 0.8, 0.95, 0.98)}
-        assert wider.p025 <= at[0.05] + 0.5
-        assert abs(wider.p25 - at[0.25]) <= 0.5
-        assert abs(wider.p75 - (at[0.7] + at[0.8]) / 2) <= 0.51
-        assert at[0.95] - 0.5 <= wider.p975 <= at[0.98] + 0.5
 
 
 def test_the_stocks_course_counts_what_comes_and_goes() -> None:
