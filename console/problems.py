@@ -79,6 +79,11 @@ def problem_of(error: Exception) -> Problem | None:
     return next((problem for problem in PROBLEMS if isinstance(error, problem.error)), None)
 
 
+def status_of(error: Exception) -> HTTPStatus:
+    """The status that this error is answered with, also by a page that goes on and shows its words."""
+    return (problem_of(error) or INTERNAL).status
+
+
 def problem_response(
     problem: Problem, request: Request, detail: str, extra: Mapping[str, Any] | None = None
 ) -> JSONResponse:

@@ -1,12 +1,14 @@
-"""Reads what whoever operates the engine knows of the supplier's system, over what the connector declares of it."""
+"""Opens the connector to the suppliers, as it declares itself and whoever operates the engine knows better."""
 
 import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from connectors.erp.http_supplier import MANIFEST
+from connectors.erp.http_supplier import MANIFEST, HttpSuppliers
 from workers.settings import Settings
+from workers.telemetry import traceparent_of_current
+from workers.wiring import required
 from workflows.domain.capabilities import Manifest
 from workflows.domain.errors import InvalidInput, explained
 from workflows.options import EXTERNAL_WRITE, SUPPLIER_LEASE_SECONDS
@@ -54,3 +56,13 @@ def _read(file: Path) -> Manifest:
         return Manifest.model_validate({**MANIFEST.model_dump(), **told})
     except ValidationError as error:
         raise InvalidInput(f"the connector's file {file}: {explained(error, 'the whole')}") from error
+
+
+def suppliers_of(settings: Settings) -> HttpSuppliers:
+    """The connector to whoever takes purchase orders; each request carries the trace of its order."""
+    return HttpSuppliers(required(settings, "supplier_url"), manifest=manifest_of(settings), propagate=_trace_headers)
+
+
+def _trace_headers() -> dict[str, str]:
+    traceparent = traceparent_of_current()
+    return {"traceparent": traceparent} if traceparent else {}

@@ -23,6 +23,7 @@ from connectors.postgres.inbox import Inbox
 from connectors.postgres.inbox_desk import PostgresInbox
 from connectors.postgres.pool import Connection, connect
 from connectors.postgres.relay import RelayStore
+from workers.connector import suppliers_of
 from workers.failing import listen
 from workers.intake import IntakeLoop, Session
 from workers.logs import configure_logging
@@ -75,13 +76,8 @@ async def run_intake(settings: Settings, share: Share | None = None) -> None:
     """
     async with process("intake", settings) as (stop, telemetry), engine(settings, name="quartermaster-relay") as parts:
         await asyncio.to_thread(record_settings, "intake", settings, parts.undo_seconds)
-        bootstrap = required(settings, "kafka_bootstrap")
-        await asyncio.to_thread(ensure_topics, bootstrap)
-        loop = IntakeLoop(
-            partial(_intake_session, settings), partial(_consumer, settings, share), EventProducer(bootstrap),
-            telemetry.instruments, clock=parts.clock,
-        )  # fmt: skip
-        collect_seldom()
+        await asyncio.to_thread(ensure_topics, required(settings, "kafka_bootstrap"))
+        loop = _intake_loop(settings, share, telemetry)
         watched = await asyncio.to_thread(connect, required(settings, "postgres_dsn"), name="quartermaster-gauges")
         watching = asyncio.ensure_future(watch(Gauges(watched), telemetry.instruments, stop))
         relaying = asyncio.ensure_future(parts.relay.run(stop))
@@ -104,12 +100,7 @@ async def take_events(settings: Settings, share: Share | None = None) -> None:
         LogChanged: as in `run_intake`.
     """
     async with process("intake", settings) as (stop, telemetry):
-        loop = IntakeLoop(
-            partial(_intake_session, settings), partial(_consumer, settings, share),
-            EventProducer(required(settings, "kafka_bootstrap")), telemetry.instruments,
-            clock=ClockMode(settings.clock),
-        )  # fmt: skip
-        collect_seldom()
+        loop = _intake_loop(settings, share, telemetry)
         taking = asyncio.ensure_future(asyncio.to_thread(loop.run))
         stopping = asyncio.ensure_future(stop.wait())
         log.info("intake runs, for events only")
@@ -121,7 +112,7 @@ async def take_events(settings: Settings, share: Share | None = None) -> None:
 async def run_worker(settings: Settings) -> None:
     """Run workflows and activities until told to stop, then let those in hand finish."""
     # Here, not on top: it loads the numeric libraries, and every command of the command line would wait for them.
-    from workers.wiring_worker import suppliers_of, workers_of
+    from workers.wiring_worker import workers_of
 
     threads = ThreadPoolExecutor(thread_name_prefix=THREADS)
     asyncio.get_running_loop().set_default_executor(threads)
@@ -181,6 +172,14 @@ async def run_console(settings: Settings) -> None:
             await app.state.live.aclose()  # open streams would hold the server until its patience ends
         server.should_exit = True
         await serving
+
+
+def _intake_loop(settings: Settings, share: Share | None, telemetry: Telemetry) -> IntakeLoop:
+    collect_seldom()
+    return IntakeLoop(
+        partial(_intake_session, settings), partial(_consumer, settings, share),
+        EventProducer(required(settings, "kafka_bootstrap")), telemetry.instruments, clock=ClockMode(settings.clock),
+    )  # fmt: skip
 
 
 def _intake_session(settings: Settings) -> tuple[Connection, Session]:

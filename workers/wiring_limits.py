@@ -8,8 +8,8 @@ from connectors.erp.http_supplier import HttpSuppliers
 from connectors.postgres.breakers import PostgresPermits
 from connectors.postgres.pool import Database
 from connectors.postgres.reconciliation import PostgresReconciliations
-from workers.connector import manifest_of
-from workers.wiring import Engine, required
+from workers.connector import suppliers_of
+from workers.wiring import Engine
 
 
 def reconciliations_of(database: Database, suppliers: HttpSuppliers) -> ReconciliationActivities:
@@ -25,7 +25,7 @@ async def reconciling(parts: Engine) -> AsyncIterator[ReconciliationActivities]:
     Raises:
         InvalidInput: no supplier's address is configured.
     """
-    suppliers = HttpSuppliers(required(parts.settings, "supplier_url"), manifest=manifest_of(parts.settings))
+    suppliers = suppliers_of(parts.settings)
     try:
         yield reconciliations_of(parts.database, suppliers)
     finally:

@@ -34,7 +34,6 @@ from connectors.postgres.orders import PostgresOrders
 from connectors.postgres.outcomes import PostgresOutcomes
 from connectors.postgres.policies import read_policy
 from connectors.postgres.shelves import PostgresShelves
-from workers.connector import manifest_of
 from workers.histories import TemporalRuns
 from workers.launches import TemporalLaunches
 from workers.measuring import MeasuredScoring
@@ -42,7 +41,7 @@ from workers.registered import WORKFLOWS
 from workers.remaking import ReplayOpener
 from workers.settings import Settings
 from workers.source import running_source
-from workers.telemetry import Instruments, traceparent_of_current
+from workers.telemetry import Instruments
 from workers.wiring import Engine, required
 from workers.wiring_limits import reconciliations_of
 from workflows.naming import ENGINE_QUEUE, LEARNING_QUEUE, SUPPLIER_QUEUE
@@ -151,13 +150,3 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior[settings.worker_versioning.upper()],
     )
-
-
-def suppliers_of(settings: Settings) -> HttpSuppliers:
-    """The connector to whoever takes purchase orders; each request carries the trace of its order."""
-    return HttpSuppliers(required(settings, "supplier_url"), manifest=manifest_of(settings), propagate=_trace_headers)
-
-
-def _trace_headers() -> dict[str, str]:
-    traceparent = traceparent_of_current()
-    return {"traceparent": traceparent} if traceparent else {}

@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from console.api_files import sent
 from console.auth import Gate, Session
 from console.files import FileDesk
+from console.problems import status_of
 from console.rendering import Pages
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.files import GIVEN, MAX_FILE_BYTES, NEEDS, SHAPES, FileKind
@@ -113,7 +114,7 @@ def _taking(
             told = {"problems": error.problems, "more": error.more, "of": title}
             return shown(request, session, HTTPStatus.UNPROCESSABLE_ENTITY, **told)
         except (InvalidInput, Conflict) as error:
-            status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidInput) else HTTPStatus.CONFLICT
+            status = status_of(error)
             return shown(request, session, status, problem=str(error), of=title)
         return shown(request, session, taken=taken, of=title)
 

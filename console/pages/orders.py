@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from console import doubt_words
 from console.auth import Gate, Session
 from console.ports import ConsolePorts
+from console.problems import status_of
 from console.rendering import Pages, link
 from console.words import Word
 from workflows.domain.caps import CapName, CapUsed
@@ -127,9 +128,8 @@ class OrderPage:
             "given": {"form": "", "reason": "", "number": "", **(given or {})},
             "command_ids": {name: secrets.token_urlsafe(16) for name in ("look", "confirm", "resend", "close")},
         }  # fmt: skip
-        status = {Conflict: HTTPStatus.CONFLICT, InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY}
-        shown = next((code for kind, code in status.items() if isinstance(problem, kind)), HTTPStatus.OK)
-        return self._pages.show(request, "order.html", session, context, shown)
+        status = HTTPStatus.OK if problem is None else status_of(problem)
+        return self._pages.show(request, "order.html", session, context, status)
 
     async def _cap(self, order: OrderRow) -> CapUsed | None:
         """The cap that holds the order, as it is used now; None: none holds it, or nothing counts towards it now."""

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from console.auth import Gate, Session
 from console.policy_desk import WEEKS, PolicyDesk
+from console.problems import status_of
 from console.rendering import Pages, link
 from workflows.domain.errors import Conflict, InvalidInput
 from workflows.domain.people import Permission
@@ -62,7 +63,7 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
             policy = next_policy(document, base)
             trial = await desk.dry_run(document, weeks=weeks)
         except (InvalidInput, Conflict) as error:
-            status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidInput) else HTTPStatus.CONFLICT
+            status = status_of(error)
             return await draft(request, session, form, problem=str(error), status=status)
         tried = {"trial": trial, "differences": differences(base, policy)}
         return await draft(request, session, form, tried=tried)
@@ -100,7 +101,7 @@ def routes(desk: PolicyDesk, gate: Gate, pages: Pages) -> APIRouter:
         try:
             await desk.answer(change_id, session.actor, approve=approve, reason=reason)
         except (InvalidInput, Conflict) as error:
-            status = HTTPStatus.UNPROCESSABLE_ENTITY if isinstance(error, InvalidInput) else HTTPStatus.CONFLICT
+            status = status_of(error)
             return await shown(request, session, await policies.change(change_id), str(error), status)
         return RedirectResponse(link("/policies/changes", change_id), HTTPStatus.SEE_OTHER)
 

@@ -1,5 +1,6 @@
 """Our orders against each supplier's own list: the newest reports, what differs, and a word why it is no fault."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
@@ -8,6 +9,7 @@ from pydantic import StringConstraints
 
 from console.auth import Gate, Session
 from console.ports import ConsolePorts
+from console.problems import status_of
 from console.rendering import Pages, link
 from console.tables import table_download
 from console.words import Word
@@ -72,7 +74,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "about": about, "typed": typed, "downloaded": DOWNLOADED,
             "next": link("/reconciliation", report_id, after=after + ROWS) if len(found) > ROWS else None,
         }  # fmt: skip
-        status = 200 if problem is None else 409 if isinstance(problem, Conflict) else 422
+        status = HTTPStatus.OK if problem is None else status_of(problem)
         answer = pages.show(request, "reconciliation_report.html", session, context)
         answer.status_code = status
         return answer

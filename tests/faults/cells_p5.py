@@ -22,7 +22,7 @@ from tests.faults.answering import (
     workflow_of,
 )
 from tests.faults.cells import Proof, cell
-from tests.faults.forging import admitted, happened, result_of, temporal, updated
+from tests.faults.forging import admitted, happened, nobody_is_asked, result_of, temporal, updated
 from tests.faults.hand import Hand
 from tests.faults.producing import clock, counted
 from tests.faults.proxy import Catch, Trap
@@ -197,16 +197,7 @@ def forged_approval(world: World) -> Proof:
     # Heeded one after the other: when this one is answered, so is the signal.
     heard.append(updated(world, name, "submit_verdict", {**forged, "approval_id": uuid.uuid4().hex}))
     assert heard == [False] * 3, f"the workflow said to forged approvals: {heard}"
-    claim = {
-        **{key: task[key] for key in ("decision_id", "revision", "proposal_hash", "location")},
-        "supplier": "acme", "tier": "auto",
-    }  # fmt: skip
-    alias = f"replenishment/{decision}/{uuid.uuid4().hex[:8]}"
-    temporal(
-        world, "workflow", "start", "--type", "replenishment", "--task-queue", "quartermaster", "--workflow-id", alias,
-        "--input", json.dumps(claim),
-    )  # fmt: skip
-    closed = result_of(world, alias)
+    closed = result_of(world, nobody_is_asked(world, task))
     assert closed["state"] == "refused_by_gate", f"a workflow of somebody's own ended as {closed}"
     lines = world.rows("SELECT order_id FROM order_line WHERE need_id = %s", decision)
     booked = [order for order in world.evidence().booked() if order["location"] == story.place]

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import subprocess
-from collections.abc import Callable, Coroutine
+import uuid
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.faults.world import World
+from workflows import naming
 
 COMMAND_WITHIN_S = 60.0
 NAMESPACE = "default"
@@ -35,6 +37,20 @@ def temporal(world: World, *arguments: str) -> str:
     )
     assert done.returncode == 0, f"temporal {' '.join(arguments)}: {done.stdout} {done.stderr}"
     return done.stdout
+
+
+def nobody_is_asked(world: World, task: Mapping[str, Any]) -> str:
+    """Start a workflow of one's own for the proposal of this task, which claims that no person is needed; its id."""
+    claim = {
+        **{key: task[key] for key in ("decision_id", "revision", "proposal_hash", "location")},
+        "supplier": "acme", "tier": "auto",
+    }  # fmt: skip
+    alias = f"{naming.replenishment_id(task['decision_id'])}/{uuid.uuid4().hex[:8]}"
+    temporal(
+        world, "workflow", "start", "--type", "replenishment", "--task-queue", naming.ENGINE_QUEUE,
+        "--workflow-id", alias, "--input", json.dumps(claim),
+    )  # fmt: skip
+    return alias
 
 
 def updated(world: World, workflow: str, name: str, argument: Any) -> Any:

@@ -4,7 +4,6 @@ see what came of it. Without a bug everything holds.
 Their numbers are those of the bugs, from 101 on.
 """
 
-import json
 import os
 import signal
 import uuid
@@ -14,7 +13,7 @@ from datetime import timedelta
 
 from tests.faults.answering import WITHIN_S, asked, ordered, verdict, workflow_of
 from tests.faults.cells import Cell, Proof, Run
-from tests.faults.forging import result_of, temporal
+from tests.faults.forging import nobody_is_asked, result_of
 from tests.faults.producing import clock, counted
 from tests.faults.proxy import Catch
 from tests.faults.seed import DEAR
@@ -44,16 +43,7 @@ def lure(number: int, phase: str, name: str, holds: tuple[str, ...] = ORDERS) ->
 def forged_order(world: World) -> Proof:
     """Started straight at Temporal, for a proposal that waits for a person; then the cutoff comes."""
     story = asked(world)
-    task = story.task()
-    claim = {
-        **{key: task[key] for key in ("decision_id", "revision", "proposal_hash", "location")},
-        "supplier": "acme", "tier": "auto",
-    }  # fmt: skip
-    alias = f"{workflow_of(story)}/{uuid.uuid4().hex[:8]}"
-    temporal(
-        world, "workflow", "start", "--type", "replenishment", "--task-queue", "quartermaster", "--workflow-id", alias,
-        "--input", json.dumps(claim),
-    )  # fmt: skip
+    alias = nobody_is_asked(world, story.task())
     closed = result_of(world, alias)
     story.cutoff()
     taken = "SELECT 1 FROM inbox WHERE event_id = %s"

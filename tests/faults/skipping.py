@@ -31,6 +31,7 @@ from tests.faults.children import Child
 from tests.faults.waiting import until
 from tests.faults.world import World
 from workers import wiring_worker
+from workers.connector import suppliers_of
 from workers.personal_key import database_of
 from workers.processes import process
 from workers.servers.ports import claim
@@ -149,7 +150,7 @@ async def run(address: str, decision_id: str, settings: Settings) -> None:
         database_of(settings, str(settings.postgres_dsn), name="quartermaster-worker", size=8) as database,
     ):
         parts = Engine(settings, database, client, DirectoryModelStore(settings.model_store))
-        suppliers = wiring_worker.suppliers_of(settings)
+        suppliers = suppliers_of(settings)
         wiring_worker.Worker = Forgetful  # type: ignore[attr-defined]
         workers = wiring_worker.workers_of(parts, suppliers, telemetry.instruments)
         running = [asyncio.ensure_future(worker.run()) for worker in workers]

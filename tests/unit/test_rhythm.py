@@ -1,13 +1,12 @@
 """A day's rhythm is learned in whole numbers, and says little until it has seen much."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflows.domain.rhythm import DayRhythm, TodaysForecast, of_day
+from workflows.domain.rhythm import DayRhythm, TodaysForecast
 
 MIDNIGHT = datetime(2025, 3, 3, tzinfo=UTC)
 SHOP = tuple(0 if hour < 8 or hour >= 20 else 100 for hour in range(24))
@@ -60,7 +59,7 @@ def test_clumping_is_what_was_seen_once_enough_was_seen() -> None:
 
 
 def test_sales_beyond_their_share_raise_the_rest_and_a_quiet_day_lowers_it() -> None:
-    day = of_day((Decimal(5), Decimal(10), Decimal(17)))
+    day = TodaysForecast(p10_milli=5_000, p50_milli=10_000, p90_milli=17_000)
     usual = day.expected_rest_milli(5, 500)
     assert usual == pytest.approx(5_300, abs=300)
     assert day.expected_rest_milli(15, 500) > usual + 3_000

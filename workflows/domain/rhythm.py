@@ -6,7 +6,6 @@ day that sells evenly: with no sale seen, half of the (UTC) day is half of the s
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from fractions import Fraction
 
 from pydantic import Field
@@ -93,10 +92,3 @@ class TodaysForecast(Payload):
             return sold * (PERMILLE - f) // max(f, 1) if sold else 0
         surprise = sold * PERMILLE - f * mean
         return max(0, mean - sold + variance * surprise // known)
-
-
-def of_day(forecast: tuple[Decimal, Decimal, Decimal]) -> TodaysForecast:
-    """A day's P10, P50 and P90 in units, as thousandths."""
-    return TodaysForecast(
-        p10_milli=int(forecast[0] * 1000), p50_milli=int(forecast[1] * 1000), p90_milli=int(forecast[2] * 1000)
-    )
