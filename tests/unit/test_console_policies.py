@@ -167,6 +167,6 @@ def test_pages_show_what_was_written_and_escape_it(browser: TestClient, console:
     own = browser.post(
         f"/policies/changes/{change.change_id}/verdict", data={"csrf": csrf[1], "meaning": "approve", "reason": ""}
     )
-    assert own.status_code == 409
+    assert own.status_code == 403
     assert "another person must" in own.text
     assert "Waits for a person" in browser.get("/policies").text
