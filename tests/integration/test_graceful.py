@@ -8,26 +8,36 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+from connectors.kafka.producer import EventProducer
+from connectors.kafka.topics import ensure_topics
 from connectors.postgres.pool import Connection, connect
+from console.auth import sign_in_token
 from tests.bench.bench_sends import SUPPLIERS, fill, open_orders
-from tests.command_line import eventually
+from tests.command_line import ANY_PORT, CommandLine, eventually
 from workers import temporal
+from workers.enrolling import enrol
 from workers.preparing import prepare_schema
-from workers.session import Silence
+from workers.session import Silence, running
 from workers.settings import Settings
 from workers.stack import PATIENCE_S, EngineStack
-from workers.wiring import required
+from workers.wiring import console_key, required
 from workers.wiring_worker import GRACEFUL_SHUTDOWN, LEARNING_SHUTDOWN
+from workflows.domain.events import Event, SaleRecorded
 from workflows.domain.needs import ClockMode
 from workflows.domain.orders import OrderRef
 
 pytestmark = pytest.mark.timeout(300)
 SLOW_S = 4.0
 """How long the supplier takes to answer: longer than anything takes to be told to stop."""
+CONSOLE_STOPS_S = 5.0
+"""Half of a console's patience, after which it is killed."""
 
 
 class House:
@@ -39,10 +49,7 @@ class House:
 
     async def send(self, *refs: OrderRef) -> None:
         """Start these orders' workflows, as the relay does."""
-        client = await temporal.connect(required(self.stack.settings, "temporal_address"), "default")
-        starter = temporal.Starter(client, ClockMode.REPLAYED)
-        for ref in refs:
-            await starter.purchasing(ref.model_copy(update={"due": True}), None, again=True)
+        await _send(required(self.stack.settings, "temporal_address"), *refs)
 
     def slowly(self, requests: int) -> None:
         """The next requests are carried out and answered late."""
@@ -58,9 +65,7 @@ class House:
 
     def booked(self) -> list[str]:
         """The keys in the suppliers' own journal."""
-        journal = self.stack.state_dir.parent / "journal.jsonl"
-        entries = [json.loads(line) for line in journal.read_text().splitlines()]
-        return [entry["order"]["key"] for entry in entries if "order" in entry]
+        return _booked(self.stack.state_dir.parent)
 
     def left(self, *refs: OrderRef) -> bool:
         """Whether a request for each has left and none was answered."""
@@ -75,7 +80,22 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Up to, and without, its worker: each test runs one of its own."""
     home = tmp_path_factory.mktemp("house")
-    settings = Settings(home=home, temporal_port=0, temporal_ui_port=0, kafka_port=0, clock="replayed", undo_seconds=0)
+    with _suppliers(home) as address, EngineStack(home / "state", _on_any_port(home), Silence()) as stack:
+        stack.start()
+        stack.settings = stack.settings.model_copy(update={"supplier_url": address})
+        prepare_schema(stack.settings, Silence())
+        with connect(required(stack.settings, "postgres_dsn"), name="test") as connection:
+            fill(connection, 10)
+            yield House(stack, address, connection)
+
+
+def _on_any_port(home: Path) -> Settings:
+    return Settings.from_environment({**ANY_PORT, "QM_HOME": str(home), "QM_CLOCK": "replayed", "QM_UNDO_SECONDS": "0"})
+
+
+@contextmanager
+def _suppliers(home: Path) -> Iterator[str]:
+    """Simulated suppliers whose journal is in this folder; their address."""
     behaviours = home / "behaviours.json"
     behaviours.write_text(json.dumps([{"supplier": f"SUP-{n}", "lead_days": [3]} for n in range(SUPPLIERS)]))
     supplier = subprocess.Popen(
@@ -84,19 +104,25 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert supplier.stdout is not None
-    address = supplier.stdout.readline().split()[-1]
     try:
-        with EngineStack(home / "state", settings, Silence()) as stack:
-            stack.start()
-            stack.settings = stack.settings.model_copy(update={"supplier_url": address})
-            prepare_schema(stack.settings, Silence())
-            with connect(required(stack.settings, "postgres_dsn"), name="test") as connection:
-                fill(connection, 10)
-                yield House(stack, address, connection)
+        yield supplier.stdout.readline().split()[-1]
     finally:
         supplier.terminate()
         supplier.wait()
         supplier.stdout.close()
+
+
+def _booked(home: Path) -> list[str]:
+    """The keys in the suppliers' own journal."""
+    entries = [json.loads(line) for line in (home / "journal.jsonl").read_text().splitlines()]
+    return [entry["order"]["key"] for entry in entries if "order" in entry]
+
+
+async def _send(address: str, *refs: OrderRef) -> None:
+    """Start these orders' workflows, as the relay does."""
+    starter = temporal.Starter(await temporal.connect(address, "default"), ClockMode.REPLAYED)
+    for ref in refs:
+        await starter.purchasing(ref.model_copy(update={"due": True}), None, again=True)
 
 
 def test_nobody_is_ended_before_their_own_patience_is_over() -> None:
@@ -135,6 +161,103 @@ async def test_what_a_stopped_worker_had_not_begun_is_done_by_the_next_one(house
         eventually(lambda: house.states(ref) == {"placed"}, 60, what="the order")
     finally:
         house.stack.stop_process("worker")
+
+
+def test_an_intake_that_is_asked_to_stop_in_mid_batch_finishes_it(house: House) -> None:
+    bootstrap, count = required(house.stack.settings, "kafka_bootstrap"), 50
+    ensure_topics(bootstrap)
+    dsn = required(house.stack.settings, "postgres_dsn")
+    waits = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'quartermaster-intake' AND wait_event_type = 'Lock'"
+    )
+
+    def taken(source: str) -> int:
+        (row,) = house.connection.execute("SELECT count(*) AS n FROM inbox WHERE source = %s", [source]).fetchall()
+        return int(row["n"])
+
+    house.stack.start_process("intake")
+    with connect(dsn, name="test-holds") as holder, closing(EventProducer(bootstrap)) as producer:
+        with holder.transaction():
+            holder.execute("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
+            producer.publish([_sold("before", number) for number in range(count)])
+            eventually(lambda: bool(house.connection.execute(waits).fetchall()), 60, what="a batch in hand")
+            stopping = threading.Thread(target=house.stack.stop_process, args=("intake",))
+            pid = house.stack.pid("intake")
+            stopping.start()
+            os.kill(pid, signal.SIGTERM)
+            assert taken("before") == 0
+        stopping.join()
+        first = taken("before")
+        assert first > 0, "what it had in hand is in, and not left to the next one"
+
+        producer.publish([_sold("after", 1)])
+        house.stack.start_process("intake")
+        try:
+            eventually(lambda: (taken("before"), taken("after")) == (count, 1), 60, what="the rest")
+        finally:
+            house.stack.stop_process("intake")
+    rows = house.connection.execute(
+        "SELECT sum((convert_from(body, 'UTF8')::jsonb->>'duplicates')::int) AS n FROM ledger_entry "
+        "WHERE type = 'events.accepted'"
+    ).fetchall()
+    assert rows[0]["n"] == 0, "nothing was taken a second time: its position went in with the batch"
+
+
+def _sold(source: str, number: int) -> Event:
+    sale = SaleRecorded(item="SKU-0", location="LEEDS", sale_id=f"{source}-{number}", units=1)
+    return Event.of(sale, id=str(number), source=source, time=datetime(2025, 3, 3, 5, 30, tzinfo=UTC))
+
+
+def test_a_console_that_is_asked_to_stop_ends_its_open_streams(house: House) -> None:
+    enrol(house.stack.settings, "planner")
+    address = house.stack.start_console()
+    link = sign_in_token(console_key(house.stack.settings), "planner")
+    with httpx.Client(base_url=address, timeout=60, trust_env=False) as browser:
+        assert browser.get("/sign-in", params={"token": link}).has_redirect_location
+        with browser.stream("GET", "/live/events") as stream:
+            assert stream.status_code == 200
+            frames = stream.iter_text()
+            assert "hello" in next(frames)
+            began = time.monotonic()
+            house.stack.stop_process("console")
+            assert time.monotonic() - began < CONSOLE_STOPS_S, "it does not wait until its patience ends"
+            assert "event: bye" in "".join(frames), "a stream that is cut would raise here"
+
+
+async def test_up_that_is_asked_to_stop_while_it_sends_leaves_nothing_in_doubt(tmp_path: Path) -> None:
+    commands, points = CommandLine(tmp_path / "home"), tmp_path / "points"
+    for folder in (tmp_path / "suppliers", points / "armed"):
+        folder.mkdir(parents=True)
+    (points / "armed" / "supplier.place:after").write_text(json.dumps({"mode": "delay", "seconds": SLOW_S}))
+    said = tmp_path / "err"
+    with _suppliers(tmp_path / "suppliers") as address:
+        up = commands.begin(
+            "up", "--empty", out=tmp_path / "out", err=said, QM_SUPPLIER_URL=address, QM_FAILPOINTS=str(points),
+            QM_UNDO_SECONDS="0", QM_CLOCK="replayed",
+        )  # fmt: skip
+        try:
+            eventually(lambda: "Ctrl-C stops everything." in said.read_text(), 90, what="the welcome")
+            run = running(commands.home / "up")
+            assert run is not None
+            assert run.addresses is not None
+            with connect(run.addresses.postgres_dsn, name="test") as connection:
+                fill(connection, 3)
+                await _send(run.addresses.temporal_address, *open_orders(connection, 3))
+            eventually(lambda: any((points / "fired").iterdir()), 60, what="a request that left")
+            up.send_signal(signal.SIGINT)
+            assert up.wait(PATIENCE_S["worker"]) == 0
+        finally:
+            for process in commands.processes():
+                process.kill()
+            up.wait()
+        with EngineStack(commands.home / "up", _on_any_port(commands.home), Silence()) as stack:
+            stack.start()
+            with connect(required(stack.settings, "postgres_dsn"), name="test") as connection:
+                states = connection.execute("SELECT order_id, state, key FROM purchase_order").fetchall()
+    assert {row["state"] for row in states} <= {"placed", "collecting"}, "the others' turn comes with the next `up`"
+    booked = _booked(tmp_path / "suppliers")
+    assert sorted(row["key"] for row in states if row["state"] == "placed") == sorted(booked)
+    assert booked
 
 
 LEARNS = """
