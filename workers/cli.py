@@ -39,6 +39,7 @@ from workers.databases import unsafe_in
 from workers.demo import Stretch, remember, remembered, run_demo
 from workers.doctor import Part, Probe, as_json, as_table, examine, healthy
 from workers.failing import listen
+from workers.leaving import leaving_for_good
 from workers.preparing import FEEDS, prepare_schema
 from workers.processes import run_console, run_intake, run_worker, take_events
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
@@ -240,7 +241,7 @@ LINKS_ELSEWHERE = (
 
 def main() -> None:
     """Entry point."""
-    app()
+    leaving_for_good(app)
 
 
 if __name__ == "__main__":
