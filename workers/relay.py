@@ -204,11 +204,11 @@ class Relay:
 
     async def _wake_orders(self) -> int:
         """Orders that a lifted switch held, and those that an operator wants tried again."""
-        for order_id, held_by in await asyncio.to_thread(self._store.orders_to_wake):
+        for order in await asyncio.to_thread(self._store.orders_to_wake):
             # Nobody to tell: it is over, or it is started again, and a new workflow tries by itself.
-            if not await self._messenger.try_order_again(order_id):
-                await self._lost("order", order_id)
-            await asyncio.to_thread(self._store.order_woken, order_id, held_by)
+            if not await self._messenger.try_order_again(order.order_id):
+                await self._lost("order", order.order_id)
+            await asyncio.to_thread(self._store.order_woken, order)
         return 0
 
 

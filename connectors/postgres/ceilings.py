@@ -41,6 +41,8 @@ async def refusals_of_lines(cursor: Cursor, order: DictRow, lines: Sequence[Dict
             refusal = f"{matter.needs_two}; {_people(asked['signatures'])} did"
         if refusal is None and asked["tier"] != "auto":
             refusal = _gone(signers[line["need_id"]], people, matter)
+        elif refusal is None and (why := matter.limits.needs_one(matter.value, matter.currency)):
+            refusal = f"{why}; nobody did"
         if refusal is not None:
             found[line["need_id"]] = refusal
     return found

@@ -128,7 +128,7 @@ class PostgresOrderDesk:
             if order["awaits_operator_at"] is None or not OrderState(order["state"]).may_leave:
                 raise Conflict(f"nothing waits for an operator: the order {order_id} is {order['state']}")
             await cursor.execute(
-                "UPDATE purchase_order SET wake_at = coalesce(wake_at, clock_timestamp()) WHERE order_id = %s",
+                "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s",
                 [order_id],
             )
             if order["wake_at"] is None:

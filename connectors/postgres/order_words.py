@@ -71,7 +71,7 @@ class PostgresOrderWords:
             waits = order["awaits_operator_at"] is not None
             if waits:
                 await cursor.execute(
-                    "UPDATE purchase_order SET wake_at = coalesce(wake_at, clock_timestamp()) WHERE order_id = %s",
+                    "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s",
                     [order_id],
                 )
             body = {"word": "look", "reason": reason}

@@ -5,7 +5,7 @@ Nothing here decides; everything may be asked and told twice.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.rows import DictRow
 
@@ -24,6 +24,15 @@ WHERE order_id = %s AND state IN ('collecting', 'sending', 'in_doubt', 'placed')
 _LOST_REPLENISHMENT = b"""
 UPDATE replenishment SET workflow_started_at = NULL WHERE decision_id = %s AND state = 'proposed'
 """
+
+
+class OrderToWake(NamedTuple):
+    """An order whose workflow is to try again: because of the lifted or ended switch that held it, or of what a person
+    asked for at this instant."""
+
+    order_id: str
+    held_by: str | None
+    wake_at: datetime | None
 
 
 class RelayStore:
@@ -149,26 +158,28 @@ class RelayStore:
         """Note that the order's workflow has heard of its end."""
         self._run("order.told", "UPDATE purchase_order SET told_at = clock_timestamp() WHERE order_id = %s", [order_id])
 
-    def orders_to_wake(self) -> list[tuple[str, str | None]]:
-        """(order, the lifted or ended switch that held it) of orders whose workflow is to try again."""
+    def orders_to_wake(self) -> list[OrderToWake]:
+        """Orders whose workflow is to try again."""
         rows = self._rows(
-            """SELECT o.order_id, o.held_by FROM send_stop s JOIN purchase_order o ON o.held_by = s.stop_id
+            """SELECT o.order_id, o.held_by, o.wake_at
+               FROM send_stop s JOIN purchase_order o ON o.held_by = s.stop_id
                WHERE s.lifted_at IS NOT NULL OR s.ends_at <= clock_timestamp()
-               UNION SELECT order_id, NULL FROM purchase_order WHERE wake_at IS NOT NULL
+               UNION SELECT order_id, NULL, wake_at FROM purchase_order WHERE wake_at IS NOT NULL
                LIMIT 200""",
             [],
         )
-        return [(row["order_id"], row["held_by"]) for row in rows]
+        return [OrderToWake(**row) for row in rows]
 
-    def order_woken(self, order_id: str, held_by: str | None) -> None:
-        """Note that the order's workflow was told. A switch that holds it meanwhile stays noted."""
+    def order_woken(self, order: OrderToWake) -> None:
+        """Note that the order's workflow was told. A switch that holds it meanwhile stays noted, and so does what a
+        person asked for meanwhile: the workflow may have been told just before."""
         self._run(
             "order.woken",
-            """UPDATE purchase_order SET wake_at = NULL,
+            """UPDATE purchase_order SET wake_at = CASE WHEN wake_at <= %(at)s THEN NULL ELSE wake_at END,
                    held_at = CASE WHEN held_by = %(by)s THEN NULL ELSE held_at END,
                    held_by = CASE WHEN held_by = %(by)s THEN NULL ELSE held_by END
                WHERE order_id = %(order)s""",
-            {"by": held_by, "order": order_id},
+            {"by": order.held_by, "order": order.order_id, "at": order.wake_at},
         )
 
     def moved_tasks(self) -> list[str]:

@@ -129,7 +129,7 @@ class PostgresStops:
                 if await cursor.fetchone() is None:
                     raise NotFound(f"there is no {command.scope} {command.subject}")
             await cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SWITCHES])
-            await self._end_pause(cursor, command)
+            await self._end_shorter(cursor, command, actor)
             row = await self._standing(cursor, command) or await self._throw(cursor, command, actor)
             await cursor.execute(
                 """SELECT count(*) AS n FROM purchase_order
@@ -166,25 +166,34 @@ class PostgresStops:
             return answer
 
     @staticmethod
-    async def _end_pause(cursor: Cursor, command: StopCommand) -> None:
-        """A pause whose time is over holds nothing; here it is written down, so that the next switch can be set."""
+    async def _end_shorter(cursor: Cursor, command: StopCommand, actor: Actor) -> None:
+        """A pause whose time is over holds nothing; here it is written down, so that the next switch can be set. One
+        that would end before what is asked for now gives way to it, in the same transaction: nothing leaves between."""
+        asked = {"scope": command.scope, "subject": command.subject, "until": command.ends_at}
         await cursor.execute(
-            """UPDATE send_stop SET lifted_by = 'engine', lifted_reason = 'the pause was over', lifted_at = ends_at
-               WHERE scope = %s AND subject = %s AND lifted_at IS NULL AND ends_at <= clock_timestamp()
-               RETURNING stop_id, lifted_reason, lifted_at""",
-            [command.scope, command.subject],
+            """UPDATE send_stop SET lifted_at = least(ends_at, clock_timestamp()),
+                   lifted_by = CASE WHEN ends_at <= clock_timestamp() THEN %(engine)s ELSE %(name)s END,
+                   lifted_reason = CASE WHEN ends_at <= clock_timestamp() THEN 'the pause was over'
+                                        ELSE 'a longer stop takes its place' END
+               WHERE scope = %(scope)s AND subject = %(subject)s AND lifted_at IS NULL AND over_cap IS NULL
+                 AND (ends_at <= clock_timestamp() OR ends_at < coalesce(%(until)s::timestamptz, 'infinity'))
+               RETURNING stop_id, lifted_by, lifted_reason, lifted_at""",
+            {**asked, "engine": ENGINE.name, "name": actor.name},
         )
         for row in await cursor.fetchall():
             body = {
                 "stop": row["stop_id"], "scope": command.scope, "subject": command.subject,
                 "reason": row["lifted_reason"],
             }  # fmt: skip
-            await ledger.append(cursor, [_of_switch(EntryType.SENDING_RESUMED, ENGINE, row["lifted_at"], body)])
+            by = actor if row["lifted_by"] == actor.name else ENGINE
+            await ledger.append(cursor, [_of_switch(EntryType.SENDING_RESUMED, by, row["lifted_at"], body)])
 
     @staticmethod
     async def _standing(cursor: Cursor, command: StopCommand) -> DictRow | None:
+        """The switch that a person set already; one that a cap set for an order is lifted for reasons of its own."""
         await cursor.execute(
-            _STOPS + "WHERE s.scope = %s AND s.subject = %s AND s.lifted_at IS NULL", [command.scope, command.subject]
+            _STOPS + "WHERE s.scope = %s AND s.subject = %s AND s.lifted_at IS NULL AND s.over_cap IS NULL",
+            [command.scope, command.subject],
         )
         return await cursor.fetchone()
 

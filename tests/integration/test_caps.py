@@ -90,8 +90,13 @@ async def test_an_order_above_the_rest_of_a_cap_waits_for_a_person_who_may_let_i
     stops = PostgresStops(storeroom.database)
     (stop,) = await stops.in_force()
     assert (stop.scope, stop.over_cap, stop.stopped_by) == (StopScope.ORDER, name, "engine")
+    own = await stops.stop(StopCommand(scope=StopScope.ORDER, subject=second, reason="they moved house"), OPERATOR)
+    assert own.stop_id != stop.stop_id, "what a person stops stays stopped when the cap's switch is lifted"
     await stops.lift(stop.stop_id, "the season begins", OPERATOR)
-    assert storeroom.relay.orders_to_wake() == [(second, stop.stop_id)]
+    assert await storeroom.orders.prepare(second, passive=False) is not None
+    assert not await let_go(storeroom, second)
+    await stops.lift(own.stop_id, "they are there", OPERATOR)
+    assert [one[:2] for one in storeroom.relay.orders_to_wake()] == [(second, stop.stop_id)]
     assert await storeroom.orders.prepare(second, passive=False) is not None
     assert await storeroom.orders.begin_attempt(second, "lease", 60) is not None
     assert await let_go(storeroom, second)

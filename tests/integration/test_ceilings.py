@@ -84,6 +84,25 @@ async def test_the_send_gate_asks_the_policy_in_force_again(storeroom: Storeroom
     assert storeroom.verified().ok
 
 
+@pytest.mark.parametrize(
+    ("limits", "why"), [({"autonomy": "L2"}, "a person approves each order"), ({"auto_value_limit": "1"}, "above 1.00")]
+)
+async def test_what_nobody_was_asked_about_does_not_leave_once_somebody_has_to_be(
+    storeroom: Storeroom, limits: dict[str, str], why: str
+) -> None:
+    free = {"new_item_asks": False, "new_supplier_asks": False, "little_history_asks": False}
+    await waiting(storeroom, Policy.model_validate({**free, "auto_value_limit": "100000", "soon_risk_limit": "1"}))
+    assert storeroom.rows("SELECT DISTINCT tier, state FROM replenishment") == [{"tier": "auto", "state": "proposed"}]
+    for one in (NEED, OTHER):
+        assert (await storeroom.orders.release(one, storeroom.hash_of(one))).released
+    await tightened(storeroom, **limits)
+    assert await sent(storeroom) == [OTHER]
+    (refusal,) = [reason for reason in refused_lines(storeroom) if reason]
+    assert why in refusal
+    assert "for item ITEM-001" in refusal
+    assert storeroom.position()["on_order_units"] == 0, "it is needed again, and then a person is asked"
+
+
 async def test_units_that_were_slipped_past_the_answer_do_not_pass_the_send_gate(storeroom: Storeroom) -> None:
     await waiting(storeroom)
     await storeroom.answer(NEED, Meaning.APPROVE_EDITED, units=50)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connectors.postgres.relay import OrderToWake
 from connectors.postgres.settling import Settling
 from connectors.postgres.stops import PostgresStops
 from tests.fakes.engine import until
@@ -116,7 +117,7 @@ async def test_a_stop_between_preparing_and_sending_leaves_no_trace_of_a_request
     assert "order.sent" not in dict(entries(storeroom, f"order:{order}"))
 
     await stops.lift(stop.stop_id, "they answer again", OPERATOR)
-    assert storeroom.relay.orders_to_wake() == [(order, stop.stop_id)]
+    assert [one[:2] for one in storeroom.relay.orders_to_wake()] == [(order, stop.stop_id)]
     assert await storeroom.orders.prepare(order, passive=False) is not None
     assert await storeroom.orders.begin_attempt(order, "lease-2", 60) is not None
     assert await storeroom.orders.about_to_send(order, "lease-2", passive=False) is not None
@@ -207,17 +208,42 @@ async def test_the_same_key_gets_the_same_answer_even_after_the_switch_was_lifte
         await stops.stop(command(storeroom, StopScope.SUPPLIER), OPERATOR, command_id="command-1")
 
 
+async def test_a_stop_outlasts_a_pause_that_stands_and_a_pause_does_not_shorten_a_stop(
+    storeroom: Storeroom, stops: PostgresStops
+) -> None:
+    order = await an_order(storeroom)
+    now, other = datetime.now(UTC), Actor(name="otto")
+    minutes, hours = now + timedelta(minutes=10), now + timedelta(hours=2)
+    pause = await stops.stop(command(storeroom, StopScope.EVERYTHING, ends_at=minutes), OPERATOR)
+    assert await storeroom.orders.prepare(order, passive=False) is None
+
+    longer = await stops.stop(command(storeroom, StopScope.EVERYTHING, ends_at=hours), other)
+    stop = await stops.stop(command(storeroom, StopScope.EVERYTHING), other)
+    assert await stops.stop(command(storeroom, StopScope.EVERYTHING, ends_at=hours), OPERATOR) == stop
+
+    assert (longer.ends_at, stop.ends_at) == (hours, None)
+    assert [one.stop_id for one in await stops.in_force()] == [stop.stop_id]
+    assert entries(storeroom, "stops") == [
+        ("sending.stopped", "olga"), ("sending.resumed", "otto"), ("sending.stopped", "otto"),
+        ("sending.resumed", "otto"), ("sending.stopped", "otto"),
+    ]  # fmt: skip
+    assert [one[:2] for one in storeroom.relay.orders_to_wake()] == [(order, pause.stop_id)]
+    assert await storeroom.orders.prepare(order, passive=False) is None
+    assert row(storeroom, order)["held_by"] == stop.stop_id
+    assert storeroom.relay.orders_to_wake() == []
+
+
 async def test_an_order_under_two_switches_waits_for_both(storeroom: Storeroom, stops: PostgresStops) -> None:
     order = await an_order(storeroom)
     first = await stops.stop(command(storeroom, StopScope.SUPPLIER), OPERATOR)
     second = await stops.stop(command(storeroom, StopScope.EVERYTHING), OPERATOR)
     assert await storeroom.orders.prepare(order, passive=False) is None
     await stops.lift(first.stop_id, "one of two", OPERATOR)
-    assert storeroom.relay.orders_to_wake() == [(order, first.stop_id)]
+    assert [one[:2] for one in storeroom.relay.orders_to_wake()] == [(order, first.stop_id)]
 
     assert await storeroom.orders.prepare(order, passive=False) is None
 
-    storeroom.relay.order_woken(order, first.stop_id)
+    storeroom.relay.order_woken(OrderToWake(order, first.stop_id, None))
     assert row(storeroom, order)["held_by"] == second.stop_id, "the relay's note takes away only the lifted switch"
 
 
@@ -270,8 +296,8 @@ async def test_a_pause_holds_until_its_end_and_lets_go_by_itself(storeroom: Stor
     storeroom.connection.execute("UPDATE send_stop SET ends_at = clock_timestamp() - interval '1 second'")
 
     assert await stops.in_force() == []
-    assert storeroom.relay.orders_to_wake() == [(order, pause.stop_id)]
-    storeroom.relay.order_woken(order, pause.stop_id)
+    assert [one[:2] for one in storeroom.relay.orders_to_wake()] == [(order, pause.stop_id)]
+    storeroom.relay.order_woken(OrderToWake(order, pause.stop_id, None))
     assert await storeroom.orders.prepare(order, passive=False) is not None
     again = await stops.stop(command(storeroom, StopScope.SUPPLIER), OPERATOR)
     assert again.stop_id == "supplier:acme:2"

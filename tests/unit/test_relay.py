@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.postgres.relay import OrderToWake
 from workers import relay as relaying
 from workers.relay import LEFT_BEHIND_SECONDS, Relay
 from workflows.domain.approvals import Meaning, VerdictNotice
@@ -109,8 +110,8 @@ class World:
     def orders_to_wake(self) -> list[Any]:
         return self.take("wake")
 
-    def order_woken(self, order_id: str, held_by: str | None) -> None:
-        self.note(f"woken {order_id} {held_by}")
+    def order_woken(self, order: OrderToWake) -> None:
+        self.note(f"woken {order.order_id} {order.held_by}")
 
     def order_told(self, order_id: str) -> None:
         self.note(f"noted-end {order_id}")
@@ -208,7 +209,11 @@ async def once(world: World) -> list[str]:
         ("moved", "LEEDS:A:1", ["moved LEEDS:A:1", "noted-rescore LEEDS:A:1"]),
         ("wanted", "LEEDS:A:1", ["moved LEEDS:A:1", "noted-rescore LEEDS:A:1"]),
         ("settled", "acme:LEEDS:1", ["settled acme:LEEDS:1", "noted-end acme:LEEDS:1"]),
-        ("wake", ("acme:LEEDS:1", "everything:1"), ["again acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]),
+        (
+            "wake",
+            OrderToWake("acme:LEEDS:1", "everything:1", None),
+            ["again acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"],
+        ),
     ],
 )
 async def test_what_is_owed_is_carried_first_and_noted_after(
@@ -220,7 +225,7 @@ async def test_what_is_owed_is_carried_first_and_noted_after(
 
 
 async def test_an_order_whose_workflow_is_gone_when_its_switch_is_lifted_gets_a_new_one(world: World) -> None:
-    world.owed["wake"], world.listening = [("acme:LEEDS:1", "everything:1")], False
+    world.owed["wake"], world.listening = [OrderToWake("acme:LEEDS:1", "everything:1", None)], False
 
     assert await once(world) == ["again acme:LEEDS:1", "lost order acme:LEEDS:1", "woken acme:LEEDS:1 everything:1"]
 

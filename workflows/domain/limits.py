@@ -132,6 +132,15 @@ class Limits(Payload):
             return "two people must sign the first order at a supplier" + self.scope_of("four_eyes_for_new_supplier")
         return None
 
+    def needs_one(self, value: Decimal, currency: str) -> str | None:
+        """Why a person must release an order of this value, whatever else it is like; None where none needs to."""
+        if self.autonomy is Autonomy.L2:
+            return f"at autonomy L2{self.scope_of('autonomy')} a person approves each order"
+        if value > self.auto_value_limit:
+            found = f"{value:.2f} {currency} is above {self.auto_value_limit:.2f}, beyond which a person is asked"
+            return found + self.scope_of("auto_value_limit")
+        return None
+
     def suggestion_only(self) -> str | None:
         """Why no order of the engine's goes out at all here; None where some do."""
         if self.autonomy is not Autonomy.L1:

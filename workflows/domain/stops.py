@@ -30,7 +30,8 @@ StopId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=
 
 
 class StopCommand(Payload):
-    """Hold these orders. Stopping what is stopped already changes nothing."""
+    """Hold these orders. Stopping what is stopped already for as long changes nothing; a pause that would end earlier
+    gives way."""
 
     scope: StopScope
     subject: Annotated[str, StringConstraints(max_length=160, strip_whitespace=True)] = Field(
