@@ -49,6 +49,10 @@ async def client() -> AsyncIterator[Client]:
         yield server.client
 
 
+WAITS = 4
+"""Events of a workflow that has taken its first step."""
+
+
 async def ended(client: Client, *names: str, queue: str = ENGINE_QUEUE) -> None:
     """Workflows that came to their end."""
     for name in names:
@@ -115,17 +119,23 @@ async def test_what_an_operator_did_is_noticed_once(client: Client, database: Da
     await cancelled.cancel()
     with pytest.raises(WorkflowFailureError):
         await cancelled.result()
-    await ended(client, "reset")
+    earlier = await client.start_workflow(Waiting.run, id="reset", task_queue=ENGINE_QUEUE)
+
+    async def waits() -> bool:
+        return (await earlier.describe()).history_length >= WAITS
+
+    await until(waits, "its first step")  # or the signal is before it, where a reset keeps it
+    await earlier.signal(Waiting.go)
+    await earlier.result()
     await visible(client, 3)
     assert (await swept(client, database)).overridden == 2
 
-    earlier = client.get_workflow_handle("reset")
     base = (await earlier.describe()).run_id
     # After its start, so that what was told to it afterwards is told again; or not, and it runs.
     await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id="reset", run_id=base),
-            reason="an operator's", request_id="r", workflow_task_finish_event_id=4, 
+            reason="an operator's", request_id="r", workflow_task_finish_event_id=WAITS, 
             reset_reapply_type=ResetReapplyType.RESET_REAPPLY_TYPE_NONE,
         )
     )  # fmt: skip
