@@ -2,13 +2,15 @@
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from tests.faults.producing import clock, counted
 from tests.faults.seed import DEAR
-from tests.faults.story import Story
+from tests.faults.story import MORNING, Story
 from tests.faults.world import World
 
 WITHIN_S = 120.0
@@ -22,6 +24,12 @@ def asked(world: World) -> Story:
     story.empty()
     story.task()
     return story
+
+
+def stock_moves(story: Story) -> None:
+    """Some were found on the shelf: less is needed, and not so few that the rest can wait."""
+    at = MORNING + timedelta(minutes=10)
+    story.tell(counted(story.place, story.item, 34, at), clock(story.place, at + timedelta(minutes=5)))
 
 
 def ordered(story: Story) -> int:

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 
 from temporalio.api.enums.v1 import EventType
@@ -18,15 +17,15 @@ from tests.faults.answering import (
     denied,
     entries_of,
     ordered,
+    stock_moves,
     verdict,
     workflow_of,
 )
 from tests.faults.cells import Proof, cell
 from tests.faults.forging import admitted, happened, nobody_is_asked, result_of, temporal, updated
 from tests.faults.hand import Hand
-from tests.faults.producing import clock, counted
 from tests.faults.proxy import Catch, Trap
-from tests.faults.story import MORNING, Story
+from tests.faults.story import Story
 from tests.faults.waiting import until
 from tests.faults.world import World
 
@@ -144,7 +143,7 @@ def amended_meanwhile(world: World) -> Proof:
     amending = world.proxies["postgres"].trap(
         Catch.HOLD_REQUEST, old["decision_id"].encode(), b"decision.proposed", b"COMMIT"
     )
-    _stock_moves(story)
+    stock_moves(story)
     until(amending.sprung.is_set, WITHIN_S, "the COMMIT of another revision")
     status, said = _while_held(world, amending, partial(verdict, story, "pat", command, old["proposal_hash"]))
     assert status == 409, f"an answer to the earlier revision was told {status} {said}"
@@ -168,7 +167,7 @@ def _approved_before_it_was_amended(world: World) -> int:
     story = asked(world)
     old = story.task()
     world.arm(SCORING, "delay", SCORED_FOR_S)
-    _stock_moves(story)
+    stock_moves(story)
     until(partial(world.fired, SCORING), WITHIN_S, "another look at the proposal")
     status, said = verdict(story, "pat", "", old["proposal_hash"])
     assert status == 200, said
@@ -261,9 +260,3 @@ def _two_must_sign(world: World, place: str) -> int:
     change = hand.call("POST", "/api/v1/policy/changes", said, person=AUTHOR)["change_id"]
     hand.call("POST", f"/api/v1/policy/changes/{change}/verdict", {"meaning": "approve"}, person=ADOPTER)
     return int(json.loads(hand.read("/api/v1/policy"))["policy"]["version"])
-
-
-def _stock_moves(story: Story) -> None:
-    """Much was found on the shelf: less is needed."""
-    at = MORNING + timedelta(minutes=10)
-    story.tell(counted(story.place, story.item, 40, at), clock(story.place, at + timedelta(minutes=5)))

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from tests.faults.answering import WITHIN_S, asked, ordered, verdict, workflow_of
+from tests.faults.answering import WITHIN_S, asked, ordered, stock_moves, verdict, workflow_of
 from tests.faults.cells import Cell, Proof, Run
 from tests.faults.forging import nobody_is_asked, result_of
-from tests.faults.producing import clock, counted
+from tests.faults.producing import clock
 from tests.faults.proxy import Catch
 from tests.faults.seed import DEAR
 from tests.faults.story import MORNING, Story
@@ -141,8 +141,7 @@ def outdated_approval(world: World) -> Proof:
     """What was read was amended since. If it counts nevertheless, its cutoff comes."""
     story = asked(world)
     old = story.task()
-    at = MORNING + timedelta(minutes=10)
-    story.tell(counted(story.place, story.item, 40, at), clock(story.place, at + timedelta(minutes=5)))
+    stock_moves(story)
     new = until(lambda: now if (now := story.task())["revision"] == 2 else None, WITHIN_S, "revision 2")
     status, said = verdict(story, "pat", proposal=old["proposal_hash"])
     if status == 200:
