@@ -47,7 +47,7 @@ WITH given AS MATERIALIZED (
     SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[]) AS g (location, item, level, at)
 ), locked AS MATERIALIZED (
     SELECT location, item, level, at FROM position p JOIN given USING (location, item)
-    ORDER BY location COLLATE "C", item COLLATE "C" FOR UPDATE OF p
+    ORDER BY location, item FOR UPDATE OF p
 )
 UPDATE position p SET watch_level_units = l.level, last_assessed_at = l.at FROM locked l
 WHERE p.location = l.location AND p.item = l.item
