@@ -107,7 +107,8 @@ class Sender:
             outcome, _ = _OUTCOMES[type(seen)]
             step = self._next(request, seen)
             if step.do in _KINDS:
-                said = getattr(seen, "reason", "")
+                # A draft's name ties what it holds to what was asked for.
+                said = seen.draft if isinstance(seen, Drafted) else getattr(seen, "reason", "")
                 if not await self._orders.note(self._order.order_id, self._lease, step.request, outcome, said):
                     raise LeaseLost
                 await self._observed(kind, seen)
@@ -154,8 +155,9 @@ class Sender:
         begun = monotonic()
         try:
             leaving = await self._orders.about_to_send(
-                self._order.order_id, self._lease, passive=self._passive, kind=kind, draft=step.draft
-            )
+                self._order.order_id, self._lease, passive=self._passive, kind=kind, draft=step.draft,
+                holds=step.holds,
+            )  # fmt: skip
         except PersonNeeded as error:
             # Something of it is at the supplier, be it a draft: a person may have a word about it.
             doubted = step.request.model_copy(update={"open": max(1, step.request.open)})
@@ -165,8 +167,7 @@ class Sender:
         if leaving is None:
             raise LeaseLost
         now = self._attempt.as_of + timedelta(seconds=monotonic() - self._began)
-        request = left(step.request, kind, now, draft=step.draft)
-        request = request.model_copy(update={"lines_digest": leaving.lines_digest})
+        request = left(step.request, kind, now, draft=step.draft, lines_digest=leaving.lines_digest)
         self._sent = request.n
         # The settle window counts from the commit: what was held up since (a process that was stopped, say) must not
         # leave late, when somebody else may have found it absent already.

@@ -37,7 +37,7 @@ class DraftBook:
             return draft
 
     def under(self, key: str, supplier: str | None) -> list[dict[str, Any]]:
-        """The drafts under a key, the oldest first.
+        """The drafts under a key, the oldest first, each with the digest of what is in it.
 
         Raises:
             Refusal: the system has no drafts, or cannot be searched (501).
@@ -46,10 +46,13 @@ class DraftBook:
         book.require_search()
         with book.lock:
             return [
-                {"draft": draft.number, "state": str(draft.state), "supplier_number": draft.supplier_number}
+                {
+                    "draft": draft.number, "state": str(draft.state), "supplier_number": draft.supplier_number,
+                    "lines_digest": draft.order.lines_digest,
+                }
                 for draft in book.drafts.values()
                 if draft.order.key == key and supplier in (None, draft.order.supplier)
-            ]
+            ]  # fmt: skip
 
     def cancel(self, number: str) -> Draft:
         """The draft, cancelled; twice is harmless.

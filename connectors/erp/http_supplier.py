@@ -118,7 +118,7 @@ class HttpSuppliers:
         return made
 
     async def drafts(self, supplier: str, key: str) -> tuple[Draft, ...]:
-        """All drafts under this key, oldest first, whatever became of them.
+        """All drafts under this key, oldest first, whatever became of them; with what is in them, where it is said.
 
         Raises:
             Unavailable: the supplier could not be asked, or its answer proves nothing.

@@ -22,6 +22,7 @@ from workflows.domain.operations import (
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
+from workflows.domain.requests import RequestState
 from workflows.domain.stops import Held, StopScope, why_held
 
 Cursor = psycopg.AsyncCursor[DictRow]
@@ -101,9 +102,7 @@ class PostgresOrderDesk:
             await cursor.execute("SELECT %s::timestamptz > clock_timestamp() AS leased", [row["lease_until"]])
             leased = await cursor.fetchone()
         entries = await ledger.timeline(self._database, f"order:{order_id}")
-        refusal = why_not_close(
-            OrderState(row["state"]), open_requests=row["open_requests"], leased=bool(leased and leased["leased"])
-        )
+        refusal = _why_not_close(row, leased=bool(leased and leased["leased"]))
         view = OrderView(
             order=_order_row(row), lines=tuple(OrderLineRow.model_validate(line) for line in lines), steps=(),
             timeline=tuple(
@@ -152,10 +151,7 @@ class PostgresOrderDesk:
             # Whoever sends must hold this row's lock while it commits that a request leaves: nobody can be at it now.
             await cursor.execute("SELECT %s::timestamptz > clock_timestamp() AS leased", [order["lease_until"]])
             leased = await cursor.fetchone()
-            refusal = why_not_close(
-                OrderState(order["state"]), open_requests=order["open_requests"],
-                leased=bool(leased and leased["leased"]),
-            )  # fmt: skip
+            refusal = _why_not_close(order, leased=bool(leased and leased["leased"]))
             if refusal:
                 raise Conflict(f"the order {order_id} cannot be closed as not ordered: {refusal}")
             words = f"closed as not ordered by {actor.name}: {reason}"
@@ -208,6 +204,11 @@ class PostgresOrderDesk:
 def _entry(order: DictRow, kind: EntryType, actor: Actor, body: dict[str, Any]) -> NewEntry:
     stream = f"order:{order['order_id']}"
     return NewEntry(stream=stream, type=kind, actor=actor.name, occurred_at=order["cutoff_at"], body=body)
+
+
+def _why_not_close(row: DictRow, *, leased: bool) -> str:
+    request = None if row["request"] is None else RequestState(row["request"])
+    return why_not_close(OrderState(row["state"]), open_requests=row["open_requests"], leased=leased, request=request)
 
 
 def _order_row(row: DictRow) -> OrderRow:

@@ -75,9 +75,12 @@ class PostgresOrders:
         passive: bool,
         kind: RequestKind = RequestKind.SEND,
         draft: str | None = None,
+        holds: str | None = None,
     ) -> PurchaseOrder | None:
         async with self._database.transaction("orders.about_to_send") as cursor:
-            return await requests.leave(cursor, order_id, lease_token, passive=passive, kind=kind, draft=draft)
+            return await requests.leave(
+                cursor, order_id, lease_token, passive=passive, kind=kind, draft=draft, holds=holds
+            )
 
     async def about_to_look(self, order_id: str, lease_token: str) -> bool:
         async with self._database.transaction("orders.about_to_look") as cursor:

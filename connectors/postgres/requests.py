@@ -13,7 +13,7 @@ from workflows.domain.capabilities import Manifest
 from workflows.domain.errors import PersonNeeded
 from workflows.domain.ledger import EntryType
 from workflows.domain.orders import OrderState, PlacementResult, PurchaseOrder
-from workflows.domain.requests import Attempt, Do, Request, RequestKind, RequestState, Step, planners_word
+from workflows.domain.requests import AskedDraft, Attempt, Do, Request, RequestKind, RequestState, Step, planners_word
 
 Cursor = psycopg.AsyncCursor[DictRow]
 WITHHELD = "passive mode: nothing is sent"
@@ -57,6 +57,12 @@ UPDATE order_request SET answered_at = clock_timestamp(), outcome = %s, said = %
 WHERE order_id = %s AND lease_token = %s AND answered_at IS NULL
 """
 
+# The name is what the supplier answered. Rows of an earlier release have none.
+_DRAFTED = """
+SELECT CASE WHEN outcome = 'drafted' THEN nullif(said, '') END AS draft, coalesce(lines_digest, '') AS lines_digest
+FROM order_request WHERE order_id = %s AND kind = 'draft' ORDER BY seq
+"""
+
 
 async def take(cursor: Cursor, order_id: str, token: str, seconds: int) -> Attempt | None:
     """Take the order's lease. None while another attempt has it, or nothing is to be sent."""
@@ -64,9 +70,13 @@ async def take(cursor: Cursor, order_id: str, token: str, seconds: int) -> Attem
     row = await cursor.fetchone()
     if row is None:
         return None
-    kept = row["capability"]
+    kept, request = row["capability"], request_of(row)
     manifest = None if kept is None else Manifest.model_validate(kept)
-    return Attempt(request=request_of(row), manifest=manifest, as_of=row["as_of"], attempt=row["attempts"])
+    if row["drafted_digest"] is not None:
+        await cursor.execute(_DRAFTED, [order_id])
+        drafted = tuple(AskedDraft.model_validate(one) for one in await cursor.fetchall())
+        request = request.model_copy(update={"drafted": drafted})
+    return Attempt(request=request, manifest=manifest, as_of=row["as_of"], attempt=row["attempts"])
 
 
 def request_of(row: DictRow) -> Request:
@@ -79,8 +89,9 @@ def request_of(row: DictRow) -> Request:
 
 
 async def leave(
-    cursor: Cursor, order_id: str, token: str, *, passive: bool, kind: RequestKind, draft: str | None
-) -> PurchaseOrder | None:
+    cursor: Cursor, order_id: str, token: str, *, passive: bool, kind: RequestKind, draft: str | None,
+    holds: str | None = None,
+) -> PurchaseOrder | None:  # fmt: skip
     """Commit that a request leaves now, and what it says. None: nothing may be sent, and the lease is given back.
 
     Raises:
@@ -100,7 +111,7 @@ async def leave(
     if payload is None or await caps.hold(cursor, order, payload):
         await give_back(cursor, order_id, token)
         return None
-    if kind is RequestKind.CONFIRM and order["drafted_digest"] not in (None, payload.lines_digest):
+    if kind is RequestKind.CONFIRM and holds != payload.lines_digest:
         raise PersonNeeded(
             "a line may not be ordered any more that is in the draft at the supplier: it must be cancelled there"
         )

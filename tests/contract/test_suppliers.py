@@ -401,7 +401,9 @@ async def test_drafts_are_listed_cancelled_and_confirmed_once(tmp_path: Path) ->
         await suppliers.cancel_draft("acme", second)
         answers = [await suppliers.confirm_draft("acme", first) for _ in range(2)]
         assert answers[0].supplier_number == answers[1].supplier_number
-        states = {one.draft: one.state for one in await suppliers.drafts("acme", wanted.key)}
+        listed = await suppliers.drafts("acme", wanted.key)
+        assert {one.lines_digest for one in listed} == {wanted.lines_digest}, "what is in them is said"
+        states = {one.draft: one.state for one in listed}
         assert states == {first.draft: DraftState.CONFIRMED, second.draft: DraftState.CANCELLED}
         with pytest.raises(OrderKeyKnown):
             await suppliers.cancel_draft("acme", first)

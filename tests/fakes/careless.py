@@ -32,10 +32,14 @@ class CarelessSupplier:
         self.manifest = manifest
         self.journal: list[Entry] = []
         self.drafted: list[tuple[Draft, PurchaseOrder]] = []
+        self.hidden: set[str] = set()
+        """Names of drafts that its list leaves out: its search is behind, or they are gone."""
+        self.tells = False
+        """Whether its list says what is in a draft."""
         self.behaviour: deque[str] = deque()
         """What the next requests meet: accept, refuse, down, away (turned away by a
         supplier that is well), lost (booked, no answer), vanish (no answer, not booked),
-        or late:N (no answer, booked N seconds from now)."""
+        quiet (drafted, and the next question goes unanswered), or late:N (no answer, booked N seconds from now)."""
         self.deaf = 0
         """How many of the next questions (`find`) go unanswered."""
         self.knows_keys = False
@@ -70,13 +74,17 @@ class CarelessSupplier:
         draft = Draft(key=order.key, draft=f"D-{len(self.drafted) + 1:06}")
         if how != "vanish":
             self.drafted.append((draft, order))
+        self.deaf += how == "quiet"
         if how in {"lost", "vanish"}:
             raise OutcomeUnknown("no answer within 10 s")
         return draft
 
     async def drafts(self, supplier: str, key: str) -> tuple[Draft, ...]:
         self._asked()
-        return tuple(draft for draft, _ in self.drafted if draft.key == key)
+        seen = [(one, order) for one, order in self.drafted if one.key == key and one.draft not in self.hidden]
+        if self.tells:
+            return tuple(one.model_copy(update={"lines_digest": order.lines_digest}) for one, order in seen)
+        return tuple(one for one, _ in seen)
 
     async def cancel_draft(self, supplier: str, draft: Draft) -> None:
         place, order = self._drafted(draft)

@@ -284,6 +284,7 @@ class RecordedOrders:
         passive: bool,
         kind: RequestKind = RequestKind.SEND,
         draft: str | None = None,
+        holds: str | None = None,
     ) -> PurchaseOrder | None:
         row, now = self._records.order(order_id), self._records.now()
         if not self._leased(row, lease_token) or row.request.state not in {RequestState.PREPARED, RequestState.ABSENT}:
@@ -297,8 +298,7 @@ class RecordedOrders:
             return None
         order = await self.prepare(order_id, passive=False)
         assert order is not None
-        sent = left(row.request, kind, now, draft=draft)
-        row.request = sent.model_copy(update={"lines_digest": order.lines_digest})
+        row.request = left(row.request, kind, now, draft=draft, lines_digest=order.lines_digest)
         return order
 
     async def about_to_look(self, order_id: str, lease_token: str) -> bool:

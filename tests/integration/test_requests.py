@@ -22,7 +22,7 @@ from workflows.domain.errors import (
     QuartermasterError,
     Unavailable,
 )
-from workflows.domain.orders import OrderRef, OrderState, PlacementResult
+from workflows.domain.orders import DraftState, OrderRef, OrderState, PlacementResult
 from workflows.domain.permits import CallOutcome, Permit
 from workflows.domain.requests import Do, Request, RequestKind, RequestState, Step
 
@@ -76,6 +76,18 @@ class Desk:
             {"s": seconds},
         )
 
+    def refused(self, item: str) -> None:
+        """Nobody stands behind this line any more."""
+        self.storeroom.connection.execute(
+            "UPDATE approval SET voided_at = clock_timestamp(), void_reason = 'a mistake' WHERE decision_id = %s",
+            [f"LEEDS:{item}:1"],
+        )
+
+    def ordered(self) -> list[tuple[str, ...]]:
+        """The items of each order in the supplier's books."""
+        confirmed = [order for draft, order in self.supplier.drafted if draft.state is DraftState.CONFIRMED]
+        return [tuple(line.item for line in order.lines) for order in confirmed]
+
     @property
     def row(self) -> Any:
         return self.storeroom.one("SELECT * FROM purchase_order WHERE order_id = %s", ORDER)
@@ -98,12 +110,14 @@ class Desk:
 def desk(storeroom: Storeroom) -> Callable[[str], Any]:
     """Opens a desk at a level."""
 
-    async def opened(level: str) -> Desk:
-        await storeroom.stock(catalog(1))
-        storeroom.take(counted(9), clock())
+    async def opened(level: str, items: int = 1) -> Desk:
+        await storeroom.stock(catalog(items))
+        names = [f"ITEM-{n:03}" for n in range(1, items + 1)]
+        storeroom.take(*(counted(9, item=name) for name in names), clock())
         await storeroom.assess()
-        await storeroom.answer("LEEDS:ITEM-001:1")
-        await storeroom.orders.release("LEEDS:ITEM-001:1", storeroom.hash_of("LEEDS:ITEM-001:1"))
+        for need in [f"LEEDS:{name}:1" for name in names]:
+            await storeroom.answer(need)
+            await storeroom.orders.release(need, storeroom.hash_of(need))
         return Desk(storeroom, level)
 
     return opened
@@ -307,14 +321,98 @@ async def test_one_draft_too_many_is_cancelled_before_the_oldest_is_confirmed(de
 
 
 async def test_a_draft_with_a_line_that_may_not_be_ordered_any_more_is_a_persons(desk: Any) -> None:
+    here = await desk("L1 drafts", 2)
+    here.supplier.behaviour.extend(["accept", "down"])
+    with pytest.raises(Unavailable):
+        await here.place()
+    here.refused("ITEM-002")
+    with pytest.raises(PersonNeeded, match="cancelled there"):
+        await here.place()
+    assert here.supplier.journal == []
+    await here.supplier.cancel_draft("acme", here.supplier.drafted[0][0])
+    await here.words.look_again(ORDER, "they cancelled it", PLANNER)
+    assert (await here.placed()).state is OrderState.PLACED
+    assert here.ordered() == [("ITEM-001",)]
+
+
+@pytest.mark.parametrize("tells", [True, False])
+@pytest.mark.parametrize("second", ["quiet", "lost"])
+async def test_a_draft_with_a_refused_line_that_is_listed_late_is_cancelled(
+    desk: Any, second: str, tells: bool
+) -> None:
+    """Its answer was lost and the list hid it beyond the settle window; meanwhile a line was refused."""
+    here = await desk("L1 drafts", 2)
+    here.supplier.tells = tells
+    here.supplier.hidden.add("D-000001")
+    here.supplier.behaviour.append("lost")
+    with pytest.raises(OutcomeUnknown):
+        await here.place()
+    here.refused("ITEM-002")
+    here.passes(13)
+    here.supplier.behaviour.append(second)
+    with pytest.raises((Unavailable, OutcomeUnknown)):
+        await here.place()
+    here.supplier.hidden.clear()
+    assert (await here.placed()).state is OrderState.PLACED
+    assert here.supplier.drafted[0][0].state is DraftState.CANCELLED
+    assert here.ordered() == [("ITEM-001",)]
+    redrafted = second == "lost" and not tells
+    assert len(here.supplier.drafted) == 2 + redrafted, "the second is known by its name, or by what is in it"
+    assert here.storeroom.verified().ok
+
+
+async def test_a_draft_that_is_gone_ends_in_any_of_the_ways_that_a_person_says(desk: Any) -> None:
+    """Its confirmation was certainly not carried out, and the supplier does not list it any more."""
+    here = await desk("L1 drafts")
+    close = PostgresOrderDesk(here.storeroom.database).close_unordered
+    here.supplier.behaviour.extend(["accept", "down"])
+    with pytest.raises(Unavailable):
+        await here.place()
+    here.supplier.hidden.add("D-000001")
+    with pytest.raises(OutcomeUnknown, match="does not list"):
+        await here.place()
+    with pytest.raises(Conflict, match="left nothing behind"):
+        await close(ORDER, WHY, PLANNER)
+    here.passes(13)
+    for _ in range(2):
+        with pytest.raises(PersonNeeded, match="does not list"):
+            await here.place()
+        await here.words.look_again(ORDER, WHY, PLANNER)
+    (seen,) = await here.words.in_doubt()
+    assert (seen.why_not_look, seen.why_not_confirm, seen.why_not_send, seen.sends_again_itself) == ("", "", "", False)
+    await here.words.send_again(ORDER, "they deleted it", PLANNER)
+    assert (await here.place()).state is OrderState.PLACED
+    here.supplier.hidden.clear()
+    assert [one.state for one, _ in here.supplier.drafted] == [DraftState.DRAFT, DraftState.CONFIRMED]
+
+
+async def test_a_draft_that_is_gone_is_closed_once_a_person_answers_for_its_absence(desk: Any) -> None:
     here = await desk("L1 drafts")
     here.supplier.behaviour.extend(["accept", "down"])
     with pytest.raises(Unavailable):
         await here.place()
-    here.storeroom.connection.execute("UPDATE purchase_order SET drafted_digest = repeat('0', 64)")
-    with pytest.raises(PersonNeeded, match="cancelled there"):
+    here.supplier.hidden.add("D-000001")
+    here.passes(13)
+    with pytest.raises(PersonNeeded):
         await here.place()
-    assert here.supplier.journal == []
+    await here.words.send_again(ORDER, "they deleted it", PLANNER)
+    await PostgresOrderDesk(here.storeroom.database).close_unordered(ORDER, WHY, PLANNER)
+    assert (here.row["state"], here.row["request"]) == ("empty", "withdrawn")
+    assert here.storeroom.position()["on_order_units"] == 0
+
+
+async def test_an_order_that_an_earlier_release_left_unknown_without_a_count_can_be_ended(desk: Any) -> None:
+    here = await desk("L1 drafts")
+    here.supplier.behaviour.extend(["accept", "down"])
+    with pytest.raises(Unavailable):
+        await here.place()
+    here.storeroom.connection.execute("UPDATE purchase_order SET request = 'reconciling'")
+    here.storeroom.connection.execute("UPDATE purchase_order SET request = 'unknown', state = 'in_doubt'")
+    assert here.row["open_requests"] == 0
+    with pytest.raises(Conflict, match="left nothing behind"):
+        await PostgresOrderDesk(here.storeroom.database).close_unordered(ORDER, WHY, PLANNER)
+    done = await here.words.confirm_by_hand(ORDER, "A-77", WHY, PLANNER)
+    assert done.state is OrderState.PLACED
 
 
 async def test_what_may_be_confirmed_yet_is_not_withdrawn_when_its_lines_may_not_go_any_more(desk: Any) -> None:
@@ -367,11 +465,11 @@ async def test_the_database_withdraws_nothing_that_may_be_at_the_supplier(desk: 
 
 async def test_a_persons_word_does_not_confirm_a_draft_with_a_line_that_may_not_be_ordered(desk: Any) -> None:
     """Somebody says that the supplier has none, and the draft is there all the same."""
-    here = await desk("L1 drafts")
+    here = await desk("L1 drafts", 2)
     here.supplier.behaviour.extend(["accept", "down"])
     with pytest.raises(Unavailable):
         await here.place()
-    here.storeroom.connection.execute("UPDATE purchase_order SET drafted_digest = repeat('0', 64)")
+    here.refused("ITEM-002")
     with pytest.raises(PersonNeeded):
         await here.place()
     here.passes(13)

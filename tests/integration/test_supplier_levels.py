@@ -154,9 +154,9 @@ def test_drafts_are_never_told_apart_and_order_nothing_until_one_is_confirmed(st
     assert ask(server, "POST", f"/drafts/{second}/confirm").status_code == 409
     number = confirmed[0].json()["supplier_number"]
     under = [
-        {"draft": first, "state": "confirmed", "supplier_number": number},
-        {"draft": second, "state": "cancelled", "supplier_number": None},
-        {"draft": third, "state": "draft", "supplier_number": None},
+        {"draft": first, "state": "confirmed", "supplier_number": number, "lines_digest": order().lines_digest},
+        {"draft": second, "state": "cancelled", "supplier_number": None, "lines_digest": order().lines_digest},
+        {"draft": third, "state": "draft", "supplier_number": None, "lines_digest": order().lines_digest},
     ]
     path = f"/drafts/{order().key}?supplier=acme"
     assert server.get(path) == {"key": order().key, "drafts": under}

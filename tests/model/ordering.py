@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from tests.model.supplier import Fate, ModelSupplier
 from workflows.domain import sending
 from workflows.domain.capabilities import Manifest
+from workflows.domain.identity import digest
 from workflows.domain.requests import (
     MOVES,
     Do,
@@ -41,6 +42,7 @@ class Rules:
     step: StepRule = sending.step
     checks_lease: bool = True
     notes_before_sending: bool = True
+    gate_reads_drafts: bool = True
     sends_at_once: bool = True
     """A request leaves within its own timeout after that was committed, or not at all."""
 
@@ -58,6 +60,13 @@ class OrderRow:
     """A person must say; nothing more happens by itself."""
     stopped: bool = False
     """A switch holds the next request; it is lifted before the one after."""
+    refused: int = 0
+    """Lines that may not leave any more."""
+
+    @property
+    def lines(self) -> str:
+        """The digest of the lines that may leave now."""
+        return digest(self.refused)
 
     def take(self, token: str, now: datetime) -> Request | None:
         """Take the lease, if nobody has it."""
@@ -72,9 +81,15 @@ class OrderRow:
         stopped, self.stopped = self.stopped, False
         if not self._holds(token, now) or stopped:
             return None
+        if step.do is Do.CONFIRM and step.holds != self.lines and self.rules.gate_reads_drafts:
+            # A line may not be ordered any more that is in the draft: a person is asked, and may say what there is.
+            self.request = step.request.model_copy(update={"open": max(1, step.request.open)})
+            self.asks, self.lease_until = True, None
+            return None
+        leaving = left(step.request, KINDS[step.do], now, draft=step.draft, lines_digest=self.lines)
         if self.rules.notes_before_sending:
-            self.request = left(step.request, KINDS[step.do], now, draft=step.draft)
-        return left(step.request, KINDS[step.do], now, draft=step.draft)
+            self.request = leaving
+        return leaving
 
     def note(self, token: str, step: Step, now: datetime) -> bool:
         """Commit where it stands; False: somebody else's attempt goes on with it."""
@@ -121,12 +136,12 @@ def attempt(row: OrderRow, token: str, clock: Clock, fates: "Fates") -> Generato
             if request is None:
                 row.give_back(token)
                 return
-            decided_at = clock.now
+            decided_at, lines = clock.now, row.lines
             yield "about to send"
             too_late = clock.now > decided_at + timedelta(seconds=row.supplier.manifest.http_timeout_s)
             if row.rules.sends_at_once and too_late:
                 return
-            call = row.supplier.send(KINDS[step.do], clock.now, step.draft, fates.next())
+            call = row.supplier.send(KINDS[step.do], clock.now, step.draft, fates.next(), lines)
             yield "sent"
             seen: Seen = call.answer or NoWord(reason="no answer in time")
         else:
@@ -161,5 +176,5 @@ def told_by_a_person(row: OrderRow) -> None:
     """Somebody looked into the supplier's books, found the truth there and says it."""
     request, state = row.request, RequestState.CONFIRMED if row.supplier.booked else RequestState.ABSENT
     if state is request.state or state in MOVES[request.state]:
-        row.request = moved(request, state, open=0)
+        row.request = moved(request, state, open=0, draft=None)
         row.asks = False

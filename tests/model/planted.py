@@ -76,6 +76,24 @@ def overlooks_confirmed_drafts(request: Request, seen: Seen, manifest: Manifest,
     return sending.step(request, seen, manifest, now)
 
 
+def confirms_whatever_is_drafted(request: Request, seen: Seen, manifest: Manifest, now: datetime) -> Step:
+    """The oldest draft is confirmed on the newest one's digest, as if all held the same."""
+    newest = request.drafted[-1:]
+    trusting = request.model_copy(update={"drafted": newest and (newest[0].model_copy(update={"draft": None}),)})
+    found = sending.step(trusting if isinstance(seen, Drafts) else request, seen, manifest, now)
+    if not isinstance(seen, Drafts):
+        return found
+    return found.model_copy(update={"request": found.request.model_copy(update={"drafted": request.drafted})})
+
+
+def asks_without_a_doubt(request: Request, seen: Seen, manifest: Manifest, now: datetime) -> Step:
+    """A draft that is gone, and of which nothing is in doubt, is a question about which nobody has a word."""
+    found = sending.step(request, seen, manifest, now)
+    if found.do is Do.ASK and not request.in_doubt:
+        return found.model_copy(update={"request": found.request.model_copy(update={"open": 0})})
+    return found
+
+
 @dataclass(frozen=True)
 class Planted:
     """A bug, and what must notice it. `levels`: where it can do harm at all; `prelude`: how it begins, where the way
@@ -95,6 +113,13 @@ L0, L1, L2, L3, DRAFTS = MANIFESTS
 BLIND = (
     ("its_search_falls_behind_or_catches_up", ()), ("an_attempt", ([Fate.LOST_ANSWER], 99)), ("time_passes", (16.0,)),
 )  # fmt: skip
+HIDDEN = (
+    ("its_list_of_drafts_falls_behind_or_catches_up", ()), ("an_attempt", ([Fate.LOST_ANSWER], 99)),
+    ("time_passes", (61.0,)), ("a_line_is_refused", ()),
+)  # fmt: skip
+GONE = (
+    ("an_attempt", ([Fate.WELL, Fate.AWAY], 99)), ("somebody_there_deletes_a_draft", ()), ("time_passes", (61.0,)),
+)  # fmt: skip
 PLANTED: Mapping[str, Planted] = {
     "no settle window": Planted(
         Rules(no_settle_window), "I3|I10", (L1,), (("an_attempt", ([Fate.LATE], 99)), ("a_moment_passes", ()))
@@ -110,7 +135,10 @@ PLANTED: Mapping[str, Planted] = {
     "409 retried without looking": Planted(Rules(retries_409_blindly), "in a circle", (L2,), BLIND),
     "unknown taken for failed": Planted(Rules(takes_unknown_for_failed), "I10"),
     "a second attempt does not look": Planted(Rules(sends_without_looking), "I3", (L1,)),
-    "confirmed drafts are overlooked": Planted(Rules(overlooks_confirmed_drafts), "I3", (DRAFTS,)),
+    "confirmed drafts are overlooked": Planted(Rules(overlooks_confirmed_drafts), "I3|I10", (DRAFTS,)),
+    "any draft is confirmed": Planted(Rules(confirms_whatever_is_drafted), "I4", (DRAFTS,), HIDDEN),
+    "a question without a doubt": Planted(Rules(asks_without_a_doubt), "I3|I8", (DRAFTS,), GONE),
+    "the gate does not read drafts": Planted(Rules(gate_reads_drafts=False), "I4", (DRAFTS,), HIDDEN[1:2]),
     "the lease is not checked": Planted(
         Rules(checks_lease=False), "I3|became", (L1,), (("an_attempt", ([], 1)), ("time_passes", (61.0,)))
     ),

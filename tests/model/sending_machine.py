@@ -10,7 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.model.ordering import Clock, Fates, OrderRow, Rules, attempt, told_by_a_person
 from tests.model.supplier import Fate, ModelSupplier
 from workflows.domain.capabilities import DedupeLevel, Manifest
+from workflows.domain.doubt import why_not_confirm
 from workflows.domain.identity import order_key
+from workflows.domain.order_steps import why_not_close
+from workflows.domain.orders import OrderState
 from workflows.domain.requests import MOVES, RequestState
 
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
@@ -118,6 +121,31 @@ class Sending(RuleBasedStateMachine):
     def its_search_falls_behind_or_catches_up(self) -> None:
         self.row.supplier.blind = not self.row.supplier.blind
 
+    @precondition(lambda self: self.manifest.drafts_first)
+    @rule()
+    def its_list_of_drafts_falls_behind_or_catches_up(self) -> None:
+        """Beyond the settle window, too: what it lists may be less than what it has."""
+        self.row.supplier.blind = not self.row.supplier.blind
+
+    @precondition(lambda self: self.manifest.drafts_first)
+    @rule()
+    def it_leaves_out_what_it_has_now(self) -> None:
+        self.row.supplier.hidden ^= set(self.row.supplier.drafts)
+
+    @precondition(lambda self: self.manifest.drafts_first)
+    @rule()
+    def somebody_there_deletes_a_draft(self) -> None:
+        self.row.supplier.delete_a_draft()
+
+    @precondition(lambda self: self.manifest.drafts_first)
+    @rule()
+    def its_list_says_what_is_in_drafts_or_does_not(self) -> None:
+        self.row.supplier.tells = not self.row.supplier.tells
+
+    @rule()
+    def a_line_is_refused(self) -> None:
+        self.row.refused += 1
+
     @rule()
     def somebody_stops_the_next(self) -> None:
         self.row.stopped = True
@@ -133,6 +161,7 @@ class Sending(RuleBasedStateMachine):
             return
         row = self.row
         row.stopped, row.supplier.blind, self.fates.deaf = False, False, False
+        row.supplier.hidden.clear()
         for _ in range(12):
             if row.request.state.is_final or row.asks:
                 self.at_most_one_order()
@@ -145,6 +174,21 @@ class Sending(RuleBasedStateMachine):
     def at_most_one_order(self) -> None:
         for row in getattr(self, "rows", ()):
             assert len(row.supplier.booked) <= 1, f"I3: {row.supplier.booked} on {row.supplier.manifest}"
+
+    @invariant()
+    def no_line_is_ordered_that_was_refused_before_its_confirmation_left(self) -> None:
+        for row in getattr(self, "rows", ()):
+            for call in row.supplier.ordered:
+                holds = row.supplier.holds[call.draft or ""]
+                assert holds == call.lines, f"I4: {call.draft} holds {holds[:6]}, and {call.lines[:6]} may leave"
+
+    @invariant()
+    def a_question_to_a_person_is_one_that_a_person_can_answer(self) -> None:
+        for row in getattr(self, "rows", ()):
+            if row.asks:
+                assert not why_not_confirm(row.request, leased=False), f"I8: {row.request}"
+                closing = why_not_close(OrderState.IN_DOUBT, open_requests=row.request.open, leased=False)
+                assert closing, f"I3: {row.request} may be closed as not ordered"
 
     @invariant()
     def what_we_say_is_what_the_supplier_has(self) -> None:
@@ -162,9 +206,12 @@ class Sending(RuleBasedStateMachine):
                 assert request.in_doubt or row.asks, f"I10: {request}, and it has {booked}"
 
     def _settled(self) -> bool:
-        """Somebody looks after the settle window: so it says on the page, and before it nobody is asked on L1 to L3."""
+        """Somebody looks after the settle window: so it says on the page, and before it nobody is asked on L1 to L3,
+        unless it is about a draft. Of a draft nobody says anything while a process is frozen that may confirm it."""
         request, manifest = self.row.request, self.row.supplier.manifest
-        if manifest.finds or request.last_sent_at is None:
+        if manifest.drafts_first and self.running and not self.law.sends_at_once:
+            return False
+        if (manifest.finds and not manifest.drafts_first) or request.last_sent_at is None:
             return True
         return self.clock.now > request.last_sent_at + timedelta(seconds=manifest.settle_s)
 

@@ -17,6 +17,7 @@ from workflows.domain.requests import (
     Drafts,
     Duplicates,
     KeyKnown,
+    NotCarriedOut,
     Nothing,
     Refused,
     RequestKind,
@@ -32,6 +33,8 @@ class Fate(StrEnum):
     """Carried out, and the answer never comes."""
     LOST = "lost"
     """Never carried out, and nobody is told."""
+    AWAY = "away"
+    """Certainly not carried out, and we are told so."""
     LATE = "late"
     """Carried out as late as the supplier may be, when the caller has given up."""
     MUCH_LATER = "much later"
@@ -49,6 +52,8 @@ class Call:
     sent_at: datetime
     draft: str | None
     fate: Fate
+    lines: str = ""
+    """The digest of the lines that may leave with it."""
     carried_out: bool = False
     answer: Seen | None = None
 
@@ -66,15 +71,25 @@ class ModelSupplier:
     """It says no to the next order that it does not have."""
     blind: bool = False
     """Its search is behind: it says that it has nothing, whatever it has."""
+    hidden: set[str] = field(default_factory=set)
+    """Drafts that its list leaves out, or that it deleted."""
+    tells: bool = False
+    """Its list says what is in a draft."""
+    ordered: list[Call] = field(default_factory=list)
+    """The confirmations that made orders of drafts, in step with `booked`."""
+    holds: dict[str, str] = field(default_factory=dict)
+    """What is in each draft."""
     first_answer_at: datetime | None = None
 
-    def send(self, kind: RequestKind, now: datetime, draft: str | None, fate: Fate) -> Call:
+    def send(self, kind: RequestKind, now: datetime, draft: str | None, fate: Fate, lines: str = "") -> Call:
         """A request leaves now."""
-        call = Call(kind, now, draft, fate)
+        call = Call(kind, now, draft, fate, lines)
         self.calls.append(call)
         if fate in {Fate.WELL, Fate.LOST_ANSWER}:
             answer = self._carry_out(call, now)
             call.answer = answer if fate is Fate.WELL else None
+        if fate is Fate.AWAY:
+            call.answer = NotCarriedOut(reason="connection refused")
         return call
 
     @property
@@ -115,7 +130,16 @@ class ModelSupplier:
 
     def list(self) -> Drafts:
         """Its drafts under the key, oldest first."""
-        return Drafts(drafts=tuple(self.drafts.values()))
+        listed = [one for one in self.drafts.values() if not self.blind and one.draft not in self.hidden]
+        told = [{"lines_digest": self.holds[one.draft]} if self.tells else {} for one in listed]
+        return Drafts(drafts=tuple(one.model_copy(update=more) for one, more in zip(listed, told, strict=True)))
+
+    def delete_a_draft(self) -> None:
+        """Somebody there throws the newest draft away that is no order, and nothing is ever known of it again."""
+        there = [one for one in self.drafts.values() if one.state is DraftState.DRAFT and one.draft not in self.hidden]
+        for one in there[-1:]:
+            self.drafts[one.draft] = one.model_copy(update={"state": DraftState.CANCELLED})
+            self.hidden.add(one.draft)
 
     def _carry_out(self, call: Call, at: datetime) -> Seen:
         call.carried_out = True
@@ -123,11 +147,12 @@ class ModelSupplier:
             case RequestKind.DRAFT:
                 name = f"D-{len(self.drafts) + 1:06}"
                 self.drafts[name] = Draft(key=self.key, draft=name)
+                self.holds[name] = call.lines
                 return Drafted(draft=name)
             case RequestKind.CANCEL:
                 return self._cancelled(call.draft or "")
             case RequestKind.CONFIRM:
-                return self._confirmed(call.draft or "")
+                return self._confirmed(call)
             case _:
                 return self._ordered(at)
 
@@ -155,7 +180,8 @@ class ModelSupplier:
         self.drafts[name] = draft.model_copy(update={"state": DraftState.CANCELLED})
         return Cancelled(draft=name)
 
-    def _confirmed(self, name: str) -> Seen:
+    def _confirmed(self, call: Call) -> Seen:
+        name = call.draft or ""
         draft = self.drafts[name]
         if draft.state is DraftState.CANCELLED:
             return KeyKnown(reason="it is cancelled")
@@ -165,6 +191,7 @@ class ModelSupplier:
         if draft.state is DraftState.DRAFT:
             number = f"S-{len(self.booked) + 1}"
             self.booked.append(number)
+            self.ordered.append(call)
             self.drafts[name] = draft = draft.model_copy(
                 update={"state": DraftState.CONFIRMED, "supplier_number": number}
             )

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,10 +10,13 @@ from pydantic import ValidationError
 
 from connectors.postgres.migrating import migrations_folder
 from workflows.domain.capabilities import DedupeLevel, Manifest, at_most, carried_on, may_send_again, settles_in
+from workflows.domain.doubt import sends_again_itself, why_not_confirm, why_not_look, why_not_send
+from workflows.domain.order_steps import why_not_close
 from workflows.domain.orders import Draft, DraftState, OrderState, SupplierAnswer
 from workflows.domain.requests import (
     MOVES,
     Answered,
+    AskedDraft,
     Cancelled,
     Do,
     Drafted,
@@ -40,6 +44,8 @@ from workflows.domain.sending import step
 S, L = RequestState, DedupeLevel
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
 KEY = "a" * 64
+WANTED, OLD = "d" * 64, "e" * 64
+"""What may leave now, and what might before a line was refused."""
 LEVELS = ("L0", "L1", "L1 drafts", "L2", "L3")
 
 
@@ -56,16 +62,23 @@ def after(seconds: float) -> datetime:
 
 def sent(state: RequestState = S.UNKNOWN, **more: Any) -> Request:
     """A request of which one left at NOW, and nobody knows what it came to."""
-    return Request(state=state, **{"n": 1, "open": 1, "first_sent_at": NOW, "last_sent_at": NOW, **more})
+    known = {"n": 1, "open": 1, "first_sent_at": NOW, "last_sent_at": NOW, "lines_digest": WANTED}
+    return Request(state=state, **{**known, "drafted": (asked(),), **more})
+
+
+def asked(name: str | None = None, digest: str = WANTED) -> AskedDraft:
+    """A request for a draft that left, and the draft's name, if an answer came."""
+    return AskedDraft(draft=name, lines_digest=digest)
 
 
 def answer(number: str = "S-1", **more: Any) -> Answered:
     return Answered(answer=SupplierAnswer(key=KEY, supplier_number=number, **more))
 
 
-def draft(number: int, state: DraftState = DraftState.DRAFT) -> Draft:
-    confirmed = state is DraftState.CONFIRMED
-    return Draft(key=KEY, draft=f"D-{number}", state=state, supplier_number=f"S-{number}" if confirmed else None)
+def draft(number: int, state: DraftState = DraftState.DRAFT, holds: str | None = None) -> Draft:
+    """`holds`: what the supplier says is in it."""
+    name = f"S-{number}" if state is DraftState.CONFIRMED else None
+    return Draft(key=KEY, draft=f"D-{number}", state=state, supplier_number=name, lines_digest=holds)
 
 
 def came(found: Step) -> tuple[RequestState, Do]:
@@ -265,8 +278,8 @@ def test_a_draft_whose_confirmation_may_be_under_way_is_the_only_one_to_be_confi
     assert (late_and_older.do, late_and_older.draft) == (Do.CANCEL, "D-1")
     alone = listed(draft(2), draft="D-2")
     assert (alone.do, alone.draft) == (Do.CONFIRM, "D-2")
-    hidden = listed(draft(1), draft="D-2", seconds=1)
-    assert came(hidden) == (S.UNKNOWN, Do.WAIT)
+    hidden = listed(draft(1), draft="D-2", open=0, seconds=1)
+    assert (*came(hidden), hidden.request.in_doubt) == (S.UNKNOWN, Do.WAIT, True), "nobody closes it meanwhile"
     assert listed(draft(1), draft="D-2", seconds=60).do is Do.ASK
     cancelled = listed(draft(1), draft(2, DraftState.CANCELLED), draft="D-2")
     assert (cancelled.do, cancelled.draft) == (Do.CONFIRM, "D-1")
@@ -287,6 +300,9 @@ def test_a_confirmed_draft_is_the_order_and_two_are_a_persons() -> None:
     assert found.answer is not None
     assert (*came(found), found.answer.supplier_number) == (S.CONFIRMED, Do.DONE, "S-2")
     assert came(listed(draft(1, yes), draft(2, yes))) == (S.DUPLICATE_DETECTED, Do.ASK)
+    other = listed(draft(1, yes, holds=OLD))
+    assert (*came(other), other.request.in_doubt) == (S.UNKNOWN, Do.ASK, True), "it is not what we ordered"
+    assert came(listed(draft(1, yes, holds=WANTED))) == (S.CONFIRMED, Do.DONE)
     nameless = Draft(key=KEY, draft="D-1", state=yes)
     assert came(listed(nameless)) == (S.UNKNOWN, Do.ASK)
 
@@ -296,6 +312,115 @@ def test_a_draft_that_was_lost_sight_of_is_waited_for() -> None:
     again = listed(seconds=12)
     assert (*came(again), again.request.in_doubt) == (S.ABSENT, Do.DRAFT, False)
     assert listed(seconds=5, open=0).do is Do.DRAFT
+
+
+def test_a_draft_that_is_gone_is_a_doubt_about_which_a_person_has_a_word() -> None:
+    """Its confirmation was certainly not carried out, and the supplier deleted it, or does not list it any more."""
+    found = listed(seconds=60, draft="D-1", open=0)
+    assert (*came(found), found.request.in_doubt) == (S.UNKNOWN, Do.ASK, True)
+    again = step(found.request, Taken(), DRAFTS, after(90))
+    assert came(again) == (S.RECONCILING, Do.LIST)
+    assert came(step(again.request, Drafts(drafts=(draft(1),)), DRAFTS, after(90))) == (S.ABSENT, Do.CONFIRM)
+    believed = moved(found.request, S.ABSENT, open=0, draft=None)
+    assert listed_again(believed).do is Do.DRAFT, "a person says that they have none"
+    assert not sends_again_itself(found.request, DRAFTS, after(60))
+
+
+def listed_again(request: Request, *drafts: Draft) -> Step:
+    looking = step(request, Taken(), DRAFTS, after(90))
+    return step(looking.request, Drafts(drafts=drafts), DRAFTS, after(90))
+
+
+def test_only_a_draft_that_is_known_to_hold_what_may_leave_now_is_confirmed() -> None:
+    """D-1's answer was lost and its draft not listed; a line was refused, and D-2 was made without it."""
+    both = (asked(None, OLD), asked("D-2"))
+    found = listed(draft(1), draft(2), drafted=both)
+    assert (*came(found), found.draft) == (S.ABSENT, Do.CANCEL, "D-1")
+    kept = listed(draft(1, DraftState.CANCELLED), draft(2), drafted=both)
+    assert (kept.do, kept.draft, kept.holds) == (Do.CONFIRM, "D-2", WANTED)
+    nameless = (asked(None, OLD), asked(None))
+    assert listed(draft(1), draft(2), drafted=nameless).draft == "D-2", "nobody can tell them apart: both go"
+    assert listed(draft(1), drafted=nameless).do is Do.CANCEL
+    told = listed(draft(1, holds=OLD), draft(2, holds=WANTED), drafted=nameless)
+    assert (told.do, told.draft) == (Do.CANCEL, "D-1")
+    assert listed(draft(2, holds=WANTED), drafted=nameless).do is Do.CONFIRM
+    assert listed(draft(1), drafted=()).do is Do.CANCEL, "of one that we know nothing of"
+    assert listed(draft(1), lines_digest=None).do is Do.CANCEL
+
+
+def test_a_draft_that_holds_too_much_is_cancelled_also_when_a_confirmation_left_for_it() -> None:
+    """A cancelled draft is not confirmed by what comes late, and one that is an order by now cannot be cancelled."""
+    known = {"draft": "D-1", "drafted": (asked("D-1", OLD), asked("D-2"))}
+    found = listed(draft(1), draft(2), seconds=1, **known)
+    assert (*came(found), found.draft, found.request.open) == (S.ABSENT, Do.CANCEL, "D-1", 1)
+    leaving = left(found.request, RequestKind.CANCEL, after(2), draft="D-1")
+    gone = step(leaving, Cancelled(draft="D-1"), DRAFTS, after(3))
+    assert (gone.request.draft, gone.request.open) == (None, 1), "it may be forgotten, and another one confirmed"
+    assert step(gone.request, Drafts(drafts=(draft(2),)), DRAFTS, after(3)).draft == "D-2"
+    yes = step(leaving, KeyKnown(reason="it is confirmed"), DRAFTS, after(3))
+    assert came(yes) == (S.RECONCILING, Do.LIST)
+
+
+def test_a_draft_that_the_supplier_changed_is_a_persons() -> None:
+    found = listed(draft(1, holds=OLD), drafted=(asked("D-1"),))
+    assert (*came(found), found.request.in_doubt) == (S.UNKNOWN, Do.ASK, True), "another one would be changed as well"
+
+
+def test_what_left_for_a_draft_is_kept_with_its_lines_and_its_name() -> None:
+    leaving = left(Request(lines_digest=OLD), RequestKind.DRAFT, NOW, lines_digest=WANTED)
+    assert (leaving.lines_digest, leaving.drafted) == (WANTED, (asked(),))
+    named = step(leaving, Drafted(draft="D-7"), DRAFTS, after(1)).request
+    assert named.drafted == (asked("D-7"),)
+    assert left(moved(named, S.ABSENT), RequestKind.CONFIRM, NOW, draft="D-7").drafted == (asked("D-7"),)
+
+
+# Whoever is asked can answer.
+
+
+DRAFTED = [
+    (), (draft(1),), (draft(1), draft(2)), (draft(1, DraftState.CANCELLED),), (draft(1, DraftState.CONFIRMED),) * 2,
+    (draft(1, holds=OLD),), (Draft(key=KEY, draft="D-1", state=DraftState.CONFIRMED),),
+]  # fmt: skip
+EVERYTHING: list[Seen] = [
+    Taken(), NoWord(reason="?"), KeyKnown(reason="409"), Nothing(), Refused(reason="no"), NotCarriedOut(reason="down"),
+    NotAsked(reason="down"), answer(), answer(lines_digest=OLD), answer(others=("S-2",)),
+    Drafted(draft="D-1"), Cancelled(draft="D-1"), *(Drafts(drafts=drafts) for drafts in DRAFTED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_whatever_is_a_question_to_a_person_is_a_doubt_and_the_person_has_a_word(level: str) -> None:
+    states = [state for state in S if not state.is_final and state is not S.PREPARED]
+    drafts = [None, "D-1", "D-2"]
+    asked_for = 0
+    for state, seen, open_requests, name, seconds in product(states, EVERYTHING, (0, 1, 2), drafts, (1, 60)):
+        request = sent(state, open=open_requests, draft=name, drafted=(asked("D-1"),))
+        try:
+            found = step(request, seen, manifest(level), after(seconds))
+        except IllegalMove:
+            continue
+        if found.request.state is S.UNKNOWN:
+            assert found.request.in_doubt or not open_requests, f"{request} {seen} became {found}"
+        if found.do is Do.ASK:
+            asked_for += 1
+            assert found.request.in_doubt, f"nobody has a word: {request} {seen} became {found}"
+            assert not why_not_confirm(found.request, leased=False)
+            assert not why_not_look(found.request, manifest(level), leased=False) or level == "L0"
+            twice = found.request.state is S.DUPLICATE_DETECTED
+            assert bool(why_not_send(found.request, manifest(level), after(99), leased=False)) is twice
+            closing = why_not_close(OrderState.IN_DOUBT, open_requests=found.request.open, leased=False)
+            assert "left nothing behind" in closing
+    assert asked_for
+
+
+def test_what_was_left_unknown_without_a_count_is_a_doubt_and_not_closed() -> None:
+    """Rows of an earlier release: the database withdraws nothing that is unknown."""
+    stuck = sent(open=0, draft="D-1")
+    assert why_not_look(stuck, DRAFTS, leased=False) == why_not_confirm(stuck, leased=False) == ""
+    assert why_not_send(stuck, DRAFTS, after(60), leased=False) == ""
+    for state in S:
+        reason = why_not_close(OrderState.IN_DOUBT, open_requests=0, leased=False, request=state)
+        assert bool(reason) is (S.WITHDRAWN not in MOVES[state] and not state.is_final), state
 
 
 # What a system promises.

@@ -128,7 +128,10 @@ class OrderWords(Protocol):
 
 def is_in_doubt(request: Request | None) -> bool:
     """Whether something of it may be at the supplier, and no request is under way."""
-    return request is not None and request.state in _OPEN and request.in_doubt
+    if request is None or request.state not in _OPEN:
+        return False
+    # An earlier release could leave one unknown with nothing counted as open.
+    return request.in_doubt or request.state is RequestState.UNKNOWN
 
 
 def sends_again_itself(request: Request | None, manifest: Manifest, now: datetime) -> bool:
@@ -138,7 +141,9 @@ def sends_again_itself(request: Request | None, manifest: Manifest, now: datetim
     if request.state is RequestState.DUPLICATE_DETECTED:
         return False
     over = now + timedelta(seconds=settles_in(manifest, request.last_sent_at, now))
-    return manifest.drafts_first or may_send_again(manifest, request.first_sent_at, request.last_sent_at, over)
+    # A draft that a confirmation was sent for and that is not there is a question to a person.
+    itself = manifest.drafts_first and request.draft is None
+    return itself or may_send_again(manifest, request.first_sent_at, request.last_sent_at, over)
 
 
 def why_not_look(request: Request | None, manifest: Manifest, *, leased: bool) -> str:

@@ -4,15 +4,17 @@ from workflows.domain.identity import Instant
 from workflows.domain.ledger import EntryType
 from workflows.domain.operations import OrderView, Step, StepState
 from workflows.domain.orders import OrderState
+from workflows.domain.requests import RequestState
 
 _AT_SUPPLIER = {OrderState.PLACED, OrderState.RECEIVED, OrderState.CLOSED}
+_NOBODY_KNOWS = {RequestState.SENDING, RequestState.UNKNOWN, RequestState.DUPLICATE_DETECTED}
 
 
-def why_not_close(state: OrderState, *, open_requests: int, leased: bool) -> str:
+def why_not_close(state: OrderState, *, open_requests: int, leased: bool, request: RequestState | None = None) -> str:
     """Why the order may not be closed as not ordered; empty: certainly nothing of it is at the supplier."""
     if not state.may_leave:
         return f"it is {state}"
-    if open_requests:
+    if open_requests or request in _NOBODY_KNOWS:
         return "a request left, and nobody knows for certain that it left nothing behind at the supplier"
     return "an attempt to place it is under way; wait a minute" if leased else ""
 

@@ -114,6 +114,8 @@ class Draft(Payload):
     state: DraftState = DraftState.DRAFT
     supplier_number: str | None = None
     """Confirmed: the order's number."""
+    lines_digest: Digest | None = None
+    """Of what is in it, where the supplier says so: `PurchaseOrder.lines_digest`."""
 
 
 class Suppliers(Protocol):

@@ -226,12 +226,14 @@ class Orders(Protocol):
         passive: bool,
         kind: RequestKind = RequestKind.SEND,
         draft: str | None = None,
+        holds: str | None = None,
     ) -> PurchaseOrder | None:
         """Ask the send gate once more and commit that a request leaves now: SENDING(n+1). None: nothing may be sent.
 
         Only from PREPARED or ABSENT. Lines that are refused by now leave the payload, under the same key. Nothing may
         be sent when the lease was lost, or when this ends the order: no line is left, or the mode is passive. Nor while
-        a stop switch or a value cap holds the order: it stays as it is, and `held` says so.
+        a stop switch or a value cap holds the order: it stays as it is, and `held` says so. `holds`: the digest of the
+        lines in a draft that is to be confirmed.
 
         Raises:
             PersonNeeded: a draft is to be confirmed that is not what may be ordered by now; or this would end the order

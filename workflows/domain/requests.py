@@ -78,6 +78,15 @@ class RequestKind(StrEnum):
         return self is self.RECONCILE
 
 
+class AskedDraft(Payload):
+    """A request for a draft that left."""
+
+    draft: str | None = None
+    """The draft's name; None: no answer named it."""
+    lines_digest: str
+    """Of what was to be in it."""
+
+
 class Request(Payload):
     """A request as it is stored."""
 
@@ -93,7 +102,9 @@ class Request(Payload):
     draft: str | None = None
     """The draft that a confirmation was sent for."""
     lines_digest: str | None = None
-    """Of what was sent last."""
+    """Of what was sent last: lines that may not leave any more are not in it."""
+    drafted: tuple[AskedDraft, ...] = ()
+    """Every draft that was asked for under the key, oldest first; known to whoever has the lease."""
 
     @property
     def in_doubt(self) -> bool:
@@ -220,6 +231,8 @@ class Step(Payload):
     """None: as the retry policy says."""
     draft: str | None = None
     """The draft to cancel or to confirm."""
+    holds: str | None = None
+    """To confirm: the digest of the lines in it."""
     answer: SupplierAnswer | None = None
     """Confirmed: what the supplier said."""
     numbers: tuple[str, ...] = ()
@@ -241,15 +254,19 @@ def moved(request: Request, state: RequestState, **more: object) -> Request:
     return request.model_copy(update={"state": state, **more})
 
 
-def left(request: Request, kind: RequestKind, now: datetime, *, draft: str | None = None) -> Request:
-    """The request once this one is committed to leave: SENDING(n+1).
+def left(
+    request: Request, kind: RequestKind, now: datetime, *, draft: str | None = None, lines_digest: str | None = None
+) -> Request:
+    """The request once this one is committed to leave, with these lines: SENDING(n+1).
 
     Raises:
         IllegalMove: nothing may leave from this state.
     """
+    digest = lines_digest or request.lines_digest
+    asked = (AskedDraft(lines_digest=digest or ""),) if kind is RequestKind.DRAFT else ()
     return moved(
         request, RequestState.SENDING, n=request.n + 1, open=request.open + 1, last_sent_at=now,
-        first_sent_at=request.first_sent_at or now,
+        first_sent_at=request.first_sent_at or now, lines_digest=digest, drafted=(*request.drafted, *asked),
         draft=draft if kind is RequestKind.CONFIRM else request.draft,
     )  # fmt: skip
 

@@ -9,6 +9,9 @@ not in `requests.MOVES`, and a model checker explores this same code.
     absent within the settle window       -> WAIT: a request that we lost sight of may still be carried out
     absent after it                       -> send again where the level allows it, else ASK
     several orders under the key          -> ASK
+
+What is UNKNOWN, and what a person is asked about, is in doubt: nobody closes it as not ordered, and a person has a
+word about it.
 """
 
 from datetime import datetime
@@ -47,6 +50,14 @@ def step(request: Request, seen: Seen, manifest: Manifest, now: datetime) -> Ste
     Raises:
         IllegalMove: this cannot be seen of a request in this state.
     """
+    found = _step(request, seen, manifest, now)
+    nobody_knows = found.do is Do.ASK or found.request.state is RequestState.UNKNOWN
+    if not nobody_knows or found.request.in_doubt:
+        return found
+    return found.model_copy(update={"request": found.request.model_copy(update={"open": 1})})
+
+
+def _step(request: Request, seen: Seen, manifest: Manifest, now: datetime) -> Step:
     match seen:
         case Taken():
             return _taken(request, manifest)
@@ -71,12 +82,10 @@ def step(request: Request, seen: Seen, manifest: Manifest, now: datetime) -> Ste
             return Step(request=moved(request, state), do=Do.WAIT, reason=reason, wait_seconds=wait)
         case Drafts(drafts=drafts):
             return sending_drafts.listed(request, drafts, manifest, now)
-        case Drafted():
-            # In doubt still: until it is listed, another draft would be one too many.
-            return Step(request=moved(request, RequestState.RECONCILING), do=Do.LIST)
-        case Cancelled():
-            still = max(0, request.open - 1)
-            return Step(request=moved(request, RequestState.RECONCILING, open=still), do=Do.LIST)
+        case Drafted(draft=name):
+            return sending_drafts.drafted(request, name)
+        case Cancelled(draft=name):
+            return sending_drafts.cancelled(request, name)
         case _:
             assert_never(seen)
 
