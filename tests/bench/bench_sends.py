@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -49,6 +48,8 @@ ONE_IN = 20
 SUPPLIERS = 100
 SLOW_S, TIMEOUT_S, LONGEST_S = 1.4, 1.0, 1.5
 PAUSE_S = 3.0
+READY_WITHIN_S = 120.0
+"""The suppliers' journal is read first, whatever its length."""
 FAULTS = ("drop_response", "slow", "late_commit")
 
 _FILL = (
@@ -211,16 +212,14 @@ def run(state: Path, told: argparse.Namespace) -> dict[str, Any]:
         behaviours.write_text(json.dumps([{"supplier": f"SUP-{n}", "lead_days": [3]} for n in range(SUPPLIERS)]))
         port = claim(0, "QM_SUPPLIER_PORT")
         arguments = ["--port", str(port), "--journal", str(journal), "--behaviours", str(behaviours), "--allow-faults"]
-        supplier = subprocess.Popen(
-            [sys.executable, "-m", "connectors.erp.simulated", *arguments], stdout=subprocess.PIPE, text=True
-        )
-        opened.callback(_ended, supplier)
-        assert supplier.stdout is not None
-        if not supplier.stdout.readline():
-            raise RuntimeError("the simulated suppliers did not start")
+        url = f"http://127.0.0.1:{port}"
+        # Under the stack's supervisor: what a killed run left holds the journal, and is ended by the next one.
+        stack.supervisor.start(
+            "supplier", [sys.executable, "-m", "connectors.erp.simulated", *arguments], {},
+            ready=lambda: _answers(url), deadline_s=READY_WITHIN_S,
+        )  # fmt: skip
         orders, begun = open_orders(connection, told.count), time.monotonic()
         progress(f"sends: {len(orders):,} to go")
-        url = f"http://127.0.0.1:{port}"
         sending = asyncio.run(_until_told(dsn, url, orders, told.seconds))
         seconds = time.monotonic() - begun
         fired = httpx.get(f"{url}/faults", timeout=30).json()["fired"]
@@ -238,9 +237,11 @@ async def _until_told(dsn: str, url: str, orders: list[OrderRef], seconds: float
     return await send(dsn, url, orders, seconds, stop)
 
 
-def _ended(supplier: "subprocess.Popen[str]") -> None:
-    supplier.terminate()
-    supplier.wait()
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/faults", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def main() -> None:
