@@ -135,7 +135,9 @@ def workflows_ended(world: World) -> Proof:
         story.cutoff()
         until(trap.answered.is_set, 60, "the supplier's answer")
         name = f"purchasing/{story.order()['order_id']}"
-        asyncio.run(_taken_away(world, name, how))
+        # It may send in its very first step, which ends when that has taken some seconds.
+        step = until(partial(_first_step, world, name), 60, "a step of the workflow")
+        asyncio.run(_taken_away(world, name, step if how == "reset" else 0))
         world.proxies["supplier"].release(trap)
         fired += trap.caught
         if how == "terminate":
@@ -165,24 +167,33 @@ def _temporal(world: World) -> str:
     return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
 
 
-async def _taken_away(world: World, name: str, how: str) -> None:
+async def _taken_away(world: World, name: str, reset_to: int) -> None:
+    """Reset to this event, or terminated."""
     client = await Client.connect(_temporal(world))
     handle = client.get_workflow_handle(name)
-    if how == "terminate":
+    if not reset_to:
         await handle.terminate("an operator's mistake")
         return
-    history = await handle.fetch_history()
-    first = next(
-        event.event_id for event in history.events if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    )
     described = await handle.describe()
     await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
-            namespace="default", reason="an operator's mistake", workflow_task_finish_event_id=first,
+            namespace="default", reason="an operator's mistake", workflow_task_finish_event_id=reset_to,
             request_id=uuid.uuid4().hex,
             workflow_execution=WorkflowExecution(workflow_id=name, run_id=described.run_id or ""),
         )
     )  # fmt: skip
+
+
+def _first_step(world: World, name: str) -> int:
+    """The event that ended the workflow's first step; 0 while it is taken."""
+
+    async def told() -> int:
+        client = await Client.connect(_temporal(world))
+        history = await client.get_workflow_handle(name).fetch_history()
+        completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+        return next((event.event_id for event in history.events if event.event_type == completed), 0)
+
+    return asyncio.run(told())
 
 
 def _goes_on(world: World, name: str) -> bool:
