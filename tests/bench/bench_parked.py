@@ -21,6 +21,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.pool import Connection, Database, connect
@@ -28,6 +31,7 @@ from console.auth import api_token
 from tests.bench import console_world
 from tests.bench.measuring import machine, progress, publish
 from tests.bench.resuming import resumable
+from workers import temporal
 from workers.enrolling import enrol
 from workers.preparing import prepare_schema
 from workers.progress import QuietLines
@@ -35,6 +39,7 @@ from workers.settings import Settings
 from workers.stack import EngineStack
 from workers.wiring import console_key, required
 from workflows.domain.feeds import SupplierBehaviour
+from workflows.naming import ENGINE_QUEUE
 
 QUICK = 40
 LOCATIONS, QUICK_LOCATIONS = 100, 4
@@ -119,19 +124,33 @@ async def _patterns(dsn: str) -> None:
         await console_world.patterns(dsn, database)
 
 
-def started(connection: Connection, seconds: float) -> tuple[int, float]:
-    """Wait until each has its workflow, or for so long: (how many have none yet, how many were started a second)."""
-    first, begun, said = _number(connection, _UNSTARTED), time.monotonic(), time.monotonic()
+def _left(connection: Connection, address: str) -> int:
+    """How many have no workflow yet, or one that has not taken its first step and waits for nobody."""
+    return _number(connection, _UNSTARTED) + asyncio.run(_backlog(address))
+
+
+async def _backlog(address: str) -> int:
+    client = await temporal.connect(address, "default")
+    asked = DescribeTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueue(name=ENGINE_QUEUE), report_stats=True,
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )  # fmt: skip
+    return int((await client.workflow_service.describe_task_queue(asked)).stats.approximate_backlog_count)
+
+
+def started(connection: Connection, address: str, seconds: float) -> tuple[int, float]:
+    """Wait until each has its workflow and that waits, or for so long: (how many do not, how many began a second)."""
+    first, begun, said = _left(connection, address), time.monotonic(), time.monotonic()
     best, since = first, begun
-    while left := _number(connection, _UNSTARTED):
+    while left := _left(connection, address):
         now = time.monotonic()
         if now - said > 10:
-            progress(f"parked: {left:,} to start")
+            progress(f"parked: {left:,} to begin")
             said = now
         if left < best:
             best, since = left, now
         if now - since > PATIENCE_S:
-            raise TimeoutError(f"{left} have no workflow, and none was started for {PATIENCE_S:.0f} s")
+            raise TimeoutError(f"{left} do not wait for a person yet, and none began to for {PATIENCE_S:.0f} s")
         if seconds and now - begun > seconds:
             break
         time.sleep(0.5)
@@ -212,7 +231,7 @@ def measure(parked: Parked, told: argparse.Namespace) -> dict[str, Any]:
         parked.fill(stack)
         parked.run(stack)
         with connect(required(stack.settings, "postgres_dsn"), name="bench") as connection:
-            left, rate = started(connection, told.seconds)
+            left, rate = started(connection, required(stack.settings, "temporal_address"), told.seconds)
             figures |= {"parked": parked.count - left, "started_per_s": round(rate, 1)}
             if left:
                 return figures

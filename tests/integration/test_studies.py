@@ -12,6 +12,9 @@ KPIS = {
     "order_variance_ratio", "costs_by_round", "seconds",
 }  # fmt: skip
 BASELINES = {"static_reorder_point", "moving_average", "prophet", "clairvoyant"}
+pytestmark = pytest.mark.timeout(600)
+WITHIN_S = 300.0
+"""A study takes 15 s on two cores; beside other work, several times as long."""
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_simulate_says_what_each_policy_came_to(commands: CommandLine, folder: Path) -> None:
-    said = commands.call("simulate", str(folder), "--json")
+    said = commands.call("simulate", str(folder), "--json", within_s=WITHIN_S)
     found = said.json
     policies = found["policies"]
 
@@ -55,14 +58,14 @@ def test_simulate_plays_only_what_it_is_asked_for(commands: CommandLine, folder:
 def test_evaluate_scores_each_method_and_needs_demand_alone(commands: CommandLine, folder: Path) -> None:
     for name in ("items.csv", "rules.json"):
         (folder / name).unlink()
-    found = commands.call("evaluate", str(folder), "--horizon", "4", "--json").json
+    found = commands.call("evaluate", str(folder), "--horizon", "4", "--json", within_s=WITHIN_S).json
 
     assert found["methods"].keys() >= {"prophet", "seasonal_naive"}
     for scores in found["methods"].values():
         assert scores.keys() == {"mase", "wql", "wape", "coverage", "seconds"}
         assert list(scores["coverage"]) == [f"0.{tenth}" for tenth in range(1, 10)]
     assert found["methods"]["prophet"]["wql"] < found["methods"]["seasonal_naive"]["wql"]
-    table = commands.call("evaluate", str(folder), "--horizon", "4", "--method", "seasonal_naive")
+    table = commands.call("evaluate", str(folder), "--horizon", "4", "--method", "seasonal_naive", within_s=WITHIN_S)
     assert "18 series, 4 periods of a week from" in table.out
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.model.ordering import Rules
-from tests.model.sending_machine import MANIFESTS, Sending
+from tests.model.sending_machine import MANIFESTS, MEMORY_S, Sending
 from tests.model.supplier import Fate
 from workflows.domain import sending
 from workflows.domain.capabilities import DedupeLevel, Manifest
@@ -113,6 +113,7 @@ L0, L1, L2, L3, DRAFTS = MANIFESTS
 BLIND = (
     ("its_search_falls_behind_or_catches_up", ()), ("an_attempt", ([Fate.LOST_ANSWER], 99)), ("time_passes", (16.0,)),
 )  # fmt: skip
+FORGOTTEN = (*BLIND[:2], ("time_passes", (MEMORY_S + 16.0,)))
 HIDDEN = (
     ("its_list_of_drafts_falls_behind_or_catches_up", ()), ("an_attempt", ([Fate.LOST_ANSWER], 99)),
     ("time_passes", (61.0,)), ("a_line_is_refused", ()),
@@ -130,7 +131,7 @@ PLANTED: Mapping[str, Planted] = {
         (L1,),
         (("an_attempt", ([Fate.MUCH_LATER], 99)), ("time_passes", (16.0,))),
     ),
-    "the supplier remembers for ever": Planted(Rules(remembers_for_ever), "I3", (L3,)),
+    "the supplier remembers for ever": Planted(Rules(remembers_for_ever), "I3", (L3,), FORGOTTEN),
     "409 taken for a no": Planted(Rules(takes_409_for_a_no), "I10", (L2,), BLIND),
     "409 retried without looking": Planted(Rules(retries_409_blindly), "in a circle", (L2,), BLIND),
     "unknown taken for failed": Planted(Rules(takes_unknown_for_failed), "I10"),

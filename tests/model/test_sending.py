@@ -24,4 +24,4 @@ def test_a_unique_key_or_a_draft_holds_even_a_process_that_was_frozen_for_hours(
 def test_a_planted_bug_is_found(name: str) -> None:
     planted = PLANTED[name]
     with pytest.raises(AssertionError, match=planted.noticed):
-        run_state_machine_as_test(planted.machine(), settings=hunting(2_000))
+        run_state_machine_as_test(planted.machine(), settings=hunting(10_000))

@@ -40,4 +40,4 @@ def test_nothing_is_lost_counted_twice_or_released_without_its_people() -> None:
 def test_a_planted_bug_is_found(name: str) -> None:
     laws, noticed = PLANTED[name]
     with pytest.raises(AssertionError, match=noticed):
-        run_state_machine_as_test(type("Planted", (Shopping,), {"laws": laws}), settings=hunting(1_500, steps=60))
+        run_state_machine_as_test(type("Planted", (Shopping,), {"laws": laws}), settings=hunting(6_000, steps=60))
