@@ -78,7 +78,7 @@ check: lint
 test: lint browser kafka
 	OLDEST_XGBOOST=required "$$VENV/bin/pytest" $(ARGS)
 
-# Three JSON lines on stdout, about a minute and a half together.
+# Three JSON lines on stdout, some minutes together.
 bench: engine
 	@for one in intake assess ledger; do "$$VENV/bin/quartermaster" bench "$$one" --json $(ARGS) || exit; done
 
