@@ -1,15 +1,15 @@
 """The order book is the truth about which orders exist at the simulated suppliers, and it survives kill -9."""
 
-import heapq
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.erp.bookings import BookedOrder, Draft, DraftState, Refusal, Terms, same
 from connectors.erp.deliveries import refuses
 from connectors.erp.journal import Journal, JournalUnwritable
+from connectors.erp.news import BEFORE_TIME, News
 from workflows.domain.capabilities import DedupeLevel
 from workflows.domain.errors import Unavailable
 from workflows.domain.events import Event
@@ -18,7 +18,6 @@ from workflows.domain.orders import PurchaseOrder, SupplierAnswer
 
 _log = logging.getLogger(__name__)
 
-BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
 Publish = Callable[[Sequence[Event]], None]
 
 
@@ -51,11 +50,7 @@ class OrderBook:
         """Everything that was ever taken down, in order; drafts stay what they become."""
         self._clock: dict[str | None, datetime] = {}
         """By location; under None, the least that every location's clock is."""
-        self._waiting: dict[str, Event] = {}
-        """Events not emitted yet, by id."""
-        self._queues: dict[str, list[tuple[datetime, str]]] = {}
-        """When each of them is due, by location: heaps, so that nobody looks through what is not. Ids that wait no more
-        are left in them."""
+        self._news = News()
         self._emitted: dict[str, Event] = {}
         for entry in journal.entries:
             self._replay(entry)
@@ -167,11 +162,8 @@ class OrderBook:
         # One emission at a time; placing orders must not wait for the broker meanwhile.
         with self._emitting:
             with self.lock:
-                places = [*self._queues] if location is None else [location]
-                taken = [(where, queued) for where in places for queued in self._taken(where)]
-                # By id: where one order was booked twice its news is queued twice.
-                found = {name: self._waiting[name] for _, (_, name) in taken if name in self._waiting}
-            due = sorted(found.values(), key=lambda event: (event.time, event.id))
+                taken = self._news.take(location, self._clock_of)
+                due = self._news.events(taken)
             try:
                 if due and self._publish is not None:
                     self._publish(due)
@@ -182,16 +174,9 @@ class OrderBook:
                         self._replay(entry)
             except BaseException:
                 with self.lock:
-                    for where, queued in taken:
-                        heapq.heappush(self._queues[where], queued)
+                    self._news.put_back(taken)
                 raise
             return due
-
-    def _taken(self, location: str) -> Iterator[tuple[datetime, str]]:
-        """What is due there by now, out of its queue. The caller holds the lock."""
-        queue, now = self._queues.get(location, []), self._clock_of(location)
-        while queue and queue[0][0] <= now:
-            yield heapq.heappop(queue)
 
     def emitted(self, through: datetime | None = None) -> list[Event]:
         """What was emitted so far, oldest first; with `through`, only events up to that instant."""
@@ -242,12 +227,7 @@ class OrderBook:
         order = booked.order
         self._orders.setdefault(order.key, []).append(booked)
         self._booked.append(booked)
-        queue = self._queues.setdefault(order.location, [])
-        for event in booked.events:
-            self._waiting[event.id] = event
-            # An order's own instant is known to have come: its acknowledgement is due when it is placed.
-            due_at = BEFORE_TIME if event.time <= order.ordered_at else event.time
-            heapq.heappush(queue, (due_at, event.id))
+        self._news.add(order.location, order.ordered_at, booked.events)
 
     def keep(self, draft: Draft) -> None:
         """Have a draft. The caller holds the lock and has written it to the journal."""
@@ -294,7 +274,7 @@ class OrderBook:
             self._clock[entry["location"]] = datetime.fromisoformat(entry["through"])
         elif kind == "emitted":
             for event_id in entry["ids"]:
-                self._emitted[event_id] = self._waiting.pop(event_id)
+                self._emitted[event_id] = self._news.told(event_id)
 
 
 def emit_quietly(book: OrderBook, location: str) -> None:
