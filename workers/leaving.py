@@ -9,8 +9,19 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 from workers.commands.output import FAILED
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now, with what was logged and printed."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 def leaving_for_good(work: Callable[[], object]) -> None:
@@ -20,18 +31,8 @@ def leaving_for_good(work: Callable[[], object]) -> None:
     printed is written.
     """
     code = FAILED
-
-    def leave() -> None:
-        logging.shutdown()
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except OSError:  # nobody reads it any more
-                continue
-        os._exit(code)
-
     # The first to be registered here is the last to be called, when no thread of ours runs any more.
-    atexit.register(leave)
+    atexit.register(lambda: leave(code))
     try:
         work()
         code = 0

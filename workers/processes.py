@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import signal
 import threading
 import time
@@ -26,6 +25,7 @@ from connectors.postgres.relay import RelayStore
 from workers.connector import suppliers_of
 from workers.failing import listen
 from workers.intake import IntakeLoop, Session
+from workers.leaving import leave
 from workers.logs import configure_logging
 from workers.measuring import watch
 from workers.recording import record_settings
@@ -144,8 +144,7 @@ async def _leave_learning() -> None:
     while any(thread.name.startswith(THREADS) for thread in threading.enumerate()):
         if time.monotonic() > deadline:
             log.info("a computation is given up; another worker begins it again")
-            logging.shutdown()
-            os._exit(0)
+            leave(0)
         await asyncio.sleep(0.05)
 
 

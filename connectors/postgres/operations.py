@@ -99,10 +99,8 @@ class PostgresOrderDesk:
                 raise NotFound(f"there is no order {order_id}")
             await cursor.execute(_LINES, [order_id])
             lines = await cursor.fetchall()
-            await cursor.execute("SELECT %s::timestamptz > clock_timestamp() AS leased", [row["lease_until"]])
-            leased = await cursor.fetchone()
+            refusal = await _why_not_close(cursor, row)
         entries = await ledger.timeline(self._database, f"order:{order_id}")
-        refusal = _why_not_close(row, leased=bool(leased and leased["leased"]))
         view = OrderView(
             order=_order_row(row), lines=tuple(OrderLineRow.model_validate(line) for line in lines), steps=(),
             timeline=tuple(
@@ -127,8 +125,7 @@ class PostgresOrderDesk:
             if order["awaits_operator_at"] is None or not OrderState(order["state"]).may_leave:
                 raise Conflict(f"nothing waits for an operator: the order {order_id} is {order['state']}")
             await cursor.execute(
-                "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s",
-                [order_id],
+                "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s", [order_id]
             )
             if order["wake_at"] is None:
                 await ledger.append(cursor, [_entry(order, EntryType.ORDER_RETRIED, actor, {})])
@@ -149,9 +146,7 @@ class PostgresOrderDesk:
                 return before
             order = await cycles.lock(cursor, order_id)
             # Whoever sends must hold this row's lock while it commits that a request leaves: nobody can be at it now.
-            await cursor.execute("SELECT %s::timestamptz > clock_timestamp() AS leased", [order["lease_until"]])
-            leased = await cursor.fetchone()
-            refusal = _why_not_close(order, leased=bool(leased and leased["leased"]))
+            refusal = await _why_not_close(cursor, order)
             if refusal:
                 raise Conflict(f"the order {order_id} cannot be closed as not ordered: {refusal}")
             words = f"closed as not ordered by {actor.name}: {reason}"
@@ -206,7 +201,10 @@ def _entry(order: DictRow, kind: EntryType, actor: Actor, body: dict[str, Any]) 
     return NewEntry(stream=stream, type=kind, actor=actor.name, occurred_at=order["cutoff_at"], body=body)
 
 
-def _why_not_close(row: DictRow, *, leased: bool) -> str:
+async def _why_not_close(cursor: Cursor, row: DictRow) -> str:
+    await cursor.execute("SELECT %s::timestamptz > clock_timestamp() AS leased", [row["lease_until"]])
+    found = await cursor.fetchone()
+    leased = bool(found and found["leased"])
     request = None if row["request"] is None else RequestState(row["request"])
     return why_not_close(OrderState(row["state"]), open_requests=row["open_requests"], leased=leased, request=request)
 

@@ -71,8 +71,7 @@ class PostgresOrderWords:
             waits = order["awaits_operator_at"] is not None
             if waits:
                 await cursor.execute(
-                    "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s",
-                    [order_id],
+                    "UPDATE purchase_order SET wake_at = clock_timestamp() WHERE order_id = %s", [order_id]
                 )
             body = {"word": "look", "reason": reason}
             await ledger.append(cursor, [order_entry(order, EntryType.ORDER_RETRIED, body, actor.name)])

@@ -169,7 +169,6 @@ class PostgresStops:
     async def _end_shorter(cursor: Cursor, command: StopCommand, actor: Actor) -> None:
         """A pause whose time is over holds nothing; here it is written down, so that the next switch can be set. One
         that would end before what is asked for now gives way to it, in the same transaction: nothing leaves between."""
-        asked = {"scope": command.scope, "subject": command.subject, "until": command.ends_at}
         await cursor.execute(
             """UPDATE send_stop SET lifted_at = least(ends_at, clock_timestamp()),
                    lifted_by = CASE WHEN ends_at <= clock_timestamp() THEN %(engine)s ELSE %(name)s END,
@@ -178,8 +177,11 @@ class PostgresStops:
                WHERE scope = %(scope)s AND subject = %(subject)s AND lifted_at IS NULL AND over_cap IS NULL
                  AND (ends_at <= clock_timestamp() OR ends_at < coalesce(%(until)s::timestamptz, 'infinity'))
                RETURNING stop_id, lifted_by, lifted_reason, lifted_at""",
-            {**asked, "engine": ENGINE.name, "name": actor.name},
-        )
+            {
+                "scope": command.scope, "subject": command.subject, "until": command.ends_at, "engine": ENGINE.name,
+                "name": actor.name,
+            },
+        )  # fmt: skip
         for row in await cursor.fetchall():
             body = {
                 "stop": row["stop_id"], "scope": command.scope, "subject": command.subject,

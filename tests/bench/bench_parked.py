@@ -15,6 +15,7 @@ import signal
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ import httpx
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
 
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.pool import Connection, Database, connect
@@ -124,13 +126,8 @@ async def _patterns(dsn: str) -> None:
         await console_world.patterns(dsn, database)
 
 
-def _left(connection: Connection, address: str) -> int:
-    """How many have no workflow yet, or one that has not taken its first step and waits for nobody."""
-    return _number(connection, _UNSTARTED) + asyncio.run(_backlog(address))
-
-
-async def _backlog(address: str) -> int:
-    client = await temporal.connect(address, "default")
+async def _backlog(client: Client) -> int:
+    """Workflows that have not taken their first step, and wait for nobody yet."""
     asked = DescribeTaskQueueRequest(
         namespace=client.namespace, task_queue=TaskQueue(name=ENGINE_QUEUE), report_stats=True,
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
@@ -140,9 +137,19 @@ async def _backlog(address: str) -> int:
 
 def started(connection: Connection, address: str, seconds: float) -> tuple[int, float]:
     """Wait until each has its workflow and that waits, or for so long: (how many do not, how many began a second)."""
-    first, begun, said = _left(connection, address), time.monotonic(), time.monotonic()
+    with asyncio.Runner() as runner:
+        client = runner.run(temporal.connect(address, "default"))
+
+        def to_begin() -> int:
+            return _number(connection, _UNSTARTED) + runner.run(_backlog(client))
+
+        return _until_begun(to_begin, seconds)
+
+
+def _until_begun(to_begin: Callable[[], int], seconds: float) -> tuple[int, float]:
+    first, begun, said = to_begin(), time.monotonic(), time.monotonic()
     best, since = first, begun
-    while left := _left(connection, address):
+    while left := to_begin():
         now = time.monotonic()
         if now - said > 10:
             progress(f"parked: {left:,} to begin")

@@ -89,8 +89,9 @@ class Stream:
 
     def take_all(self) -> dict[str, Any]:
         """Start intake, wait until nothing is left, stop it. From the first commit on: a group takes its time to
-        form."""
+        form. Where the first commit that is seen has all in it, from the last look that saw none."""
         before = self.taken()
+        nothing = (time.monotonic(), before)
         self.stack.start_intake(events_only=True)
         marks: list[tuple[float, int]] = []
         used: dict[str, float] = {}
@@ -98,9 +99,11 @@ class Stream:
             if taken > before:
                 used = used or processor_seconds()
                 marks.append((time.monotonic(), taken))
+            else:
+                nothing = (time.monotonic(), before)
             self.stack.check()
             time.sleep(0.05 if not marks else 0.5)
-        marks.append((time.monotonic(), taken))
+        marks = [*(marks or [nothing]), (time.monotonic(), taken)]
         spent = {part: seconds - used.get(part, 0.0) for part, seconds in processor_seconds().items()}
         self.stack.stop_intake()
         figures = paced(marks)

@@ -2,15 +2,19 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from tests.faults.producing import clock, counted
+from tests.faults.proxy import Catch, Trap
 from tests.faults.seed import DEAR
 from tests.faults.story import MORNING, Story
+from tests.faults.waiting import until
 from tests.faults.world import World
 
 WITHIN_S = 120.0
@@ -46,15 +50,21 @@ def verdict(story: Story, person: str, command: str = "", proposal: str = "") ->
     """Approve what was seen, or what is there; status and answer, 0 when none came."""
     query = "SELECT decision_id, proposal_hash FROM task WHERE location = %s AND item = %s"
     task = story.world.rows(query, story.place, story.item)[0]
-    body = {"meaning": "approve", "proposal_hash": proposal or task["proposal_hash"]}
-    path = f"/api/v1/tasks/{quote(task['decision_id'])}/verdict"
     try:
-        status, said = story.rest("POST", path, body, person=person, command=command or uuid.uuid4().hex)
+        return story.agree(task["decision_id"], proposal or task["proposal_hash"], person, command=command)
     except httpx.HTTPError as error:
         return 0, f"{type(error).__name__}: {error}"
-    if status == 200 and said["approval_id"] not in story.world.acknowledged:
-        story.world.acknowledged.append(said["approval_id"])
-    return status, said
+
+
+@contextmanager
+def committing(story: Story, person: str) -> Iterator[tuple[Trap, Future[Answer]]]:
+    """The COMMIT of this approval is on its way until the trap is let go; the trap, and what is answered then."""
+    command, database = uuid.uuid4().hex, story.world.proxies["postgres"]
+    trap = database.trap(Catch.HOLD_REQUEST, command.encode(), b"COMMIT")
+    with ThreadPoolExecutor(1) as beside:
+        answer = beside.submit(verdict, story, person, command)
+        until(trap.sprung.is_set, WITHIN_S, "the COMMIT of an approval")
+        yield trap, answer
 
 
 def workflow_of(story: Story) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
-from temporalio.client import Client
 
 from tests.faults.children import Child
 from tests.faults.planted import tracked
@@ -98,16 +97,13 @@ class Builds:
         return asyncio.run(self._fetched(f"replenishment/{story.needed()}"))
 
     async def _fetched(self, name: str) -> Sequence[Any]:
-        return (await (await self._client()).get_workflow_handle(name).fetch_history()).events
+        return (await (await self._world.client()).get_workflow_handle(name).fetch_history()).events
 
     async def _made_current(self, build: str) -> bool:
-        client = await self._client()
+        client = await self._world.client()
         await client.workflow_service.set_worker_deployment_current_version(
             SetWorkerDeploymentCurrentVersionRequest(
                 namespace=client.namespace, deployment_name=DEPLOYMENT, build_id=build, identity="harness"
             )
         )
         return True
-
-    async def _client(self) -> Client:
-        return await Client.connect("{}:{}".format(*self._world.proxies["temporal"].target))  # type: ignore[misc]

@@ -12,7 +12,6 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client
 from temporalio.service import RPCError
 
 from tests.faults.apache import kafka_world
@@ -221,8 +220,7 @@ def _forget(admin: AdminClient) -> int:
 
 async def _forget_workflows(world: World) -> int:
     """Delete every closed workflow, as retention does; how many."""
-    target = "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
-    client, gone = await Client.connect(target), 0
+    client, gone = await world.client(), 0
     async for one in client.list_workflows("ExecutionStatus != 'Running'"):
         request = DeleteWorkflowExecutionRequest(
             namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=one.id, run_id=one.run_id)

@@ -3,18 +3,15 @@
 import shutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.faults.answering import asked, ordered, verdict
+from tests.faults.answering import asked, committing, ordered, verdict
 from tests.faults.auditors import certified, clean, verified, verified_offline
 from tests.faults.cells import Proof, cell
-from tests.faults.proxy import Catch
 from tests.faults.story import Story
 from tests.faults.waiting import until
 from tests.faults.world import World
@@ -55,11 +52,8 @@ def notary_in_trouble(world: World) -> Proof:
 
 def _passed_by(world: World) -> str:
     """An approval whose COMMIT waits, while entries of later transactions are certified: it must get its leaf yet."""
-    story, command = asked(world), uuid.uuid4().hex
-    held = world.proxies["postgres"].trap(Catch.HOLD_REQUEST, command.encode(), b"COMMIT")
-    with ThreadPoolExecutor(1) as beside:
-        answer = beside.submit(verdict, story, "pat", command)
-        until(held.sprung.is_set, WITHIN_S, "the COMMIT of an approval")
+    story = asked(world)
+    with committing(story, "pat") as (held, answer):
         Story(world).until_release()
         certified(world, WITHIN_S)
         newest = world.rows("SELECT max(e.written_by) AS n FROM ledger_entry e JOIN ledger_leaf USING (stream, seq)")

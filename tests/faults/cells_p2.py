@@ -2,8 +2,6 @@
 
 import asyncio
 
-from temporalio.client import Client
-
 from tests.faults.cells import Proof, cell
 from tests.faults.proxy import Catch
 from tests.faults.seed import DEAR
@@ -51,7 +49,7 @@ def start_reply_lost(world: World) -> Proof:
     story.cutoff()
     story.placed()
     names = [f"assessment/{batch}", _order(story)]
-    counted = asyncio.run(_runs(_temporal(world), names))
+    counted = asyncio.run(_runs(world, names))
     assert set(counted.values()) == {1}, f"workflows ran more than once: {counted}"
     return Proof(swallowed, f"{task['decision_id']}: each ran once: {counted}")
 
@@ -59,7 +57,7 @@ def start_reply_lost(world: World) -> Proof:
 def _started_unheard(world: World, name: str) -> int:
     """Wait until Temporal has it, see that the relay does not know, and let it hear again; what was swallowed."""
     relay = world.proxies["temporal-intake"]
-    until(lambda: asyncio.run(_runs(_temporal(world), [name]))[name], WITHIN_S, f"the start of {name}")
+    until(lambda: asyncio.run(_runs(world, [name]))[name], WITHIN_S, f"the start of {name}")
     kind, _, key = name.partition("/")
     table, column = ("need_batch", "batch_id") if kind == "assessment" else ("purchase_order", "order_id")
     column_of_start = "started_at" if kind == "assessment" else "workflow_started_at"
@@ -101,20 +99,16 @@ def temporal_killed(world: World) -> Proof:
     young.finish()
     for story in (asking, waiting, sending):
         story.placed()
-    still = asyncio.run(_runs(_temporal(world), [_order(waiting)]))
+    still = asyncio.run(_runs(world, [_order(waiting)]))
     marker = f"after its restart it knew {still}" if set(still.values()) == {1} else ""
     return Proof(world.children["temporal"].kills, marker)
-
-
-def _temporal(world: World) -> str:
-    return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
 
 
 def _order(story: Story) -> str:
     return f"purchasing/{story.order()['order_id']}"
 
 
-async def _runs(address: str, names: list[str]) -> dict[str, int]:
+async def _runs(world: World, names: list[str]) -> dict[str, int]:
     """How many runs each workflow has."""
-    client = await Client.connect(address)
+    client = await world.client()
     return {name: len([1 async for _ in client.list_workflows(f"WorkflowId = '{name}'")]) for name in names}

@@ -9,8 +9,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from temporalio.client import Client
-
 from tests.faults.cells import Proof, cell
 from tests.faults.producing import clock, counted
 from tests.faults.seed import DEAR, PLAIN
@@ -184,17 +182,13 @@ def _trouble(world: World, need: str, digest: str) -> str:
     return found if digest in found else ""
 
 
-async def _client(world: World) -> Client:
-    return await Client.connect("{}:{}".format(*world.proxies["temporal"].target))  # type: ignore[misc]
-
-
 async def _attempt(world: World, name: str) -> int:
-    history = await (await _client(world)).get_workflow_handle(name).fetch_history()
+    history = await (await world.client()).get_workflow_handle(name).fetch_history()
     started = [event.activity_task_started_event_attributes.attempt for event in history.events]
     return max(started, default=0)
 
 
 async def _last_failure(world: World, name: str) -> str:
-    described = await (await _client(world)).get_workflow_handle(name).describe()
+    described = await (await world.client()).get_workflow_handle(name).describe()
     pending = described.raw_description.pending_activities
     return str(pending[0].last_failure.message) if pending else ""

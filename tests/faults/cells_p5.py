@@ -2,9 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 
 from temporalio.api.enums.v1 import EventType
@@ -14,6 +12,7 @@ from tests.faults.answering import (
     Answer,
     approvals_of,
     asked,
+    committing,
     denied,
     entries_of,
     ordered,
@@ -108,7 +107,7 @@ def admitted_update_lost(world: World) -> Proof:
         until(partial(happened, world, name, STEPPED), WITHIN_S, "a workflow that waits")
         worker.pause()
         relay.pause()
-        with _beside() as beside:
+        with ThreadPoolExecutor(1) as beside:
             asking = beside.submit(verdict, story, "pat", command, proposal)
             until(partial(admitted, world, name, command), WITHIN_S, "the admitted update")
             world.children["temporal"].kill()
@@ -210,19 +209,9 @@ def forged_approval(world: World) -> Proof:
     return Proof(fired, marker if fired >= 4 else "")
 
 
-@contextmanager
-def _beside() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as threads:
-        yield threads
-
-
 def _at_once(world: World, story: Story, one: str, other: str) -> tuple[Answer, Answer, int]:
     """Both approve: the second one while the first one's COMMIT is on its way. What each was told, and how often."""
-    command = uuid.uuid4().hex
-    held = world.proxies["postgres"].trap(Catch.HOLD_REQUEST, command.encode(), b"COMMIT")
-    with _beside() as beside:
-        first = beside.submit(verdict, story, one, command)
-        until(held.sprung.is_set, WITHIN_S, "the COMMIT of the first approval")
+    with committing(story, one) as (held, first):
         second = _while_held(world, held, partial(verdict, story, other))
         return first.result(WITHIN_S), second, held.caught
 
@@ -238,7 +227,7 @@ def _noted(story: Story) -> bool:
 
 def _while_held(world: World, held: Trap, ask: partial[Answer]) -> Answer:
     """Ask, see that it waits for the transaction whose COMMIT is held, and let that go on."""
-    with _beside() as beside:
+    with ThreadPoolExecutor(1) as beside:
         asking: Future[Answer] = beside.submit(ask)
         until(partial(_waits, world), WITHIN_S, "an answer that waits for a lock")
         world.proxies["postgres"].release(held)

@@ -8,7 +8,6 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import Client
 
 from tests.faults.cells import Proof, cell
 from tests.faults.producing import clock
@@ -163,13 +162,9 @@ def _doubt(world: World, story: Story) -> str:
     return next((body for body in said if '"unknown"' in body), "")
 
 
-def _temporal(world: World) -> str:
-    return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]
-
-
 async def _taken_away(world: World, name: str, reset_to: int) -> None:
     """Reset to this event, or terminated."""
-    client = await Client.connect(_temporal(world))
+    client = await world.client()
     handle = client.get_workflow_handle(name)
     if not reset_to:
         await handle.terminate("an operator's mistake")
@@ -188,7 +183,7 @@ def _first_step(world: World, name: str) -> int:
     """The event that ended the workflow's first step; 0 while it is taken."""
 
     async def told() -> int:
-        client = await Client.connect(_temporal(world))
+        client = await world.client()
         history = await client.get_workflow_handle(name).fetch_history()
         completed = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
         return next((event.event_id for event in history.events if event.event_type == completed), 0)
@@ -201,7 +196,7 @@ def _goes_on(world: World, name: str) -> bool:
 
 
 async def _statuses(world: World, name: str) -> list[str]:
-    client = await Client.connect(_temporal(world))
+    client = await world.client()
     return sorted(
         [str(one.status and one.status.name) async for one in client.list_workflows(f"WorkflowId = '{name}'")]
     )

@@ -31,7 +31,7 @@ def temporal(world: World, *arguments: str) -> str:
         AssertionError: it was not carried out; the message has what it said.
     """
     program = world.children["temporal"].argv[0]
-    told = ["--address", _address(world), "--namespace", NAMESPACE, "--output", "json"]
+    told = ["--address", world.temporal_address, "--namespace", NAMESPACE, "--output", "json"]
     done = subprocess.run(
         [program, *arguments, *told], capture_output=True, text=True, check=False, timeout=COMMAND_WITHIN_S
     )
@@ -103,10 +103,6 @@ def result_of(world: World, workflow: str) -> Any:
 
 def _asked(world: World, ask: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
     async def connected() -> T:
-        return await ask(await Client.connect(_address(world), namespace=NAMESPACE))
+        return await ask(await world.client())
 
     return asyncio.run(connected())
-
-
-def _address(world: World) -> str:
-    return "{}:{}".format(*world.proxies["temporal"].target)  # type: ignore[misc]

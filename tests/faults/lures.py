@@ -6,16 +6,13 @@ Their numbers are those of the bugs, from 101 on.
 
 import os
 import signal
-import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from tests.faults.answering import WITHIN_S, asked, ordered, stock_moves, verdict, workflow_of
+from tests.faults.answering import WITHIN_S, asked, committing, ordered, stock_moves, verdict, workflow_of
 from tests.faults.cells import Cell, Proof, Run
 from tests.faults.forging import nobody_is_asked, result_of
 from tests.faults.producing import clock
-from tests.faults.proxy import Catch
 from tests.faults.seed import DEAR
 from tests.faults.story import MORNING, Story
 from tests.faults.waiting import until
@@ -104,18 +101,15 @@ def silence(world: World) -> Proof:
 @lure(110, "P10", "an entry is committed after the notary has certified later ones", holds=("I5", "I9"))
 def late_entry(world: World) -> Proof:
     """The COMMIT of an approval is on its way while the notary signs twice; then it comes."""
-    story, command = asked(world), uuid.uuid4().hex
-    held = world.proxies["postgres"].trap(Catch.HOLD_REQUEST, command.encode(), b"COMMIT")
-    with ThreadPoolExecutor(1) as beside:
-        asking = beside.submit(verdict, story, "pat", command)
-        until(held.sprung.is_set, WITHIN_S, "the approval's COMMIT")
+    story = asked(world)
+    with committing(story, "pat") as (held, asking):
         signed = _signed_again(world)
         world.proxies["postgres"].release(held)
         status, said = asking.result(WITHIN_S)
     assert status == 200, f"the approval was told {status} {said}"
     ordered(story)
     _signed_again(world)
-    return Proof(held.caught, f"checkpoint {signed} was signed while the entry of {command} was on its way")
+    return Proof(held.caught, f"checkpoint {signed} was signed while the entry of {story.decided()} was on its way")
 
 
 @lure(111, "P7", "the supplier knows the key, and its search does not find the order yet")

@@ -69,10 +69,13 @@ class Story:
     def approve(self, person: str = "pat", *, command: str = "") -> tuple[int, Any]:
         """Agree to the proposal through REST, as a page would; HTTP status and answer."""
         task = self.task()
-        body = {"meaning": "approve", "proposal_hash": task["proposal_hash"]}
-        path = f"/api/v1/tasks/{task['decision_id']}/verdict"
-        status, answer = self.rest("POST", path, body, person=person, command=command)
-        if status == 200:
+        return self.agree(task["decision_id"], task["proposal_hash"], person, command=command)
+
+    def agree(self, decision: str, proposal: str, person: str, *, command: str = "") -> tuple[int, Any]:
+        """The same for a proposal that was seen: it may have changed, or its task been answered."""
+        body = {"meaning": "approve", "proposal_hash": proposal}
+        status, answer = self.rest("POST", f"/api/v1/tasks/{decision}/verdict", body, person=person, command=command)
+        if status == 200 and answer["approval_id"] not in self.world.acknowledged:
             self.world.acknowledged.append(answer["approval_id"])
         return status, answer
 

@@ -19,6 +19,7 @@ from typing import Any, Self
 import httpx
 import psycopg
 from psycopg.rows import dict_row
+from temporalio.client import Client
 
 from tests.faults.checker import Evidence
 from tests.faults.children import Child
@@ -110,10 +111,20 @@ class World:
         """How many processes cells ended by kill -9."""
         return sum(child.kills for child in self.children.values())
 
+    @property
+    def temporal_address(self) -> str:
+        """Where the server of workflows listens itself, past its proxy."""
+        return "{}:{}".format(*self.proxies["temporal"].target)  # type: ignore[misc]
+
+    async def client(self) -> Client:
+        """A client of that server, past its proxy."""
+        return await Client.connect(self.temporal_address)
+
     def evidence(self, explained: dict[str, str] | None = None) -> Evidence:
         """Where the checker finds what happened here; it goes past the proxies."""
-        temporal = "{}:{}".format(*self.proxies["temporal"].target)  # type: ignore[misc]
-        return Evidence(self.dsn, self.journal, self.produced, temporal, list(self.acknowledged), explained or {})
+        return Evidence(
+            self.dsn, self.journal, self.produced, self.temporal_address, list(self.acknowledged), explained or {}
+        )  # fmt: skip
 
     @property
     def crashes(self) -> int:

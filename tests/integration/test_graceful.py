@@ -21,6 +21,7 @@ from connectors.postgres.pool import Connection, connect
 from console.auth import sign_in_token
 from tests.bench.bench_sends import SUPPLIERS, fill, open_orders
 from tests.command_line import ANY_PORT, CommandLine, eventually
+from tests.fakes.supplier_server import SupplierServer
 from workers import temporal
 from workers.enrolling import enrol
 from workers.preparing import prepare_schema
@@ -30,6 +31,7 @@ from workers.stack import PATIENCE_S, EngineStack
 from workers.wiring import console_key, required
 from workers.wiring_worker import GRACEFUL_SHUTDOWN, LEARNING_SHUTDOWN
 from workflows.domain.events import Event, SaleRecorded
+from workflows.domain.feeds import SupplierBehaviour
 from workflows.domain.needs import ClockMode
 from workflows.domain.orders import OrderRef
 
@@ -43,7 +45,7 @@ CONSOLE_STOPS_S = 5.0
 class House:
     """Servers, a worker and slow suppliers, with orders that are due."""
 
-    def __init__(self, stack: EngineStack, supplier: str, connection: Connection) -> None:
+    def __init__(self, stack: EngineStack, supplier: SupplierServer, connection: Connection) -> None:
         self.stack, self.supplier, self.connection = stack, supplier, connection
         self.orders = open_orders(connection, 10)
 
@@ -53,8 +55,7 @@ class House:
 
     def slowly(self, requests: int) -> None:
         """The next requests are carried out and answered late."""
-        fault = {"mode": "slow", "on": "place", "requests": requests, "delay_s": SLOW_S}
-        httpx.post(f"{self.supplier}/faults", json=fault, timeout=30).raise_for_status()
+        self.supplier.post("/faults", {"mode": "slow", "on": "place", "requests": requests, "delay_s": SLOW_S})
 
     def states(self, *refs: OrderRef) -> set[str]:
         """Where the orders are."""
@@ -65,7 +66,7 @@ class House:
 
     def booked(self) -> list[str]:
         """The keys in the suppliers' own journal."""
-        return _booked(self.stack.state_dir.parent)
+        return _booked(self.supplier)
 
     def left(self, *refs: OrderRef) -> bool:
         """Whether a request for each has left and none was answered."""
@@ -80,13 +81,13 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Up to, and without, its worker: each test runs one of its own."""
     home = tmp_path_factory.mktemp("house")
-    with _suppliers(home) as address, EngineStack(home / "state", _on_any_port(home), Silence()) as stack:
+    with _suppliers(home) as supplier, EngineStack(home / "state", _on_any_port(home), Silence()) as stack:
         stack.start()
-        stack.settings = stack.settings.model_copy(update={"supplier_url": address})
+        stack.settings = stack.settings.model_copy(update={"supplier_url": supplier.url})
         prepare_schema(stack.settings, Silence())
         with connect(required(stack.settings, "postgres_dsn"), name="test") as connection:
             fill(connection, 10)
-            yield House(stack, address, connection)
+            yield House(stack, supplier, connection)
 
 
 def _on_any_port(home: Path) -> Settings:
@@ -94,27 +95,19 @@ def _on_any_port(home: Path) -> Settings:
 
 
 @contextmanager
-def _suppliers(home: Path) -> Iterator[str]:
-    """Simulated suppliers whose journal is in this folder; their address."""
-    behaviours = home / "behaviours.json"
-    behaviours.write_text(json.dumps([{"supplier": f"SUP-{n}", "lead_days": [3]} for n in range(SUPPLIERS)]))
-    supplier = subprocess.Popen(
-        [sys.executable, "-m", "connectors.erp.simulated", "--port", "0", "--journal", str(home / "journal.jsonl"),
-         "--behaviours", str(behaviours), "--allow-faults"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert supplier.stdout is not None
+def _suppliers(home: Path) -> Iterator[SupplierServer]:
+    """Simulated suppliers whose journal is in this folder."""
+    server = SupplierServer(home, [SupplierBehaviour(supplier=f"SUP-{n}", lead_days=(3,)) for n in range(SUPPLIERS)])
+    server.start()
     try:
-        yield supplier.stdout.readline().split()[-1]
+        yield server
     finally:
-        supplier.terminate()
-        supplier.wait()
-        supplier.stdout.close()
+        server.stop()
 
 
-def _booked(home: Path) -> list[str]:
+def _booked(server: SupplierServer) -> list[str]:
     """The keys in the suppliers' own journal."""
-    entries = [json.loads(line) for line in (home / "journal.jsonl").read_text().splitlines()]
+    entries = [json.loads(line) for line in server.journal.read_text().splitlines()]
     return [entry["order"]["key"] for entry in entries if "order" in entry]
 
 
@@ -230,9 +223,9 @@ async def test_up_that_is_asked_to_stop_while_it_sends_leaves_nothing_in_doubt(t
         folder.mkdir(parents=True)
     (points / "armed" / "supplier.place:after").write_text(json.dumps({"mode": "delay", "seconds": SLOW_S}))
     said = tmp_path / "err"
-    with _suppliers(tmp_path / "suppliers") as address:
+    with _suppliers(tmp_path / "suppliers") as supplier:
         up = commands.begin(
-            "up", "--empty", out=tmp_path / "out", err=said, QM_SUPPLIER_URL=address, QM_FAILPOINTS=str(points),
+            "up", "--empty", out=tmp_path / "out", err=said, QM_SUPPLIER_URL=supplier.url, QM_FAILPOINTS=str(points),
             QM_UNDO_SECONDS="0", QM_CLOCK="replayed",
         )  # fmt: skip
         try:
@@ -255,7 +248,7 @@ async def test_up_that_is_asked_to_stop_while_it_sends_leaves_nothing_in_doubt(t
             with connect(required(stack.settings, "postgres_dsn"), name="test") as connection:
                 states = connection.execute("SELECT order_id, state, key FROM purchase_order").fetchall()
     assert {row["state"] for row in states} <= {"placed", "collecting"}, "the others' turn comes with the next `up`"
-    booked = _booked(tmp_path / "suppliers")
+    booked = _booked(supplier)
     assert sorted(row["key"] for row in states if row["state"] == "placed") == sorted(booked)
     assert booked
 

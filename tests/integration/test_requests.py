@@ -83,6 +83,12 @@ class Desk:
             [f"LEEDS:{item}:1"],
         )
 
+    async def drafted(self) -> None:
+        """There is a draft, and its confirmation was certainly not carried out."""
+        self.supplier.behaviour.extend(["accept", "down"])
+        with pytest.raises(Unavailable):
+            await self.place()
+
     def ordered(self) -> list[tuple[str, ...]]:
         """The items of each order in the supplier's books."""
         confirmed = [order for draft, order in self.supplier.drafted if draft.state is DraftState.CONFIRMED]
@@ -322,9 +328,7 @@ async def test_one_draft_too_many_is_cancelled_before_the_oldest_is_confirmed(de
 
 async def test_a_draft_with_a_line_that_may_not_be_ordered_any_more_is_a_persons(desk: Any) -> None:
     here = await desk("L1 drafts", 2)
-    here.supplier.behaviour.extend(["accept", "down"])
-    with pytest.raises(Unavailable):
-        await here.place()
+    await here.drafted()
     here.refused("ITEM-002")
     with pytest.raises(PersonNeeded, match="cancelled there"):
         await here.place()
@@ -365,9 +369,7 @@ async def test_a_draft_that_is_gone_ends_in_any_of_the_ways_that_a_person_says(d
     """Its confirmation was certainly not carried out, and the supplier does not list it any more."""
     here = await desk("L1 drafts")
     close = PostgresOrderDesk(here.storeroom.database).close_unordered
-    here.supplier.behaviour.extend(["accept", "down"])
-    with pytest.raises(Unavailable):
-        await here.place()
+    await here.drafted()
     here.supplier.hidden.add("D-000001")
     with pytest.raises(OutcomeUnknown, match="does not list"):
         await here.place()
@@ -388,9 +390,7 @@ async def test_a_draft_that_is_gone_ends_in_any_of_the_ways_that_a_person_says(d
 
 async def test_a_draft_that_is_gone_is_closed_once_a_person_answers_for_its_absence(desk: Any) -> None:
     here = await desk("L1 drafts")
-    here.supplier.behaviour.extend(["accept", "down"])
-    with pytest.raises(Unavailable):
-        await here.place()
+    await here.drafted()
     here.supplier.hidden.add("D-000001")
     here.passes(13)
     with pytest.raises(PersonNeeded):
@@ -403,9 +403,7 @@ async def test_a_draft_that_is_gone_is_closed_once_a_person_answers_for_its_abse
 
 async def test_an_order_that_an_earlier_release_left_unknown_without_a_count_can_be_ended(desk: Any) -> None:
     here = await desk("L1 drafts")
-    here.supplier.behaviour.extend(["accept", "down"])
-    with pytest.raises(Unavailable):
-        await here.place()
+    await here.drafted()
     here.storeroom.connection.execute("UPDATE purchase_order SET request = 'reconciling'")
     here.storeroom.connection.execute("UPDATE purchase_order SET request = 'unknown', state = 'in_doubt'")
     assert here.row["open_requests"] == 0
@@ -466,9 +464,7 @@ async def test_the_database_withdraws_nothing_that_may_be_at_the_supplier(desk: 
 async def test_a_persons_word_does_not_confirm_a_draft_with_a_line_that_may_not_be_ordered(desk: Any) -> None:
     """Somebody says that the supplier has none, and the draft is there all the same."""
     here = await desk("L1 drafts", 2)
-    here.supplier.behaviour.extend(["accept", "down"])
-    with pytest.raises(Unavailable):
-        await here.place()
+    await here.drafted()
     here.refused("ITEM-002")
     with pytest.raises(PersonNeeded):
         await here.place()
