@@ -13,8 +13,8 @@ from workers.interceptors import ErrorTranslation
 from workflows.domain.errors import QuartermasterError
 
 PASSTHROUGH = (
-    "workflows.domain", "workflows.naming", "workflows.options", "activities", "pydantic", "pydantic_core", "rfc8785",
-    "opentelemetry",
+    "workflows.domain", "workflows.naming", "workflows.options", "workflows.swiftly", "workflows.waiting", "activities",
+    "pydantic", "pydantic_core", "rfc8785", "opentelemetry",
 )  # fmt: skip
 """Not loaded anew for each workflow run: pure code, or code that workflows only refer to. Sharing `workflows.domain`
 also makes an error class inside the sandbox the same class as outside it."""
