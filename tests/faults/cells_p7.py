@@ -1,6 +1,7 @@
 """P7, an order is sent: what suppliers, networks and frozen workers can do to a request that must count once."""
 
 import asyncio
+import json
 import uuid
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from tests.faults.cells import Proof, cell
+from tests.faults.hand import Hand
 from tests.faults.producing import clock
 from tests.faults.proxy import Catch
 from tests.faults.story import CUTOFF, Story
@@ -69,16 +71,25 @@ def zombie_sends(world: World) -> Proof:
     try:
         other.start()
         story.placed(within_s=SETTLES_WITHIN_S)
+        order, zombie = story.order(), _requests(world, story, "send")[0]["lease_token"]
+        # Its first word to the database since then: nobody else has its lease.
+        late = world.proxies["postgres"].trap(Catch.HOLD_ANSWER, zombie.encode())
         world.proxies["supplier"].release(trap)
         frozen.go_on()
-        until(lambda: world.faults_fired() is not None, 10, "the supplier")
+        until(late.answered.is_set, SETTLES_WITHIN_S, "what the thawed worker says under the lease that it lost")
+        world.proxies["postgres"].release(late)
         Story(world).play()
-        attempts = story.order()["attempts"]
+        after = story.order()
     finally:
         frozen.go_on()
         del world.children["worker-2"]
         other.stop()
-    return Proof(trap.caught, f"{attempts} attempts; the second one ordered" if attempts > 1 else "")
+    kept = ("state", "request", "supplier_number", "lease_token", "attempts", "open_requests")
+    changed = {name: (order[name], after[name]) for name in kept if order[name] != after[name]}
+    assert not changed, f"a worker that had lost the lease changed the order: {changed}"
+    took_over = after["attempts"] > 1 and after["lease_token"] != zombie
+    return Proof(trap.caught + late.caught, f"{after['attempts']} attempts; the thawed worker's word changed nothing"
+                 if took_over else "")  # fmt: skip
 
 
 @cell(29, "P7", "429, 503, HTML, half a body, reset and 500, and the circuit opens", holds=ORDERS, short=True)
@@ -126,7 +137,7 @@ def _opened(world: World) -> str:
 @cell(30, "P7", "operator resets and terminates workflows mid-send", holds=ORDERS)
 def workflows_ended(world: World) -> Proof:
     """The request is carried out while its workflow is taken away: once reset, once terminated."""
-    fired, runs = 0, []
+    fired, runs, noticed = 0, list[list[str]](), list[str]()
     for how in ("reset",) if world.short else ("reset", "terminate"):
         story = Story(world)
         story.until_release()
@@ -146,8 +157,10 @@ def workflows_ended(world: World) -> Proof:
         # Placed, but not over: somebody must be there when the goods come.
         until(partial(_goes_on, world, name), SETTLES_WITHIN_S, f"a run of {name}")
         runs.append(asyncio.run(_statuses(world, name)))
+        what = "terminated" if how == "terminate" else how
+        noticed.append(until(partial(_overridden, world, name, what), SETTLES_WITHIN_S, f"{name} found {what}"))
     ended = {status for found in runs for status in found}
-    return Proof(fired, f"runs ended as {runs}" if "TERMINATED" in ended else "")
+    return Proof(fired, f"runs ended as {runs}; the ledger has {noticed}" if "TERMINATED" in ended else "")
 
 
 def _requests(world: World, story: Story, kind: str) -> list[dict[str, Any]]:
@@ -189,6 +202,14 @@ def _first_step(world: World, name: str) -> int:
         return next((event.event_id for event in history.events if event.event_type == completed), 0)
 
     return asyncio.run(told())
+
+
+def _overridden(world: World, name: str, what: str) -> str:
+    """What the ledger says of it, once whoever watches over workflows has seen it."""
+    Hand(world).command("audit", "histories", "--sweep")
+    query = "SELECT body FROM ledger_entry WHERE type = 'workflow.overridden'"
+    bodies = [json.loads(bytes(row["body"])) for row in world.rows(query)]
+    return next((f"{what} by {one['by']}" for one in bodies if (one["workflow_id"], one["status"]) == (name, what)), "")
 
 
 def _goes_on(world: World, name: str) -> bool:

@@ -202,11 +202,12 @@ def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
 
 
 def books_agree(evidence: Evidence) -> Iterator[str]:
-    """I10. Every booking is one of our orders with its number, and every placed order of ours is a booking."""
+    """I10. Every booking is one of our orders with its number, units and prices, and every placed order of ours is a
+    booking."""
     ours = {row["key"]: row for row in evidence.rows("SELECT * FROM purchase_order")}
-    lines: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    lines: dict[str, set[tuple[str, int, Decimal]]] = defaultdict(set)
     for row in evidence.rows("SELECT * FROM order_line WHERE refused_reason IS NULL"):
-        lines[row["order_id"]].add((row["need_id"], row["units"]))
+        lines[row["order_id"]].add((row["need_id"], row["units"], row["unit_cost"]))
     theirs = defaultdict(list)
     for order in evidence.booked():
         theirs[order["key"]].append(order)
@@ -223,7 +224,8 @@ def books_agree(evidence: Evidence) -> Iterator[str]:
         ):
             yield f"order {mine['order_id']} has the number {mine['supplier_number']} here and another there"
         for order in orders:
-            if {(line["need_id"], line["units"]) for line in order["lines"]} != lines[mine["order_id"]]:
+            booked = {(line["need_id"], line["units"], Decimal(str(line["unit_cost"]))) for line in order["lines"]}
+            if booked != lines[mine["order_id"]]:
                 yield f"order {mine['order_id']} has other lines here than at the supplier"
     for key, mine in ours.items():
         if mine["state"] in PLACED and key not in theirs:
