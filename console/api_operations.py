@@ -22,8 +22,10 @@ from workflows.domain.operations import (
     OrderFilters,
     OrderId,
     OrdersPage,
+    OrdersRetried,
     OrderView,
     Redriven,
+    WaitingOrders,
 )
 from workflows.domain.orders import OrderState
 from workflows.domain.people import Permission
@@ -122,6 +124,14 @@ def _orders(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     ) -> OrderDone:
         """It is looked for at the supplier, and sent if it is not there."""
         return await desk_of(ports).retry(order_id, caller.actor, command_id=key)
+
+    @router.post("/waiting-orders/retry", summary="Go on with all orders that wait for an operator", responses=NOT_HERE)
+    async def retry_waiting(
+        body: WaitingOrders, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+    ) -> OrdersRetried:
+        """The longest waiting first, 500 at most: `left` says how many wait still, for another word under another key.
+        Each is looked for at its supplier, and sent if it is not there."""
+        return await desk_of(ports).retry_waiting(body, caller.actor, command_id=key)
 
     @router.post("/orders/{order_id}/close", summary="Close an order of which nothing is at the supplier")  # fmt: skip
     async def close(

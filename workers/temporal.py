@@ -9,7 +9,6 @@ from typing import Any
 from opentelemetry import trace
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
@@ -36,7 +35,7 @@ from workflows.domain.needs import ClockMode, NeedBatch
 from workflows.domain.orders import OrderRef, PlacementResult
 from workflows.domain.policies import RiskTier
 from workflows.domain.ports import ReplenishmentRef
-from workflows.purchasing import NEEDS_OPERATOR, PurchasingWorkflow
+from workflows.purchasing import PurchasingWorkflow
 from workflows.replenishment import ReplenishmentClosed, ReplenishmentState, ReplenishmentWorkflow
 from workflows.retraining import RetrainingClosed, RetrainingWorkflow
 
@@ -234,21 +233,13 @@ class Messenger:
     async def runs(self, subject: str, subject_id: str) -> bool:
         """Whether the workflow of this order or proposal is there and has not ended in any way."""
         name = naming.purchasing_id if subject == "order" else naming.replenishment_id
-        return await self._running(name(subject_id)) is not None
-
-    async def awaits_operator(self, order_id: str) -> bool:
-        """Whether this order could not be placed and waits for `try_order_again`."""
-        found = await self._running(naming.purchasing_id(order_id))
-        return found is not None and found.typed_search_attributes.get(naming.DECISION_STATE) == NEEDS_OPERATOR
-
-    async def _running(self, identity: str) -> WorkflowExecutionDescription | None:
         try:
-            found = await self._client.get_workflow_handle(identity).describe(rpc_timeout=RPC_TIMEOUT)
+            found = await self._client.get_workflow_handle(name(subject_id)).describe(rpc_timeout=RPC_TIMEOUT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return None
+                return False
             raise Unavailable(f"Temporal: {error.status.name} {error.message[:200]}") from error
-        return found if found.status is WorkflowExecutionStatus.RUNNING else None
+        return found.status is WorkflowExecutionStatus.RUNNING
 
     async def order_settled(self, order_id: str) -> bool:
         """Nothing more is outstanding on this order."""

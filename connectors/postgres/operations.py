@@ -18,7 +18,9 @@ from workflows.domain.operations import (
     OrderLineRow,
     OrderRow,
     OrdersPage,
+    OrdersRetried,
     OrderView,
+    WaitingOrders,
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
@@ -58,6 +60,24 @@ SELECT l.need_id, l.item, coalesce(i.name, '') AS item_name, l.units, l.unit_cos
 FROM order_line l JOIN replenishment r ON r.decision_id = l.need_id LEFT JOIN item i ON i.item = l.item
 WHERE l.order_id = %s ORDER BY l.need_id LIMIT 2000
 """
+
+# The lock of each row is taken here, longest waiting first; one that somebody is at is left to the next word.
+_RETRY = """
+WITH waiting AS (
+    SELECT order_id FROM purchase_order
+    WHERE awaits_operator_at IS NOT NULL AND wake_at IS NULL AND state = ANY(%(may_leave)s)
+      AND %(supplier)s IN ('', supplier) AND %(location)s IN ('', location)
+    ORDER BY awaits_operator_at, order_id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+)
+UPDATE purchase_order o SET wake_at = clock_timestamp() FROM waiting w WHERE o.order_id = w.order_id RETURNING o.*
+"""
+_LEFT = """
+SELECT count(*) AS n FROM purchase_order
+WHERE awaits_operator_at IS NOT NULL AND wake_at IS NULL AND state = ANY(%(may_leave)s)
+  AND %(supplier)s IN ('', supplier) AND %(location)s IN ('', location)
+"""
+MOST_RETRIED = 500
+"""Orders in one word: their rows are locked until it is kept."""
 
 
 class PostgresOrderDesk:
@@ -133,6 +153,24 @@ class PostgresOrderDesk:
                 order_id=order_id, state=order["state"],
                 done="it is looked for at the supplier, and sent if it is not there",
             )  # fmt: skip
+            await operator_commands.keep(cursor, command_id, asked, done)
+            return done
+
+    async def retry_waiting(
+        self, which: WaitingOrders, actor: Actor, *, command_id: str | None = None
+    ) -> OrdersRetried:
+        asked: dict[str, object] = {"do": "retry waiting", "by": actor.name, **which.model_dump()}
+        told = {**which.model_dump(), "may_leave": [one for one in OrderState if one.may_leave], "most": MOST_RETRIED}
+        async with self._database.transaction("operations.retry_waiting") as cursor:
+            before = await operator_commands.answered(cursor, command_id, asked, OrdersRetried)
+            if before is not None:
+                return before
+            await cursor.execute(_RETRY, told)
+            orders = sorted(await cursor.fetchall(), key=lambda row: str(row["order_id"]))
+            await ledger.append(cursor, [_entry(one, EntryType.ORDER_RETRIED, actor, {}) for one in orders])
+            await cursor.execute(_LEFT, told)
+            row = await cursor.fetchone()
+            done = OrdersRetried(orders=len(orders), left=row["n"] if row else 0)
             await operator_commands.keep(cursor, command_id, asked, done)
             return done
 

@@ -17,7 +17,15 @@ from console.rendering import Pages, link
 from console.words import Word
 from workflows.domain.caps import CapName, CapUsed
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
-from workflows.domain.operations import Attention, Operations, OrderFilters, OrderId, OrderRow, StepState
+from workflows.domain.operations import (
+    Attention,
+    Operations,
+    OrderFilters,
+    OrderId,
+    OrderRow,
+    StepState,
+    WaitingOrders,
+)
 from workflows.domain.orders import OrderState
 from workflows.domain.people import Permission
 from workflows.domain.stops import Reason, Stop, StopScope
@@ -154,6 +162,7 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
         supplier: str = "",
         location: str = "",
         after: Annotated[str | None, Query(max_length=300)] = None,
+        retried: Annotated[int | None, Query(ge=0)] = None,
     ) -> Response:
         filters = filters_of(state, supplier, location)
         page = await desk_of(ports).orders(filters, limit=ROWS, after=after or None)
@@ -162,9 +171,24 @@ def routes(ports: ConsolePorts, gate: Gate, pages: Pages) -> APIRouter:
             "page": page, "filters": filters, "attention": ATTENTION, "states": list(OrderState), "after": after,
             "next": link("/orders", **asked, after=page.next) if page.next else None,
             "first": link("/orders", **asked),
+            "retried": retried, "command_id": secrets.token_urlsafe(16),
+            "may_retry": filters.state is Attention.AWAITS_OPERATOR and session.person.may(Permission.OPERATE),
             "quick": [(code, name, link("/orders", **{**asked, "state": code or None})) for code, name in QUICK],
         }  # fmt: skip
         return pages.show(request, "orders.html", session, context)
+
+    @router.post("/orders/retry")
+    async def retry_waiting(
+        session: Annotated[Session, Depends(gate.form(Permission.OPERATE))],
+        supplier: Annotated[str, Form()] = "",
+        location: Annotated[str, Form()] = "",
+        command_id: Annotated[str, Form(max_length=100)] = "",
+    ) -> Response:
+        asked = filters_of("", supplier, location)
+        which = WaitingOrders(supplier=asked.supplier, location=asked.location)
+        done = await desk_of(ports).retry_waiting(which, session.actor, command_id=command_id or None)
+        told = {"state": Attention.AWAITS_OPERATOR, "supplier": supplier or None, "location": location or None}
+        return RedirectResponse(link("/orders", **told, retried=done.orders), HTTPStatus.SEE_OTHER)
 
     @router.get("/orders/{order_id}")
     async def order(

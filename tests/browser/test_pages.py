@@ -25,7 +25,7 @@ PAGES = (
     "/decisions/{decision_id}", "/decisions/LEEDS%3AOIL-R%3A1", "/inventory",
     "/inventory/{location}/{item}", "/demand", "/demand/{location}/{item}", "/demand/forecast",
     "/demand/forecast?products=OAT-1L&horizon_days=14", "/demand/forecast?products=OAT-1L+MUG&horizon_days=90",
-    "/sales", "/orders", "/orders?state=in_doubt", "/orders/{order_id}", "/reconciliation",
+    "/sales", "/orders", "/orders?state=in_doubt", "/orders?state=awaits_operator", "/orders/{order_id}", "/reconciliation",
     "/reconciliation/{report_id}",
     "/deliveries", "/money", "/what-if", "/what-if?demand=1.2", "/models",
     "/models/{digest}", "/policies", "/policies/new", "/policies/changes/{change_id}", "/files", "/notices", "/health",

@@ -20,8 +20,10 @@ from workflows.domain.operations import (
     OrderLineRow,
     OrderRow,
     OrdersPage,
+    OrdersRetried,
     OrderView,
     Redriven,
+    WaitingOrders,
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
@@ -159,6 +161,20 @@ class MemoryOperations:
         self.woken.append(order_id)
         done = OrderDone(order_id=order_id, state=state, done="it is looked for at the supplier")
         return self._once.keep(command_id, asked, done)  # type: ignore[no-any-return]
+
+    async def retry_waiting(
+        self, which: WaitingOrders, actor: Actor, *, command_id: str | None = None
+    ) -> OrdersRetried:
+        asked = {"do": "retry waiting", "by": actor.name, **which.model_dump()}
+        if before := self._once.answered(command_id, asked):
+            return before  # type: ignore[no-any-return]
+        rows = [self._row(self._order(order_id)) for order_id in sorted(self.awaiting - set(self.woken))]
+        wanted = [
+            row.order_id for row in rows
+            if which.supplier in ("", row.supplier) and which.location in ("", row.location)
+        ]  # fmt: skip
+        self.woken += wanted
+        return self._once.keep(command_id, asked, OrdersRetried(orders=len(wanted)))  # type: ignore[no-any-return]
 
     async def close_unordered(
         self, order_id: str, reason: str, actor: Actor, *, command_id: str | None = None

@@ -290,6 +290,10 @@ def test_orders_are_listed_and_one_that_waits_for_nobody_is_not_retried(on_demo:
     (first, *_) = on_demo("orders", "list", "--json").json["orders"]
     refused(on_demo("orders", "retry", first["order_id"]), "nothing waits for an operator", first["state"])
     refused(on_demo("orders", "retry", "acme:NOWHERE:2025-01-01:1"), "there is no order")
+    refused(on_demo("orders", "retry"), "say which order, or --waiting")
+    refused(on_demo("orders", "retry", first["order_id"], "--waiting"), "say which order, or --waiting")
+    refused(on_demo("orders", "retry", first["order_id"], "--supplier", "acme"), "narrow --waiting")
+    assert on_demo("orders", "retry", "--waiting", "--json").json == {"orders": 0, "left": 0}
 
 
 def test_an_automatic_decision_never_was_a_task(on_demo: Quartermaster, killed_demo: KilledDemo) -> None:

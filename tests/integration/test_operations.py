@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from connectors.postgres import operations
 from connectors.postgres.arrivals import PostgresArrivals
 from connectors.postgres.health import PostgresHealth
 from connectors.postgres.letters import page_of_letters
@@ -12,7 +13,7 @@ from connectors.postgres.stops import PostgresStops
 from tests.storeroom import MORNING, Storeroom, catalog, clock, counted, sold
 from workflows.domain.approvals import Actor, Meaning
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
-from workflows.domain.operations import Attention, OrderFilters, StepState
+from workflows.domain.operations import Attention, OrderFilters, OrdersRetried, StepState, WaitingOrders
 from workflows.domain.orders import OrderState
 from workflows.domain.stops import StopCommand, StopScope
 
@@ -122,6 +123,36 @@ async def test_an_order_that_waits_for_an_operator_is_noted_retried_and_cleared(
     assert await states(desk, Attention.AWAITS_OPERATOR) == []
     types = [entry["type"] for entry in (await desk.order(order)).timeline]
     assert types == ["order.prepared", "order.awaits_operator", "order.retried"]
+
+
+async def test_all_that_wait_are_tried_again_by_one_word_within_its_measure(
+    storeroom: Storeroom, desk: PostgresOrderDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MOST_RETRIED", 2)
+    orders = [f"s{number}:L0:1" for number in range(5)]
+    every = WaitingOrders()
+    assert await desk.retry_waiting(every, OTTO) == OrdersRetried(orders=0)
+    storeroom.connection.execute(
+        """INSERT INTO purchase_order (order_id, key, supplier, location, cycle, part, currency, cutoff_at, state,
+                                       request, awaits_operator_at)
+           SELECT id, id, split_part(id, ':', 1), 'L0', '1', 1, 'EUR', %s, 'sending', 'prepared', clock_timestamp()
+           FROM unnest(%s::text[]) AS k (id)""",
+        [MORNING, orders],
+    )
+
+    one = await desk.retry_waiting(WaitingOrders(supplier="s3"), OTTO)
+    first, again = [await desk.retry_waiting(every, OTTO, command_id="all-00001") for _ in range(2)]
+    last = await desk.retry_waiting(every, OTTO)
+
+    assert (one.orders, one.left) == (1, 0)
+    assert first == again == OrdersRetried(orders=2, left=2)
+    assert (last.orders, last.left) == (2, 0)
+    assert await desk.retry_waiting(every, OTTO) == OrdersRetried(orders=0)
+    assert sorted(told.order_id for told in storeroom.relay.orders_to_wake()) == orders
+    for order in orders:
+        assert [entry["type"] for entry in (await desk.order(order)).timeline] == ["order.retried"]
+    with pytest.raises(InvalidInput):
+        await desk.retry_waiting(WaitingOrders(supplier="s3"), OTTO, command_id="all-00001")
 
 
 async def test_what_certainly_never_left_may_be_closed_and_its_items_are_needed_again(

@@ -18,6 +18,7 @@ KEPT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     f"{TASKS}/forward": ({"to": "Bob", "note": "yours"}, {"to": "Grace", "note": "yours"}),
     "/api/v1/stops": ({"scope": "everything", "reason": "stocktaking"}, {"scope": "everything", "reason": "a fire"}),
     "/api/v1/forecasts": ({"products": ["OAT-1L"], "horizon_days": 7}, {"products": ["OAT-1L"], "horizon_days": 8}),
+    "/api/v1/waiting-orders/retry": ({"supplier": "acme"}, {"supplier": "northern-foods"}),
     "/api/v1/views": ({"name": "Mine", "view": "team"}, {"name": "Mine", "view": "sample"}),
 }
 """Operations that keep the key and take a body, with two requests each."""

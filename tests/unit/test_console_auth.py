@@ -114,7 +114,7 @@ PEOPLE_FORMS = (
     "/account/tokens/abc/revoke", "/account/sign-out-everywhere",
 )  # fmt: skip
 OPERATOR_FORMS = (
-    "/orders/acme:LEEDS:1/retry", "/orders/acme:LEEDS:1/close", "/orders/acme:LEEDS:1/seen", "/stops",
+    "/orders/retry", "/orders/acme:LEEDS:1/retry", "/orders/acme:LEEDS:1/close", "/orders/acme:LEEDS:1/seen", "/stops",
     "/stops/everything:1/lift", "/dead-letters/3/redrive", "/orders/acme:LEEDS:1/look", "/orders/acme:LEEDS:1/confirm",
     "/orders/acme:LEEDS:1/resend", "/reconciliation/acme:3/differences/ab12",
 )  # fmt: skip
@@ -151,6 +151,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/orders/{order_id}/look", "/orders/{order_id}/confirm", "/orders/{order_id}/resend", "/reconciliation",
         "/reconciliation/{report_id}", "/reconciliation/{report_id}/differences.csv",
         "/reconciliation/{report_id}/differences/{difference_id}",
+        "/orders/retry",
         "/orders/{order_id}", "/orders/{order_id}/retry", "/orders/{order_id}/close", "/orders/{order_id}/seen",
         "/health", "/live", "/stops", "/stops/{stop_id}/lift", "/dead-letters/{dead_letter_id}/redrive",
     }  # fmt: skip

@@ -143,6 +143,31 @@ def test_an_order_that_waits_for_an_operator_is_tried_again(console: ConsoleOver
     assert "Try again</button>" not in client.get(f"/orders/{IN_DOUBT}").text, "looking again says more"
 
 
+def test_all_orders_that_wait_for_an_operator_are_tried_again_at_once(
+    console: ConsoleOverFakes, client: TestClient
+) -> None:
+    console.operations.awaiting |= {IN_DOUBT, COLLECTING}
+    assert "Try all" not in client.get("/orders").text
+    page = client.get("/orders?state=awaits_operator").text
+    token = re.search(r'name="command_id" value="([^"]+)"', page)
+    assert "Try all of these again" in page
+    assert token
+
+    said = {"csrf": csrf(page), "command_id": token.group(1), "supplier": "", "location": ""}
+    answers = [client.post("/orders/retry", data=said) for _ in range(2)]
+
+    assert sorted(console.operations.woken) == sorted([IN_DOUBT, COLLECTING]), "a form that is sent twice is one word"
+    assert "2 orders are looked for" in answers[1].text
+
+
+def test_who_may_not_operate_sees_no_button_for_all(console: ConsoleOverFakes) -> None:
+    console.operations.awaiting.add(IN_DOUBT)
+    with opened(console, "Ada") as planner:
+        page = planner.get("/orders?state=awaits_operator").text
+        assert "Waits for an operator" in page
+        assert "Try all" not in page
+
+
 def test_an_order_is_closed_as_not_ordered_only_by_somebody_who_is_sure(
     console: ConsoleOverFakes, client: TestClient
 ) -> None:

@@ -4,14 +4,15 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from connectors.postgres.desk import PostgresDesk
-from connectors.postgres.orders import PostgresOrders
-from workers.commands import doubt, reconciling
+from connectors.postgres.operations import PostgresOrderDesk
+from workers.commands import doubt, person, reconciling
 from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
-from workers.temporal import Messenger
-from workflows.domain.errors import Conflict
+from workflows.domain.errors import InvalidInput
+from workflows.domain.operations import OrderDone, OrdersRetried, WaitingOrders
 from workflows.domain.people import Permission
 
 app = typer.Typer(no_args_is_help=True, help="Purchase orders.")
@@ -44,22 +45,47 @@ async def _orders(state: str | None, limit: int) -> list[dict[str, Any]]:
 
 @app.command()
 def retry(
-    order: Annotated[str, typer.Argument(help="The order's id, as `orders list` shows it.")],
+    order: Annotated[str, typer.Argument(help="The order's id, as `orders list` shows it; none with --waiting.")] = "",
+    waiting: Annotated[bool, typer.Option("--waiting", help="All that wait, as after a supplier's outage.")] = False,
+    supplier: Annotated[str, typer.Option("--supplier", help="With --waiting: only this supplier's.")] = "",
+    location: Annotated[str, typer.Option("--location", help="With --waiting: only this location's.")] = "",
     state: State = None,
     json: AsJson = False,
 ) -> None:
-    """Go on with an order that could not be placed and waits for an operator: look for it, then send it if absent."""
+    """Go on with orders that could not be placed and wait for an operator: look for each, then send it if absent."""
     with errors_explained():
-        run(_retry(state, order))
-        if json:
-            print_json({"order_id": order, "retried": True})
+        if waiting == bool(order):
+            raise InvalidInput("say which order, or --waiting for all that wait")
+        if (supplier or location) and not waiting:
+            raise InvalidInput("--supplier and --location narrow --waiting; an order's id names one already")
+        if waiting:
+            done = run(_retry_waiting(state, _which(supplier, location)))
+            words = f"{done.orders:,} tried again" + (f"; {done.left:,} wait still: say it again" if done.left else "")
         else:
-            say(f"{order} is tried again: it is looked for at the supplier, and sent if it is not there")
+            one = run(_retry(state, order))
+            words = f"{one.order_id}: {one.done}"
+        if json:
+            print_json(done.model_dump(mode="json") if waiting else one.model_dump(mode="json"))
+        else:
+            say(words)
 
 
-async def _retry(state: str | None, order: str) -> None:
-    async with connected(state, Permission.OPERATE, worker=True) as parts:
-        kept = await PostgresOrders(parts.database).state(order)
-        messenger = Messenger(parts.client)
-        if not await messenger.awaits_operator(order) or not await messenger.try_order_again(order):
-            raise Conflict(f"nothing waits for an operator: the order {order} is {kept}")
+def _which(supplier: str, location: str) -> WaitingOrders:
+    try:
+        return WaitingOrders(supplier=supplier, location=location)
+    except ValidationError as error:
+        raise InvalidInput(f"--{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
+
+
+async def _retry(state: str | None, order: str) -> OrderDone:
+    async with connected(state, Permission.OPERATE) as parts:
+        return await PostgresOrderDesk(parts.database).retry(order, person.me())
+
+
+async def _retry_waiting(state: str | None, which: WaitingOrders) -> OrdersRetried:
+    """As many as there are: each word is about so many at most."""
+    async with connected(state, Permission.OPERATE) as parts:
+        desk, orders = PostgresOrderDesk(parts.database), 0
+        while (done := await desk.retry_waiting(which, person.me())).orders:
+            orders += done.orders
+        return OrdersRetried(orders=orders, left=done.left)

@@ -90,7 +90,7 @@ def _stuck(facts: Facts) -> tuple[Check, ...]:
             means="The engine tries no more by itself: it cannot find out whether the supplier has them, or could not "
             "place them for six hours.",
             advice="Open each: it says what is known and what you can do. Where nobody can look for it, ask the "
-            "supplier.",
+            "supplier. After a long outage, try all of them again there.",
             href="/orders?state=awaits_operator",
         ),
         Check(

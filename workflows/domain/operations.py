@@ -148,6 +148,20 @@ class DeadLetterRow(Payload):
     redriven_at: Instant | None = None
 
 
+class WaitingOrders(Payload):
+    """Which of the orders that wait for an operator; empty narrows nothing."""
+
+    supplier: Narrowing = ""
+    location: Narrowing = ""
+
+
+class OrdersRetried(Payload):
+    """How many orders are tried again, and how many like them wait still: a word is about so many at most."""
+
+    orders: int
+    left: int = 0
+
+
 class DeadLetterPage(Payload):
     """One page of dead letters, newest first."""
 
@@ -191,6 +205,13 @@ class Operations(Protocol):
             NotFound: there is no such order.
             Conflict: it does not wait for an operator.
         """
+        ...
+
+    async def retry_waiting(
+        self, which: WaitingOrders, actor: Actor, *, command_id: str | None = None
+    ) -> OrdersRetried:
+        """The same for all that wait, as after a supplier's long outage: the longest waiting first. None is no error,
+        and those that were tried again already are not counted."""
         ...
 
     async def close_unordered(
