@@ -30,7 +30,7 @@ _TYPES = ("text", "int", "text", "text", "text", "timestamptz", "bytea", "text",
 _NOTHING: list[list[object]] = [[] for _ in DECISION_COLUMNS]
 _INSERT = f"""
 INSERT INTO decision ({", ".join(DECISION_COLUMNS)})
-SELECT * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES)}) ON CONFLICT DO NOTHING
+SELECT * FROM unnest({", ".join(f"%b::{kind}[]" for kind in _TYPES)}) ON CONFLICT DO NOTHING
 """  # noqa: S608 - our own names
 _REPLENISHMENTS = """
 INSERT INTO replenishment (decision_id, revision, proposal_hash, location, item, supplier, units, unit_cost, tier,

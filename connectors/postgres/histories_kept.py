@@ -34,7 +34,7 @@ WHERE NOT EXISTS (SELECT 1 FROM workflow_history h WHERE h.workflow_id = k.workf
 _KEEP = """
 INSERT INTO workflow_history (workflow_id, run_id, type, status, started_at, closed_at, events, sha256, size, body)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::bigint[],
-                     %s::text[], %s::bigint[], %s::bytea[])
+                     %s::text[], %s::bigint[], %b::bytea[])
 ON CONFLICT DO NOTHING RETURNING workflow_id, run_id
 """
 _OVERRIDE = """

@@ -11,7 +11,7 @@ from connectors.postgres.pool import Connection, Database, reading
 from workflows.domain.identity import rfc3339
 from workflows.domain.ledger import Break, Entry, NewEntry, Verification, verify_stream
 
-APPEND_MANY = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[])"
+APPEND_MANY = "SELECT ledger_append(%s::text[], %s::text[], %s::text[], %s::text[], %b::bytea[])"
 """Appends many entries by one Postgres function: streams, types, actors, instants, bodies, each as an array."""
 COLUMNS = "stream, seq, type, actor, occurred_at, recorded_at, body, body_sha256, prev_hash, hash"
 """Of an entry, as `Entry` has them."""
