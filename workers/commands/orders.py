@@ -83,9 +83,12 @@ async def _retry(state: str | None, order: str) -> OrderDone:
 
 
 async def _retry_waiting(state: str | None, which: WaitingOrders) -> OrdersRetried:
-    """As many as there are: each word is about so many at most."""
+    """As many as waited when this began: each word is about so many at most, and some may soon wait anew."""
     async with connected(state, Permission.OPERATE) as parts:
-        desk, orders = PostgresOrderDesk(parts.database), 0
-        while (done := await desk.retry_waiting(which, person.me())).orders:
+        desk = PostgresOrderDesk(parts.database)
+        done = await desk.retry_waiting(which, person.me())
+        orders, waited = done.orders, done.orders + done.left
+        while done.orders and orders < waited:
+            done = await desk.retry_waiting(which, person.me())
             orders += done.orders
         return OrdersRetried(orders=orders, left=done.left)
