@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.having import chromium_or_skip
 from tests.browser.serving import Served
@@ -14,6 +14,8 @@ ARGUMENTS = [
     "--disable-domain-reliability", "--disable-sync", "--metrics-recording-only", "--no-first-run",
 ]  # fmt: skip
 TIMEOUT_MS = 15_000
+# Expectations have a patience of their own, of 5 s: less than an answer's third try after an outage takes.
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="package")
