@@ -11,6 +11,10 @@ from connectors.postgres import exposure, rhythm, sweeping
 from workflows.domain.identity import digest
 from workflows.domain.needs import MAX_BATCH, NeedBatch, NeedCause
 
+SMALL_BATCH, SMALL_AT_WORK = 100, 2
+WAITS_FOR_SMALL_S = 10.0
+"""A batch that is at work for longer is held up by something, and nobody waits for it."""
+
 # A position is due when it was never assessed, is below its watch level (the hourly sweep: the level as today's sales
 # have moved it), or (in a daily sweep) was not looked at for a week; never while a need is open, while it rests after a
 # rejection, or twice within an hour of the business clock (a daily sweep: within one tick), so that a busy till on a
@@ -152,13 +156,22 @@ def advance_clock(
 
 
 def make_batches(cursor: psycopg.Cursor[DictRow]) -> list[NeedBatch]:
-    """Gather needs that belong to no batch yet, one location at a time; the batch's id is a function of its needs."""
+    """Gather needs that belong to no batch yet, one location at a time; the batch's id is a function of its needs.
+
+    A location of which enough small batches are at work waits, and its next one is larger: a batch costs what it costs
+    whatever is in it, and where they came faster than they are done, each would wait behind ever more of them.
+    """
     cursor.execute(
         """SELECT n.location, array_agg(n.need_id ORDER BY n.need_id) AS needs, max(c.watermark) AS clock
-           FROM (SELECT need_id, location FROM need WHERE batch_id IS NULL AND state = 'open'
-                 ORDER BY location, need_id LIMIT %s FOR UPDATE SKIP LOCKED) n
+           FROM (SELECT need_id, location FROM need WHERE batch_id IS NULL AND state = 'open' AND location NOT IN (
+                     SELECT b.location FROM need_batch b WHERE b.finished_at IS NULL AND b.needs < %(small)s
+                        AND coalesce(b.started_at, b.created_at)
+                            > clock_timestamp() - make_interval(secs => %(patience)s)
+                        AND EXISTS (SELECT FROM need u WHERE u.batch_id = b.batch_id AND u.state = 'open')
+                     GROUP BY b.location HAVING count(*) >= %(at_work)s)
+                 ORDER BY location, need_id LIMIT %(most)s FOR UPDATE SKIP LOCKED) n
            JOIN business_clock c USING (location) GROUP BY n.location""",
-        [MAX_BATCH],
+        {"most": MAX_BATCH, "small": SMALL_BATCH, "at_work": SMALL_AT_WORK, "patience": WAITS_FOR_SMALL_S},
     )
     batches = []
     for row in cursor.fetchall():

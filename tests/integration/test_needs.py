@@ -144,3 +144,24 @@ async def test_batches_are_offered_until_their_workflow_is_noted(storeroom: Stor
     assert storeroom.relay.batches(3600) == []
     assert storeroom.relay.batches(0) == [batch], "a lost workflow is started again"
     assert storeroom.relay.depth() == 2
+
+
+async def test_needs_wait_for_small_batches_of_their_location_and_share_the_next_one(storeroom: Storeroom) -> None:
+    await storeroom.stock(catalog(6))
+    storeroom.take(clock())
+
+    def needed(*items: int) -> list[int]:
+        """Needs of these items: the sizes of the batches that are to be assessed then."""
+        storeroom.take(*[counted(5, item=f"ITEM-{item:03}") for item in items])
+        return [batch.needs for batch in storeroom.relay.batches(0)]
+
+    assert needed(1) == [1]
+    assert needed(2) == [1, 1]
+    assert needed(3) == needed(4) == [1, 1], "two are at work"
+    storeroom.connection.execute("UPDATE need_batch SET created_at = created_at - interval '1 minute'")
+    assert needed(5) == [1, 1, 3], "nobody waits for what is held up"
+    await storeroom.assess()
+    assert storeroom.rows("SELECT need_id FROM need WHERE state = 'open'") == []
+    assert len([batch for batch in storeroom.relay.batches(0) if batch.needs == 1]) == 2
+    storeroom.take(counted(5, item="ITEM-006"))
+    assert storeroom.relay.batches(0)[-1].needs == 1, "what is decided is not at work, though its launch is not noted"
