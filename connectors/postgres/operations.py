@@ -61,21 +61,18 @@ FROM order_line l JOIN replenishment r ON r.decision_id = l.need_id LEFT JOIN it
 WHERE l.order_id = %s ORDER BY l.need_id LIMIT 2000
 """
 
+_WAITING = """
+FROM purchase_order WHERE awaits_operator_at IS NOT NULL AND wake_at IS NULL AND state = ANY(%(may_leave)s)
+  AND %(supplier)s IN ('', supplier) AND %(location)s IN ('', location)
+"""
 # The lock of each row is taken here, longest waiting first; one that somebody is at is left to the next word.
-_RETRY = """
+_RETRY = f"""
 WITH waiting AS (
-    SELECT order_id FROM purchase_order
-    WHERE awaits_operator_at IS NOT NULL AND wake_at IS NULL AND state = ANY(%(may_leave)s)
-      AND %(supplier)s IN ('', supplier) AND %(location)s IN ('', location)
+    SELECT order_id {_WAITING}
     ORDER BY awaits_operator_at, order_id LIMIT %(most)s FOR UPDATE SKIP LOCKED
 )
 UPDATE purchase_order o SET wake_at = clock_timestamp() FROM waiting w WHERE o.order_id = w.order_id RETURNING o.*
-"""
-_LEFT = """
-SELECT count(*) AS n FROM purchase_order
-WHERE awaits_operator_at IS NOT NULL AND wake_at IS NULL AND state = ANY(%(may_leave)s)
-  AND %(supplier)s IN ('', supplier) AND %(location)s IN ('', location)
-"""
+"""  # noqa: S608 - our own words
 MOST_RETRIED = 500
 """Orders in one word: their rows are locked until it is kept."""
 
@@ -165,10 +162,10 @@ class PostgresOrderDesk:
             before = await operator_commands.answered(cursor, command_id, asked, OrdersRetried)
             if before is not None:
                 return before
-            await cursor.execute(_RETRY, told)
+            await cursor.execute(_RETRY.encode(), told)
             orders = sorted(await cursor.fetchall(), key=lambda row: str(row["order_id"]))
             await ledger.append(cursor, [_entry(one, EntryType.ORDER_RETRIED, actor, {}) for one in orders])
-            await cursor.execute(_LEFT, told)
+            await cursor.execute(f"SELECT count(*) AS n {_WAITING}".encode(), told)
             row = await cursor.fetchone()
             done = OrdersRetried(orders=len(orders), left=row["n"] if row else 0)
             await operator_commands.keep(cursor, command_id, asked, done)

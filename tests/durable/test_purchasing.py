@@ -298,6 +298,8 @@ async def test_when_patience_ends_the_order_is_seen_and_an_operator_resumes_it(e
     began = await engine.env.get_current_time()
     await shows(engine, handle, NEEDS_OPERATOR, minutes=10)
     assert engine.supplier.journal == []
+    row = engine.records.orders[ref.order_id]
+    await until(lambda: row.awaits_operator, "the note")
 
     engine.supplier.behaviour.clear()
     assert await engine.messenger.try_order_again(ref.order_id)
@@ -306,6 +308,7 @@ async def test_when_patience_ends_the_order_is_seen_and_an_operator_resumes_it(e
     assert (await engine.result(handle)).state is OrderState.PLACED
     assert len(engine.supplier.journal) == 1
     assert await engine.env.get_current_time() - began >= patience
+    assert not row.awaits_operator
 
 
 async def test_an_order_that_cannot_be_found_waits_for_an_operator(engine: Engine) -> None:

@@ -64,7 +64,7 @@ def _may(one: Doubt) -> str:
 def look(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """Ask the supplier now whether it has an order that is in doubt."""
     why = _checked(_REASON, reason, "--reason")
-    _say(state, json, lambda parts: PostgresOrderWords(parts.database).look_again(order, why, person.me()))
+    carry_out(state, json, lambda parts: PostgresOrderWords(parts.database).look_again(order, why, person.me()))
 
 
 def confirm(
@@ -76,7 +76,7 @@ def confirm(
 ) -> None:
     """The supplier has the order, under this number of its own: it is placed, and never sent again."""
     why, theirs = _checked(_REASON, reason, "--reason"), _checked(_NUMBER, number, "--number")
-    _say(
+    carry_out(
         state, json, lambda parts: PostgresOrderWords(parts.database).confirm_by_hand(order, theirs, why, person.me())
     )  # fmt: skip
 
@@ -84,13 +84,13 @@ def confirm(
 def resend(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """The supplier does not have the order: send it again. Your word stands for what its system cannot tell."""
     why = _checked(_REASON, reason, "--reason")
-    _say(state, json, lambda parts: PostgresOrderWords(parts.database).send_again(order, why, person.me()))
+    carry_out(state, json, lambda parts: PostgresOrderWords(parts.database).send_again(order, why, person.me()))
 
 
 def close(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """Close an order as not ordered: certainly nothing of it is at the supplier. What is needed is needed anew."""
     why = _checked(_REASON, reason, "--reason")
-    _say(state, json, lambda parts: PostgresOrderDesk(parts.database).close_unordered(order, why, person.me()))
+    carry_out(state, json, lambda parts: PostgresOrderDesk(parts.database).close_unordered(order, why, person.me()))
 
 
 def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
@@ -101,7 +101,8 @@ def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
             raise InvalidInput(f"{option}: {error.errors()[0]['msg']}") from error
 
 
-def _say(state: str | None, json: bool, said: Said) -> None:
+def carry_out(state: str | None, json: bool, said: Said) -> None:
+    """Have an operator's word about one order carried out, and print what came of it."""
     with errors_explained():
         done = run(_carried(state, said))
         if json:

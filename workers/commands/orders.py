@@ -12,7 +12,7 @@ from workers.commands import doubt, person, reconciling
 from workers.commands.connection import State, connected
 from workers.commands.output import AsJson, errors_explained, print_json, print_table, run, say
 from workflows.domain.errors import InvalidInput
-from workflows.domain.operations import OrderDone, OrdersRetried, WaitingOrders
+from workflows.domain.operations import OrdersRetried, WaitingOrders
 from workflows.domain.people import Permission
 
 app = typer.Typer(no_args_is_help=True, help="Purchase orders.")
@@ -58,16 +58,14 @@ def retry(
             raise InvalidInput("say which order, or --waiting for all that wait")
         if (supplier or location) and not waiting:
             raise InvalidInput("--supplier and --location narrow --waiting; an order's id names one already")
-        if waiting:
-            done = run(_retry_waiting(state, _which(supplier, location)))
-            words = f"{done.orders:,} tried again" + (f"; {done.left:,} wait still: say it again" if done.left else "")
-        else:
-            one = run(_retry(state, order))
-            words = f"{one.order_id}: {one.done}"
+        if order:
+            doubt.carry_out(state, json, lambda parts: PostgresOrderDesk(parts.database).retry(order, person.me()))
+            return
+        done = run(_retry_waiting(state, _which(supplier, location)))
         if json:
-            print_json(done.model_dump(mode="json") if waiting else one.model_dump(mode="json"))
+            print_json(done.model_dump(mode="json"))
         else:
-            say(words)
+            say(f"{done.orders:,} tried again" + (f"; {done.left:,} wait still: say it again" if done.left else ""))
 
 
 def _which(supplier: str, location: str) -> WaitingOrders:
@@ -75,11 +73,6 @@ def _which(supplier: str, location: str) -> WaitingOrders:
         return WaitingOrders(supplier=supplier, location=location)
     except ValidationError as error:
         raise InvalidInput(f"--{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
-
-
-async def _retry(state: str | None, order: str) -> OrderDone:
-    async with connected(state, Permission.OPERATE) as parts:
-        return await PostgresOrderDesk(parts.database).retry(order, person.me())
 
 
 async def _retry_waiting(state: str | None, which: WaitingOrders) -> OrdersRetried:
