@@ -174,15 +174,19 @@ class Engine:
         )
 
     async def result(self, handle: WorkflowHandle[Any, Any], *, skip: bool = False) -> Any:
-        """How the workflow ended. With `skip`, time runs ahead to whatever comes next (ten years, if nothing does)."""
+        """How the workflow ended. With `skip`, time runs ahead to whatever comes next.
+
+        That is the workflow's own end by timeout, ten years ahead, if nothing else comes: let time run free only
+        for what ends, and pass time with `env.sleep` for what goes on waiting.
+        """
         async with asyncio.timeout(PATIENCE_SECONDS):
             if not skip:
                 return await handle.result()
-            async with self.skipping():
+            async with self._skipping():
                 return await handle.result()
 
     @asynccontextmanager
-    async def skipping(self) -> AsyncIterator[None]:
+    async def _skipping(self) -> AsyncIterator[None]:
         """Let the server's clock run ahead to its next timer."""
         await self.client.test_service.unlock_time_skipping(UnlockTimeSkippingRequest())
         try:
