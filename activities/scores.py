@@ -69,7 +69,7 @@ class AssessmentActivities:
     async def _champion(self) -> ModelVersion:
         champion = await self._models.champion()
         if champion is None:
-            raise Unavailable("there is no model yet; train one with `quartermaster model train`")
+            raise Unavailable("no model is champion; train one with `quartermaster model train`, or promote one")
         return champion
 
     async def _decide(self, found: BatchFacts, champion: ModelVersion) -> list[Decided]:

@@ -8,6 +8,10 @@ import sys
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
 
 from tests.faults.cells import Proof, cell
 from tests.faults.producing import clock, counted
@@ -62,7 +66,7 @@ def worker_killed_while_scoring(world: World) -> Proof:
 
 @cell(15, "P3", "model digest not in the registry, model file swapped", holds=ORDERS, short=True)
 def model_unusable(world: World) -> Proof:
-    """Nothing is decided by it, so nothing is sent; people are told; with the file back, all goes on by itself."""
+    """Nothing is decided by it, so nothing is sent; people are told; once it is mended, all goes on by itself."""
     champion = world.rows("SELECT digest FROM model_version WHERE status = 'champion'")[0]["digest"]
     assert world.settings.model_store is not None
     file = world.settings.model_store / champion[:2] / champion
@@ -89,7 +93,58 @@ def model_unusable(world: World) -> Proof:
         model = world.rows("SELECT model_digest FROM decision WHERE decision_id = %s", need)[0]["model_digest"]
         assert model == champion == hashlib.sha256(body).hexdigest(), f"decided with {model}"
         replayed(world, need)
+    if not world.short:
+        said += _unregistered(world, champion)
+        fired += 1
     return Proof(fired, "; ".join(said))
+
+
+def _unregistered(world: World, champion: str) -> list[str]:
+    """The champion's row is gone from the registry, as in a database that was restored from before it: for a need
+    whose assessment is under way, and for one that comes later. What was seen of it."""
+    asked, later, worker = Story(world, within_s=WITHIN_S), Story(world, within_s=WITHIN_S), world.children["worker"]
+    worker.pause()
+    try:
+        asked.empty()
+        need = asked.needed()
+        begun = "SELECT 1 FROM need JOIN need_batch b USING (batch_id) WHERE need_id = %s AND b.started_at IS NOT NULL"
+        until(lambda: world.rows(begun, need), WITHIN_S, "an assessment under way")
+        row = _struck_out(world, champion)
+    finally:
+        worker.go_on()
+    try:
+        said = until(partial(_trouble, world, need, "no model is champion"), WITHIN_S, "the refusal to assess")
+        later.empty()
+        waits = later.needed()
+        world.elapse("need", "recorded_at", "need_id", waits, minutes=NEEDS_LOOK_AFTER_MIN)
+        lights = [until(partial(_asks_for_a_look, later, one), WITHIN_S, one) for one in ("model", "needs_open")]
+        assert _batch(world, waits) == "None", "an assessment was begun although there is no model"
+        for story in (asked, later):
+            assert _decisions(world, story) == 0, "it was decided with a model that the registry does not know"
+            assert not world.rows("SELECT 1 FROM order_line WHERE location = %s", story.place), "it was ordered"
+    finally:
+        _written_back(world, row)
+    for story in (asked, later):
+        story.finish()
+        found = world.rows("SELECT model_digest FROM decision WHERE location = %s", story.place)
+        assert [one["model_digest"] for one in found] == [champion], f"decided with {found}"
+        replayed(world, story.needed())
+    return [said, *lights]
+
+
+def _struck_out(world: World, digest: str) -> dict[str, Any]:
+    """The model's row, which the registry does not have any more."""
+    with psycopg.connect(world.dsn, row_factory=dict_row, autocommit=True) as connection:
+        row = connection.execute("DELETE FROM model_version WHERE digest = %s RETURNING *", [digest]).fetchone()
+    assert row is not None, f"the registry has no model {digest}"
+    return row
+
+
+def _written_back(world: World, row: dict[str, Any]) -> None:
+    names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+    put = f"INSERT INTO model_version ({names}) OVERRIDING SYSTEM VALUE VALUES ({places})"  # noqa: S608
+    with psycopg.connect(world.dsn, autocommit=True) as connection:
+        connection.execute(put.encode(), list(row.values()))
 
 
 @cell(16, "P3", "feature store slow, then stale", holds=ORDERS, short=True)
@@ -152,11 +207,11 @@ def _rules(world: World, need: str) -> list[str]:
     return list(json.loads(bytes(world.rows(query, need)[0]["body"]))["rules"])
 
 
-def _asks_for_a_look(story: Story) -> str:
-    """What health says of needs that wait, once it is not green."""
+def _asks_for_a_look(story: Story, check: str = "needs_open") -> str:
+    """What health says of needs that wait (or of this), once it is not green."""
     status, health = story.rest("GET", "/api/v1/health")
     assert status in {200, 503}, health
-    found = next(one for one in health["checks"] if one["name"] == "needs_open")
+    found = next(one for one in health["checks"] if one["name"] == check)
     return "" if found["light"] == "green" else f"{found['light']}: {found['says']}"
 
 
@@ -176,10 +231,10 @@ def _second_attempt(world: World, need: str) -> int:
     return attempt if attempt > 1 else 0
 
 
-def _trouble(world: World, need: str, digest: str) -> str:
-    """What the attempt to assess it last failed with, if that is about this model."""
+def _trouble(world: World, need: str, words: str) -> str:
+    """What the attempt to assess it last failed with, if it has these words: a model's digest, for one."""
     found = asyncio.run(_last_failure(world, f"assessment/{_batch(world, need)}"))
-    return found if digest in found else ""
+    return found if words in found else ""
 
 
 async def _attempt(world: World, name: str) -> int:
