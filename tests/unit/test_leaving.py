@@ -17,8 +17,8 @@ kept = Late()
 
 def work():
     atexit.register(print, "asked for")
-    threading.Thread(target=lambda: (time.sleep(0.2), print("finished"))).start()
     sys.stdout.write("said\\n")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("finished"))).start()
     {how}
 
 sys.modules["kept"] = kept
