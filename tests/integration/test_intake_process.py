@@ -243,6 +243,7 @@ def _whole_positions_again(running: Running) -> None:
 
 
 MANY = 20_000
+WAITS = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'quartermaster-intake' AND wait_event_type = 'Lock'"
 
 
 def _expect_all(running: Running, source: str, values: list[bytes], counted: int) -> None:
@@ -270,10 +271,17 @@ def test_intake_killed_in_the_middle_of_20_000_events_loses_nothing_and_takes_no
     victim = running.stack.pid("intake")
     running.produce([(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[: MANY // 2])])
     eventually(lambda: running.accepted("till/many") > 0)
-    os.kill(victim, signal.SIGKILL)
-    at_death = running.accepted("till/many")
-    assert 0 < at_death < MANY // 2, "it was to be killed in the middle"
-    running.produce([(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[MANY // 2 :], MANY // 2)])
+    with connect(required(running.stack.settings, "postgres_dsn"), name="test-holds") as holder:
+        with holder.transaction():
+            # However fast it is: what it takes from now on, it has in hand when it is killed.
+            holder.execute("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
+            running.produce(
+                [(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[MANY // 2 :], MANY // 2)]
+            )
+            eventually(lambda: bool(running.rows(WAITS)), 60, what="a batch in hand")
+            os.kill(victim, signal.SIGKILL)
+            at_death = running.accepted("till/many")
+    assert 0 < at_death <= MANY // 2, "it was to be killed in the middle"
 
     eventually(lambda: running.accepted("till/many") == MANY, 90, what="all 20,000 in the inbox")
 
