@@ -1,34 +1,87 @@
 """P2, workflows are started: Temporal is away, answers into nothing, or dies and comes back on its file."""
 
 import asyncio
+import time
+from datetime import timedelta
 
 from tests.faults.cells import Proof, cell
+from tests.faults.producing import counted
 from tests.faults.proxy import Catch
 from tests.faults.seed import DEAR
-from tests.faults.story import Story
+from tests.faults.story import MORNING, Story
 from tests.faults.waiting import until
 from tests.faults.world import World
 
 WITHIN_S = 90.0
+DOWN_S = 600.0
+DOWN_STORIES = 5
+DOWN_STORY_EVERY_S, DOWN_COUNT_EVERY_S = 25.0, 2.0
+"""Of the long outage: how often a place falls empty, and how often a shelf is counted. A world has 160 places."""
+AFTER_DOWN_WITHIN_S = 300.0
 
 
-@cell(11, "P2", "Temporal down", holds=("I1", "I2", "I3", "I10"), short=True)
+@cell(11, "P2", "Temporal down for ten minutes", holds=("I1", "I2", "I3", "I10"), short=True)
 def temporal_down(world: World) -> Proof:
-    """Intake goes on without it; when it is back, everything that was taken in meanwhile is started."""
-    world.children["temporal"].kill()
-    stories = [Story(world) for _ in range(5)]
-    for story in stories:
-        story.empty()
-    needs = [story.needed() for story in stories]
-    said = "the relay waits"
-    until(lambda: world.children["intake"].said(said), WITHIN_S, "the relay's notice")
-    undecided = world.rows("SELECT count(*) AS n FROM decision WHERE decision_id = ANY(%s)", needs)[0]["n"]
+    """Intake goes on without it, and what is to be started piles up; when it is back, all of that is started.
+
+    In the short form the outage lasts as long as five places take.
+    """
+    temporal, began = world.children["temporal"], time.monotonic()
+    dead = world.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"]
+    waits = _waits(world)
+    temporal.kill()
+    stories, piled = list[Story](), list[int]()
+    while len(stories) < DOWN_STORIES or (not world.short and time.monotonic() < began + DOWN_S):
+        stories.append(Story(world))
+        stories[-1].empty()
+        stories[-1].needed()
+        piled.append(_unstarted(world, stories))
+        if not world.short:
+            _counts_until(stories, min(time.monotonic() + DOWN_STORY_EVERY_S, began + DOWN_S))
+    until(lambda: _waits(world) > waits, WITHIN_S, "the relay's notice")
+    places, lasted = [story.place for story in stories], time.monotonic() - began
+    assert piled == sorted(piled), f"needs that nobody started were started without Temporal: {piled}"
+    assert piled[-1] >= len(stories), f"{piled[-1]} of {len(stories)} needs wait"
+    undecided = world.rows("SELECT count(*) AS n FROM decision WHERE location = ANY(%s)", places)[0]["n"]
+    told = [event.id for story in stories for event in story.told]
+    taken = "SELECT count(*) AS n FROM inbox WHERE event_id = ANY(%s)"
+    until(lambda: world.rows(taken, told)[0]["n"] == len(told), WITHIN_S, "every event of the outage in the inbox")
+    assert not temporal.alive, "Temporal was there"
+    assert world.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"] == dead, "an outage made dead letters"
     world.heal()
+    back = time.monotonic()
+    until(lambda: not _unstarted(world, stories), AFTER_DOWN_WITHIN_S, "the start of all that had piled up")
+    started = time.monotonic() - back
     for story in stories:
         story.within_s = WITHIN_S
         story.finish()
-    fired = world.children["temporal"].kills
-    return Proof(fired, f"{len(needs)} needs were taken in while Temporal was down" if undecided == 0 else "")
+    marker = (
+        f"down for {lasted:.0f} s: {len(told)} events were taken in, {piled[-1]} needs piled up, and all were started"
+        f" within {started:.0f} s"
+    )
+    return Proof(temporal.kills, marker if undecided == 0 else "")
+
+
+def _waits(world: World) -> int:
+    """How often the relay has said that it waits."""
+    return world.children["intake"].log.read_text(errors="replace").count("the relay waits")
+
+
+def _unstarted(world: World, stories: list[Story]) -> int:
+    """How many of their needs are in no assessment that anybody started."""
+    query = """SELECT count(*) AS n FROM need n LEFT JOIN need_batch b USING (batch_id)
+               WHERE n.location = ANY(%s) AND b.started_at IS NULL"""
+    return int(world.rows(query, [story.place for story in stories])[0]["n"])
+
+
+def _counts_until(stories: list[Story], end: float) -> None:
+    """Somebody counts empty shelves all the while, one after the other."""
+    turn = 0
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(DOWN_COUNT_EVERY_S, left))
+        story = stories[turn % len(stories)]
+        turn += 1
+        story.tell(counted(story.place, story.item, 0, MORNING + timedelta(seconds=len(story.told))))
 
 
 @cell(12, "P2", "start succeeded, reply lost", holds=("I2", "I3", "I10"), short=True)
