@@ -63,11 +63,11 @@ def price_of(text: str, step: Decimal) -> Decimal:
     """
     try:
         price = Decimal(text.strip())
-        if not abs(price) <= LARGEST_PRICE:
-            raise ValueError(f"{text!r} is larger than any price")
+        if not -LARGEST_PRICE <= price <= LARGEST_PRICE:  # `abs` of 1E+999999999 would overflow
+            raise ValueError(f"{text[:60]!r} is larger than any price")
         return price.quantize(step)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is not a price") from None
+        raise ValueError(f"{text[:60]!r} is not a price") from None
 
 
 def moment_of(text: str, *formats: str) -> datetime:
@@ -77,9 +77,12 @@ def moment_of(text: str, *formats: str) -> datetime:
         ValueError: no format fits, or the year is none that an event could carry.
     """
     moment = _first_fit(text.strip(), formats)
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise ValueError(f"{text!r} is not in any year of an event")
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # Not in the last year itself: in UTC, or taken back a little later, it could fall out of it.
+    if FIRST_YEAR <= moment.year < LAST_YEAR:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if moment.year >= FIRST_YEAR:
+            return moment
+    raise ValueError(f"{text[:60]!r} is not in any year of an event")
 
 
 def _first_fit(text: str, formats: tuple[str, ...]) -> datetime:

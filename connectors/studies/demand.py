@@ -86,7 +86,9 @@ def read_demand(path: Path) -> DemandRows:
             returns += 1
             quantity = 0
         if day in found.thousandths:
-            raise table.fault(f"a second row of item {key[0]} at {key[1]} for {row[i_date]}: keep one row per period")
+            raise table.fault(
+                f"a second row of item {key[0][:60]} at {key[1][:60]} for {row[i_date][:60]}: keep one row per period"
+            )
         found.thousandths[day] = quantity
         if i_stock is not None and not _in_stock(table, row[i_stock]):
             found.censored.add(day)
@@ -108,9 +110,9 @@ def _day(table: Table, text: str) -> int:
     try:
         day = day_of(text)
     except ValueError as error:
-        raise table.fault(str(error)) from None
+        raise table.fault(f"date {error}") from None
     if not EARLIEST <= day <= LATEST:
-        raise table.fault(f"{text} lies before {EARLIEST.year} or after {LATEST.year}")
+        raise table.fault(f"date {text[:60]} lies before {EARLIEST.year} or after {LATEST.year}")
     return day.toordinal()
 
 

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from connectors.feeds.rowfile import file_content
 from connectors.studies.demand import Key
 from connectors.studies.table import Table, is_nothing, number, thousandths
 from workflows.domain.errors import InvalidInput
+from workflows.domain.spelled import decimal_of
 from workflows.domain.studies import StudyRules, Terms
 
 KEY = ("item", "location")
@@ -51,7 +51,7 @@ def keyed(table: Table) -> Iterator[tuple[Key, list[str]]]:
         if not key[0]:
             raise table.fault("the item has no name")
         if key in seen:
-            raise table.fault(f"a second row of item {key[0]} at {key[1]}")
+            raise table.fault(f"a second row of item {key[0][:60]} at {key[1][:60]}")
         seen.add(key)
         yield key, row
 
@@ -126,7 +126,7 @@ def read_rules(path: Path) -> StudyRules:
     """
     content = file_content(path)
     try:
-        document = json.loads(content.decode("utf-8-sig"), parse_float=Decimal)
+        document = json.loads(content.decode("utf-8-sig"), parse_float=decimal_of)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidInput(f"{path.name} is not JSON: {error}") from None
     try:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from connectors.feeds.rowfile import encoding_of, file_content
 from workflows.domain.errors import InvalidInput
+from workflows.domain.spelled import decimal_of
 from workflows.domain.studies import LARGEST_QUANTITY, THOUSANDTHS
 
+LONGEST_WORDS = 400
+"""Of one fault; a cell may hold a book."""
 NOTHING = frozenset({"", "na", "nan", "n/a", "null", "none"})
 YES, NO = frozenset({"true", "1", "yes", "y", "t", "1.0"}), frozenset({"false", "0", "no", "n", "f", "0.0"})
 
@@ -54,7 +57,7 @@ class Table:
 
     def fault(self, what: str) -> InvalidInput:
         """The error that says so of the row that was read last."""
-        return InvalidInput(f"{self.path.name} line {self.line}: {what}")
+        return InvalidInput(f"{self.path.name} line {self.line}: {what[:LONGEST_WORDS]}")
 
     def at(self, name: str) -> int | None:
         """Where a column is; None if it is not there."""
@@ -91,11 +94,11 @@ def number(text: str) -> Decimal:
         ValueError: it is no number, not finite, or too large; says which.
     """
     try:
-        value = Decimal(text.strip())
+        value = decimal_of(text.strip())
     except InvalidOperation:
-        raise ValueError(f"{text!r} is not a number (a decimal point, no thousands separators)") from None
-    if not value.is_finite() or abs(value) > LARGEST_QUANTITY:
-        raise ValueError(f"{text!r} is not a number up to {LARGEST_QUANTITY}")
+        raise ValueError(f"{text[:60]!r} is not a number (a decimal point, no thousands separators)") from None
+    if not (value.is_finite() and -LARGEST_QUANTITY <= value <= LARGEST_QUANTITY):  # `abs` would overflow
+        raise ValueError(f"{text[:60]!r} is not a number up to {LARGEST_QUANTITY}")
     return value
 
 
@@ -120,7 +123,7 @@ def day_of(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a date: write it as 2024-04-08") from None
+        raise ValueError(f"{text[:60]!r} is not a date: write it as 2024-04-08") from None
 
 
 def truth(text: str) -> bool:
@@ -134,4 +137,4 @@ def truth(text: str) -> bool:
         return True
     if said in NO:
         return False
-    raise ValueError(f"{text!r} is neither true nor false")
+    raise ValueError(f"{text[:60]!r} is neither true nor false")

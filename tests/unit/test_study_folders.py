@@ -143,7 +143,7 @@ def test_months_are_counted_over_years() -> None:
         (("a,L,2024-01-01,x",), "demand.csv line 2: quantity 'x' is not a number"),
         (("a,L,2024-01-01,1", "a,L,2024-01-02,inf"), "line 3: quantity 'inf'"),
         (("a,L,2024-01-01,1", 'a,L,2024-01-02,"1,5"'), "no thousands separators"),
-        (("a,L,1.2.2024,1",), "line 2: '1.2.2024' is not a date: write it as 2024-04-08"),
+        (("a,L,1.2.2024,1",), "line 2: date '1.2.2024' is not a date: write it as 2024-04-08"),
         (("a,L,1024-01-01,1",), "lies before 1900"),
         (("a,L,2024-01-01,1", "", "a,L,2024-01-01,2"), "line 4: a second row of item a at L for 2024-01-01"),
         (("a,L,2024-01-01",), "line 2: has 3 fields, the header 4"),

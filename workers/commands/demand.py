@@ -1,8 +1,6 @@
 """`quartermaster demand`: what counts as demand, what was said about single days, what drives it, what is to come."""
 
 import asyncio
-import csv
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +15,7 @@ from connectors.postgres.pool import connect
 from connectors.postgres.shelves import PostgresShelves
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
+from workers.commands.dated_rows import read_rows
 from workers.commands.demand_forecast import forecast
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.enrolling import let_in
@@ -222,14 +221,15 @@ async def _shelves(state: str | None, which: ShelfState) -> list[dict[str, Any]]
 @drivers.command("import")
 def import_drivers(
     file: Annotated[
-        Path, typer.Argument(help="CSV: location,name,day,value,known_at ('*': all locations).", exists=True)
+        Path,
+        typer.Argument(help="CSV: location,name,day,value,known_at ('*': all locations).", exists=True, dir_okay=False),
     ],
     state: State = None,
     json: AsJson = False,
 ) -> None:
     """Load numbers by day, such as weather forecasts, each with the instant at which it was issued."""
     with errors_explained():
-        values = list(_values(file))
+        values = read_drivers(file)
         given, new = run(_import(state, values))
         if json:
             print_json({"given": given, "new": new})
@@ -247,21 +247,14 @@ def _load(dsn: str, values: list[ExternalValue]) -> tuple[int, int]:
         return load_drivers(connection, values, actor=person.me().name)
 
 
-def _values(path: Path) -> Iterator[ExternalValue]:
-    wanted = tuple(ExternalValue.model_fields)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            if absent := [name for name in wanted if name not in (reader.fieldnames or ())]:
-                raise InvalidInput(f"{path}: the header lacks {', '.join(absent)}")
-            for row in reader:
-                yield ExternalValue.model_validate({name: row[name] for name in wanted})
-        except ValidationError as error:
-            raise InvalidInput(f"{path} line {reader.line_num}: {_first(error)}") from None
-        except UnicodeDecodeError:
-            raise InvalidInput(f"{path} is not UTF-8") from None
-        except csv.Error as error:
-            raise InvalidInput(f"{path} line {reader.line_num + 1}: {error}") from None
+def read_drivers(path: Path) -> list[ExternalValue]:
+    """The numbers of a file, every row of it.
+
+    Raises:
+        InvalidInput: says line and column.
+    """
+    key = ("location", "name", "day", "known_at")
+    return read_rows(path, ExternalValue, required=tuple(ExternalValue.model_fields), key=key)
 
 
 def _first(error: ValidationError) -> str:

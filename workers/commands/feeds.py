@@ -1,9 +1,6 @@
 """`quartermaster feed`, `import` and `dead-letters`: what comes in, and what could not be read."""
 
 import asyncio
-import csv
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +16,7 @@ from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.commands import files, person
 from workers.commands.connection import State, addresses, connected
+from workers.commands.dated_rows import read_rows
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
 from workers.enrolling import let_in
 from workers.feeding import Journal, WorldDriver
@@ -106,7 +104,11 @@ def import_files(
     ] = None,
     history: Annotated[
         Path | None,
-        typer.Option(help="Past demand (CSV: location,item,day,units[,in_stock,promotion,unit_price]).", exists=True),
+        typer.Option(
+            help="Past demand (CSV: location,item,day,units[,in_stock,promotion,unit_price]).",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     table: files.Table = None,
     kind: files.Taken = None,
@@ -132,7 +134,7 @@ def import_files(
 async def _import(state: str | None, catalog: Path | None, history: Path | None) -> dict[str, int]:
     # Read and checked before anything is opened: a bad row changes nothing.
     document = _read_catalog(catalog) if catalog else None
-    days = list(_read_history(history)) if history else []
+    days = read_history(history) if history else []
     async with addresses(state, Permission.EDIT_CATALOG) as found:
         return await asyncio.to_thread(_load, required(found, "postgres_dsn"), document, days)
 
@@ -158,39 +160,15 @@ def _read_catalog(path: Path) -> Catalog:
         raise InvalidInput(f"{path}: {where}: {first['msg']}") from None
 
 
-def _read_history(path: Path) -> Iterator[RecordedDemand]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = {"location", "item", "day", "units"} - set(_header(reader, path))
-        if missing:
-            raise InvalidInput(f"{path}: the header lacks {', '.join(sorted(missing))}")
-        for row in _rows(reader, path):
-            given: dict[str, Any] = {name: value for name, value in row.items() if name and value not in (None, "")}
-            try:
-                yield RecordedDemand.model_validate(given)
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise InvalidInput(f"{path} line {reader.line_num}: {first['loc'][-1]}: {first['msg']}") from None
+def read_history(path: Path) -> list[RecordedDemand]:
+    """The recorded past of a file, every row of it.
 
-
-def _rows(reader: "csv.DictReader[str]", path: Path) -> Iterator[dict[str, Any]]:
-    with _readable(reader, path):
-        yield from reader
-
-
-def _header(reader: "csv.DictReader[str]", path: Path) -> Sequence[str]:
-    with _readable(reader, path):
-        return reader.fieldnames or ()
-
-
-@contextmanager
-def _readable(reader: "csv.DictReader[str]", path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is not UTF-8") from None
-    except csv.Error as error:
-        raise InvalidInput(f"{path} line {reader.line_num + 1}: {error}") from None
+    Raises:
+        InvalidInput: says line and column.
+    """
+    needed = ("location", "item", "day", "units")
+    further = tuple(name for name in RecordedDemand.model_fields if name not in needed)
+    return read_rows(path, RecordedDemand, required=needed, optional=further, key=("location", "item", "day"))
 
 
 @letters.command("list")

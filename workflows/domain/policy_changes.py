@@ -19,6 +19,7 @@ from workflows.domain.names import name_key
 from workflows.domain.people import Permission, Person
 from workflows.domain.policies import Policy
 from workflows.domain.policy_trials import Recorded, Trial
+from workflows.domain.spelled import decimal_of
 
 Reason = Annotated[str, StringConstraints(min_length=3, max_length=1000, strip_whitespace=True, pattern=STORABLE)]
 
@@ -186,7 +187,7 @@ def read_document(raw: str | bytes) -> dict[str, Any]:
         return found
 
     try:
-        document = json.loads(raw, object_pairs_hook=once, parse_float=Decimal)
+        document = json.loads(raw, object_pairs_hook=once, parse_float=decimal_of)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise InvalidInput(f"the policy is not JSON: {error}") from None
     if not isinstance(document, dict):

@@ -223,7 +223,10 @@ def _header_problems(names: Sequence[str], shape: Shape, line: int) -> list[Prob
     if not any(names):
         return [Problem(line=line, reason=f"the first line names the columns: {columns}")]
     for name in dict.fromkeys(names):
-        if name not in known:
+        if not name:
+            reason = f"column {names.index(name) + 1} has no name; the columns of this file are {columns}"
+            problems.append(Problem(line=line, reason=reason))
+        elif name not in known:
             reason = f"{name[:60]!r} is no column of this file; its columns are {columns}"
             problems.append(Problem(line=line, column=name[:60], reason=reason))
         elif names.count(name) > 1:
