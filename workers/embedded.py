@@ -16,7 +16,7 @@ from workers.servers.runfile import Addresses, RunFile, read_run, reap
 from workers.servers.server import Progress, Server
 from workers.servers.supervisor import Supervisor
 from workers.servers.temporal import TemporalServer
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
 READY_WITHIN_S = 60.0
 LOCK_FILE = "up.lock"
@@ -48,6 +48,7 @@ class EmbeddedStack:
             StackRunning: the state is in use.
             PortInUse: a port that the settings ask for is taken.
             ServerUnusable: a server's package is missing or cannot run here.
+            SettingsError: a setting asks for what no embedded server can do.
             ProcessFailed: a server did not come up; the message has the end of its log.
         """
         self.state_dir.mkdir(parents=True, exist_ok=True)
@@ -94,6 +95,11 @@ class EmbeddedStack:
 
     def _start_servers(self, on_progress: Progress) -> Addresses:
         s = self.settings
+        if s.kafka_bootstrap is None and s.kafka_group_protocol != "classic":
+            raise SettingsError(
+                f"QM_KAFKA_GROUP_PROTOCOL={s.kafka_group_protocol} needs Apache Kafka 4.0 or newer: name it in "
+                "QM_KAFKA_BOOTSTRAP. The embedded broker has the classic protocol alone."
+            )
         postgres = None if s.postgres_dsn else PostgresServer(self.state_dir)
         temporal = (
             None

@@ -78,6 +78,7 @@ class IntakeLoop:
 
         Raises:
             LogChanged: the broker's log is not the one that the positions count in; only an operator can decide.
+            ProtocolRefused: so it is with a group protocol that the broker does not have.
         """
         for attempt in Retrying(
             retry=retry_if_exception_type((Unavailable, PartitionLost)),

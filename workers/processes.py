@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from connectors.kafka.consumer import EventConsumer
+from connectors.kafka.membership import GroupProtocol
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.shares import Share
 from connectors.kafka.topics import ensure_topics
@@ -73,6 +74,7 @@ async def run_intake(settings: Settings, share: Share | None = None) -> None:
 
     Raises:
         LogChanged: the broker's log was replaced; the operator names the new one in QM_KAFKA_LOG_ID.
+        ProtocolRefused: the broker does not have the protocol that QM_KAFKA_GROUP_PROTOCOL asks for.
     """
     async with process("intake", settings) as (stop, telemetry), engine(settings, name="quartermaster-relay") as parts:
         await asyncio.to_thread(record_settings, "intake", settings, parts.undo_seconds)
@@ -97,7 +99,7 @@ async def take_events(settings: Settings, share: Share | None = None) -> None:
     """Only take events in, beside a `run_intake` that does the rest, until told to stop.
 
     Raises:
-        LogChanged: as in `run_intake`.
+        LogChanged, ProtocolRefused: as in `run_intake`.
     """
     async with process("intake", settings) as (stop, telemetry):
         loop = _intake_loop(settings, share, telemetry)
@@ -190,5 +192,6 @@ def _intake_session(settings: Settings) -> tuple[Connection, Session]:
 def _consumer(settings: Settings, share: Share | None, **callbacks: object) -> EventConsumer:
     return EventConsumer(
         required(settings, "kafka_bootstrap"), INTAKE_GROUP, settings.kafka_log_id,
-        session_timeout_ms=SESSION_TIMEOUT_MS, share=share, **callbacks,  # type: ignore[arg-type]
+        session_timeout_ms=SESSION_TIMEOUT_MS, share=share, protocol=GroupProtocol(settings.kafka_group_protocol),
+        **callbacks,  # type: ignore[arg-type]
     )  # fmt: skip

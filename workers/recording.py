@@ -13,7 +13,7 @@ from workers.wiring import required
 Process = Literal["intake", "worker", "console", "notary"]
 _ALL = ("mode", "clock", "currency", "allowed_lateness_minutes", "temporal_namespace")
 RECORDED: dict[Process, tuple[str, ...]] = {
-    "intake": (*_ALL, "notice_period_minutes", "webhook_allow_private"),
+    "intake": (*_ALL, "notice_period_minutes", "webhook_allow_private", "kafka_group_protocol"),
     "worker": (*_ALL, "training_threads", "outcome_interval_s", "order_cycle", "worker_build", "worker_versioning"),
     "console": (
         *_ALL, "session_idle_minutes", "session_hours", "oidc_client_id", "oidc_scope", "oidc_roles_claim",

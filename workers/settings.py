@@ -76,6 +76,8 @@ class Settings(BaseModel):
     """Unset: the embedded broker."""
     kafka_log_id: ShortName = "main"
     """Names the broker's log: offsets count within it. Give a broker that lost its log a new id."""
+    kafka_group_protocol: Literal["classic", "consumer"] = "classic"
+    """How processes that take events in share the partitions; `consumer` (KIP-848) needs Apache Kafka 4."""
 
     intake_processes: int = Field(default=1, ge=1, le=16)
     """How many processes of `up` take events in; each reads a share of the partitions."""

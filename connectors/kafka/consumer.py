@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # public, not re-exported
 
-from connectors.kafka.messages import Place, RawMessage
+from connectors.kafka.membership import GroupProtocol, Membership
+from connectors.kafka.messages import Place, RawMessage, headers_of
 from connectors.kafka.shares import Share, places_of
 from connectors.kafka.topics import EVENT_TOPICS
 from workflows.domain.errors import Audience, QuartermasterError, Unavailable
@@ -53,6 +53,7 @@ class EventConsumer:
         topics: Sequence[str] = EVENT_TOPICS,
         session_timeout_ms: int = 45_000,
         share: Share | None = None,
+        protocol: GroupProtocol = GroupProtocol.CLASSIC,
     ) -> None:
         self.log_id = log_id
         """Names the log that offsets count within; the caller's positions are kept under it."""
@@ -71,6 +72,8 @@ class EventConsumer:
         self._failure: Exception | None = None
         self._beyond_since: float | None = None
         self._admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_log)
+        # A share is nobody's to assign: its reader joins no group.
+        self._membership = Membership(protocol if share is None else GroupProtocol.CLASSIC, self._admin, group)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -79,10 +82,8 @@ class EventConsumer:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
-                "partition.assignment.strategy": "cooperative-sticky",
                 "max.poll.interval.ms": 300_000,
-                "session.timeout.ms": session_timeout_ms,
-                "heartbeat.interval.ms": min(3_000, session_timeout_ms // 3),
+                **self._membership.settings(session_timeout_ms),
                 "queued.max.messages.kbytes": FETCHED_KIB,
                 "check.crcs": True,
             },
@@ -95,7 +96,7 @@ class EventConsumer:
         """What is there, in offset order per partition: waits for the first message only, so batches grow with load.
 
         Raises:
-            LogChanged: a position is not in the log; stop and tell the operator.
+            LogChanged, ProtocolRefused: the position or the group is not to be had; stop and tell the operator.
             Unavailable: the client gave up for good, or the positions could not be had; make a new consumer.
         """
         if self._share is not None and not self._share_is_ours:
@@ -113,6 +114,8 @@ class EventConsumer:
                 self._raise_or_note(error, message)
             else:
                 self._take(message)
+        if not self._next:
+            self._membership.look()
         if not self._batch:
             self._look_for_positions_beyond_the_log()
         return self._batch
@@ -194,6 +197,7 @@ class EventConsumer:
             # An exception would be lost in the client library, which would then start at positions of its own.
             self._failure = error
             return
+        self._membership.joined()
         self._begin(places, known, consumer.incremental_assign)
 
     def _begin(
@@ -239,7 +243,7 @@ class EventConsumer:
             return
         self._next[topic, partition] = offset + 1
         value, given = message.value() or b"", message.headers()
-        headers = {name: _bytes(header) for name, header in _pairs(given)} if given else _NO_HEADERS
+        headers = headers_of(given) if given else _NO_HEADERS
         self._bytes += len(value)
         self._batch.append(RawMessage(topic, partition, offset, message.key(), value, headers, message.timestamp()[1]))
 
@@ -247,8 +251,8 @@ class EventConsumer:
         where = f"{message.topic()}/{message.partition()}"
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             raise LogChanged(f"{where}: {error.str()} (log id {self.log_id})")
-        if error.fatal():
-            raise Unavailable(f"the Kafka client gave up: {error.str()}")
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            raise self._membership.gave_up(error.str())
         _log.warning("Kafka: %s (%s) at %s", error.name(), error.str(), where)
 
     def _look_for_positions_beyond_the_log(self) -> None:
@@ -289,11 +293,3 @@ class EventConsumer:
         except (KafkaException, TimeoutError) as error:
             raise Unavailable(f"the broker did not say where its log ends: {error}") from error
         return ends
-
-
-def _pairs(headers: Any) -> list[tuple[str, Any]]:
-    return list(headers.items()) if isinstance(headers, dict) else list(headers or ())
-
-
-def _bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else value or b""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Place = tuple[str, int]
 """(topic, partition)."""
@@ -31,6 +31,13 @@ class RawMessage(NamedTuple):
         """The W3C trace context, if the sender gave one."""
         raw = self.headers.get("traceparent")
         return raw.decode("ascii", "replace")[:100] if raw else None
+
+
+def headers_of(given: Any) -> dict[str, bytes]:
+    """Headers as the client library gives them: pairs or a dict, with text or nothing among the values. The last of a
+    name counts."""
+    pairs = given.items() if isinstance(given, dict) else given or ()
+    return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)

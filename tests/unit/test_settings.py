@@ -71,6 +71,7 @@ def test_an_unknown_variable_is_named_with_its_nearest_neighbour() -> None:
         ("QM_CONSOLE_PORT", "http", "a valid integer"),
         ("QM_TEMPORAL_ADDRESS", "http://temporal:7233", "host:port"),
         ("QM_KAFKA_BOOTSTRAP", "localhost", "host:port"),
+        ("QM_KAFKA_GROUP_PROTOCOL", "kip-848", "'classic' or 'consumer'"),
         ("QM_CURRENCY", "euro", "three capital letters"),
         ("QM_SUPPLIER_URL", "supplier", "URL"),
         ("QM_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
