@@ -233,6 +233,7 @@ async def test_of_two_verdicts_at_once_the_stored_one_counts_and_each_sender_lea
     handle = await engine.replenish(ref)
     approve = engine.records.answer(ref.decision_id, Meaning.APPROVE)
     reject = approve.model_copy(update={"approval_id": "second-to-come", "meaning": Meaning.REJECT})
+    engine.approvals.first("find", lambda: accepted(handle, 2))
     both = asyncio.gather(tell(handle, reject), tell(handle, approve))
     await engine.start_workers()
 
@@ -249,10 +250,7 @@ async def test_a_forged_verdict_just_before_the_real_one_does_not_push_it_aside(
     async def answered() -> None:
         notice = engine.records.answer(ref.decision_id, Meaning.APPROVE)
         real.append(asyncio.create_task(tell(handle, notice)))
-        await until(both_accepted, "the second Update")
-
-    async def both_accepted() -> bool:
-        return accepted_updates(await handle.fetch_history()) == 2
+        await accepted(handle, 2)
 
     engine.approvals.first("find", answered)
 
@@ -279,11 +277,7 @@ async def test_whoever_asks_while_the_workflow_ends_still_gets_an_answer(engine:
 
     async def somebody_asks() -> None:
         asking.append(asyncio.create_task(tell(handle, forged(ref))))
-
-        async def accepted() -> bool:
-            return accepted_updates(await handle.fetch_history()) == 1
-
-        await until(accepted, "the Update")
+        await accepted(handle, 1)
 
     engine.orders.first("release", somebody_asks)
     await engine.stop_workers()
@@ -301,8 +295,10 @@ async def test_a_machine_client_answers_by_signal(engine: Engine) -> None:
     await handle.signal(ReplenishmentWorkflow.verdict_recorded, stale)
     await handle.signal(ReplenishmentWorkflow.verdict_recorded, forged(ref))
     notice = engine.records.answer(ref.decision_id, Meaning.APPROVE)
+    await engine.stop_workers()  # the first one ends the workflow, and nobody could send it the second one
     for _ in range(2):
         await handle.signal(ReplenishmentWorkflow.verdict_recorded, notice)
+    await engine.start_workers()
 
     assert (await engine.result(handle)).state == "released"
     # A step that ends as another signal comes is taken again, with its short transactions: the release is repeatable.
@@ -447,6 +443,15 @@ async def test_starting_a_decision_twice_is_starting_it_once(engine: Engine) -> 
 
     assert await engine.result(again) == closed
     assert engine.orders.calls["release"] == 1
+
+
+async def accepted(handle: WorkflowHandle[Any, Any], number: int) -> None:
+    """Wait until the workflow has taken in so many Updates."""
+
+    async def it_has() -> bool:
+        return accepted_updates(await handle.fetch_history()) == number
+
+    await until(it_has, f"{number} Updates")
 
 
 def accepted_updates(history: WorkflowHistory) -> int:
