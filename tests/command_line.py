@@ -81,7 +81,7 @@ class CommandLine:
         return {**kept, **ANY_PORT, "QM_HOME": str(self.home), "COLUMNS": "160", **variables}
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 30.0, *, what: str = "the condition") -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 90.0, *, what: str = "the condition") -> None:
     """Wait for a condition; fail when it does not come true in time."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -62,7 +62,7 @@ from workflows.replenishment import ReplenishmentWorkflow
 
 TEST_SERVER = Path(sys.executable).with_name("temporal-test-server")
 SETTLE_SECONDS = 12.0
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
 IDENTITY = "test"
 
 
