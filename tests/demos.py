@@ -22,7 +22,7 @@ from workers.session import running
 from workflows import naming
 
 DAYS = 4
-FIRST_DAY, SECOND_DAY = "2025-03-03", "2025-03-04"
+FIRST_DAY, SECOND_DAY, LAST_DAY = "2025-03-03", "2025-03-04", "2025-03-06"
 PLAYS_WITHIN_S = 240.0
 """Training the first model takes 15 s on an idle machine with two cores, and a minute on a busy one."""
 
@@ -94,11 +94,11 @@ class _Play:
             found = database.execute("SELECT batch_id FROM need_batch WHERE finished_at IS NULL").fetchall()
         return any(asyncio.run(_assessed_now(run.addresses.temporal_address, batch_id)) for (batch_id,) in found)
 
-    def day(self) -> str | None:
-        """The day that the feed is in."""
+    def day(self) -> str:
+        """The day that the feed is in; before all days while it is in none."""
         self.said("")
         note = self._commands.home / "demo" / "feed.json"
-        return str(json.loads(note.read_text())["day"]) if note.exists() else None
+        return str(json.loads(note.read_text())["day"]) if note.exists() else ""
 
 
 async def _assessed_now(temporal: str, batch_id: str) -> bool:
@@ -117,11 +117,11 @@ def killed_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledDemo
     play = _Play(commands, tmp_path_factory.mktemp("said"))
     try:
         eventually(lambda: play.said("is the champion"), PLAYS_WITHIN_S, what="a first model")
-        eventually(play.assesses, what="an assessment under way")
+        eventually(play.assesses, PLAYS_WITHIN_S, what="an assessment under way")
         killed = {"worker": play.kill("worker")}
-        eventually(lambda: play.day() == FIRST_DAY, PLAYS_WITHIN_S, what="the end of the opening")
+        eventually(lambda: play.day() >= FIRST_DAY, PLAYS_WITHIN_S, what="the end of the opening")
         killed["intake"] = play.kill("intake")
-        eventually(lambda: play.day() == SECOND_DAY, PLAYS_WITHIN_S, what="the end of the first day")
+        eventually(lambda: play.day() >= SECOND_DAY, PLAYS_WITHIN_S, what="the end of the first day")
         run = running(home / "demo")
         assert run is not None
         assert run.pid == play.process.pid

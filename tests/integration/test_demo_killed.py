@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.demos import DAYS, FIRST_DAY, SECOND_DAY, KilledDemo
+from tests.demos import DAYS, FIRST_DAY, LAST_DAY, KilledDemo
 from workflows import naming
 
 pytestmark = pytest.mark.timeout(600)
@@ -17,7 +17,7 @@ def test_each_kill_hit_a_demo_at_work_and_what_was_killed_was_started_again(kill
     for victim, successor in killed_demo.killed.values():
         assert successor
         assert successor != victim
-    assert FIRST_DAY < killed_demo.mid_demo == SECOND_DAY, "neither before it began nor after its end"
+    assert FIRST_DAY < killed_demo.mid_demo <= LAST_DAY, "neither before it began nor after its end"
 
 
 def test_what_the_killed_supervisor_left_is_ended_by_the_resumed_one(killed_demo: KilledDemo) -> None:
