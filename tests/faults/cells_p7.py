@@ -14,6 +14,7 @@ from tests.faults.cells import Proof, cell
 from tests.faults.hand import Hand
 from tests.faults.producing import clock
 from tests.faults.proxy import Catch
+from tests.faults.secured import resets, secured
 from tests.faults.story import CUTOFF, Story
 from tests.faults.waiting import until
 from tests.faults.world import World
@@ -92,12 +93,29 @@ def zombie_sends(world: World) -> Proof:
                  if took_over else "")  # fmt: skip
 
 
-@cell(29, "P7", "429, 503, HTML, half a body, reset and 500, and the circuit opens", holds=ORDERS, short=True)
+@cell(29, "P7", "429, 503, HTML, half a body, 500, resets within TLS, and the circuit opens", holds=ORDERS, short=True)
 def mixed_troubles(world: World) -> Proof:
     """Each once, to orders of their own, then nothing but 503; what was unknown ends as placed, and nothing as refused.
 
-    So many in a row open the circuit: nothing leaves until a probe was answered.
+    So many in a row open the circuit: nothing leaves until a probe was answered. All of it over TLS, which itself is
+    reset in the handshake, before a request was carried out, and within the answer to one that was. The short form
+    speaks plainly, and leaves out what opens the circuit: worker and circuit would take a while to be as they were.
     """
+    if world.short:
+        struck, doubts, opened = _troubles(world)
+        return Proof(struck, f"{doubts} requests came to nothing known; the circuit: {opened}" if doubts else "")
+    with secured(world) as front:
+        noted = resets(world, front, settles_within_s=SETTLES_WITHIN_S)
+        struck, doubts, opened = _troubles(world)
+        handshakes = front.counts["handshakes"]
+    assert handshakes > len(noted), f"only {handshakes} connections were secured"
+    words = "; ".join(f"{kind}: {said}" for kind, said in noted.items())
+    marker = f"{doubts} requests came to nothing known; the circuit: {opened}; TLS reset at {words}"
+    return Proof(len(noted) + struck, marker if doubts and all(noted.values()) else "")
+
+
+def _troubles(world: World) -> tuple[int, int, str]:
+    """How many kinds of failure of the supplier struck, how many requests nobody knew the fate of, and the circuit."""
     modes: tuple[str, ...] = ("throttled", "html_body", "half_body", "reset", "server_error", "drop_response")
     if world.short:
         modes = modes[:4]  # too few to open the circuit, which takes a while to close
@@ -125,7 +143,7 @@ def mixed_troubles(world: World) -> Proof:
     struck = [mode for mode in modes if after.get(mode, 0) > before.get(mode, 0)]
     assert len(struck) == len(modes), f"only {struck} struck"
     doubts = world.rows("SELECT count(*) AS n FROM order_request WHERE outcome = 'unknown'")[0]["n"]
-    return Proof(len(struck), f"{doubts} requests came to nothing known; the circuit: {opened}" if doubts else "")
+    return len(struck), int(doubts), opened
 
 
 def _opened(world: World) -> str:
