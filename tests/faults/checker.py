@@ -6,14 +6,17 @@ ok, failed or unknown: what may or may not have been carried out is held to noth
     found = check(Evidence(dsn, journal, produced))         # no violation: []
     found = check(evidence, "I3", "I10")                    # only these
 
-    I1  no lost event: what the broker acknowledged is in the inbox or among the dead letters
-    I2  one decision per event: an event is taken in once, a need is decided once, and stands on at most one order line
+    I1  no lost event: what the broker acknowledged is in the inbox or among the dead letters, and of all that was read
+        each message is one that was accepted, a duplicate or a dead letter, says the ledger, without a gap
+    I2  one decision per event: an event is taken in once and opens at most one need of an item and location, each need
+        names the event that opened it, is decided once, and stands on at most one order line
     I3  at most one confirmed order per key in the supplier's journal, and each need on at most one line of it
-    I4  no order of a proposal that waits for people without enough of them having agreed to this very proposal before
+    I4  no order of a proposal that waits for people without enough of them having agreed to this very proposal before,
+        and none beyond what the policy allowed at its place when the order left
     I5  every chain of the ledger and the notary's tree verify, and what was acknowledged to somebody is in it
     I7  each position is the fold over its events
     I8  everything that does not wait for a person has come to its end, and no workflow fails in a loop
-    I9  no row of the audit tables was changed or deleted
+    I9  no row of the audit tables was changed or deleted, by the server's log of what it did
     I10 our orders and the supplier's journal agree, each way
 
 I6 (replay agrees) needs the product itself, and is asked of it by the runner.
@@ -88,18 +91,21 @@ def standing(entries: list[Row]) -> list[Row]:
 def check(evidence: Evidence, *invariants: str) -> list[Violation]:
     """What does not hold, of these invariants or of all."""
     # Here: they stand on this module.
+    from tests.faults.checker_intake import every_message_accounted_for, needs_name_their_events
     from tests.faults.checker_ledger import audit_tables_untouched, ledger_verifies
+    from tests.faults.checker_orders import nothing_unapproved
     from tests.faults.checker_state import all_ended, positions_are_folds
 
-    checks: dict[str, Callable[[Evidence], Iterator[str]]] = {
-        "I1": no_lost_event, "I2": one_decision_per_event, "I3": one_order_per_key, "I4": nothing_unapproved,
-        "I5": ledger_verifies, "I7": positions_are_folds, "I8": all_ended, "I9": audit_tables_untouched,
-        "I10": books_agree,
+    checks: dict[str, tuple[Callable[[Evidence], Iterator[str]], ...]] = {
+        "I1": (no_lost_event, every_message_accounted_for), "I2": (one_decision_per_event, needs_name_their_events),
+        "I3": (one_order_per_key,), "I4": (nothing_unapproved,), "I5": (ledger_verifies,),
+        "I7": (positions_are_folds,), "I8": (all_ended,), "I9": (audit_tables_untouched,), "I10": (books_agree,),
     }  # fmt: skip
     return [
         Violation(name, detail)
         for name in invariants or checks
-        for detail in checks[name](evidence)
+        for one in checks[name]
+        for detail in one(evidence)
         if not any(words in detail for words in evidence.explained)
     ]
 
@@ -162,45 +168,6 @@ def one_order_per_key(evidence: Evidence) -> Iterator[str]:
             yield f"need {need} was ordered {number} times"
 
 
-def nothing_unapproved(evidence: Evidence) -> Iterator[str]:
-    """I4. Of every order that the supplier has: who agreed, to which proposal, and before it left?"""
-    known = """SELECT r.*, p.document FROM replenishment r JOIN decision d USING (decision_id, revision)
-               JOIN policy_version p ON p.digest = d.policy_digest"""
-    proposals = {row["decision_id"]: row for row in evidence.rows(known)}
-    approvals: dict[str, list[Row]] = defaultdict(list)
-    given = "SELECT * FROM approval WHERE meaning IN ('approve', 'approve_edited') AND voided_at IS NULL"
-    for row in evidence.rows(given):
-        approvals[row["decision_id"]].append(row)
-    people = {row["name"] for row in evidence.rows("SELECT name FROM person")}
-    sent = "SELECT stream, min(recorded_at) AS at FROM ledger_entry WHERE type = 'order.sent' GROUP BY stream"
-    left = {row["stream"].removeprefix("order:"): row["at"] for row in evidence.rows(sent)}
-    for order in evidence.booked():
-        if order["order_id"] not in left:
-            yield f"order {order['order_id']} is at the supplier, and the ledger has no word that it left"
-        for line in order["lines"]:
-            need = line["need_id"]
-            proposal = proposals.get(need)
-            if proposal is None:
-                yield f"need {need} was ordered without a proposal"
-                continue
-            if proposal["tier"] == "auto":
-                if proposal["units"] != line["units"]:
-                    yield f"need {need} was proposed with {proposal['units']} units and ordered with {line['units']}"
-                value, limit = line["units"] * proposal["unit_cost"], _most_alone(proposal["document"])
-                if value > limit:
-                    yield f"need {need} of {value} was ordered without a person, and the policy's limit is {limit}"
-                continue
-            valid = [
-                one for one in approvals[need]
-                if one["actor"] in people and one["proposal_hash"] == proposal["proposal_hash"]
-                and (one["units"] if one["units"] is not None else proposal["units"]) == line["units"]
-                and _stamp(one["recorded_at"]) <= left.get(order["order_id"], "")
-            ]  # fmt: skip
-            needed = max((one["signatures_needed"] or 1 for one in valid), default=1)
-            if len({one["actor"] for one in valid}) < needed:
-                yield f"need {need} (tier {proposal['tier']}) was ordered with {len(valid)} of {needed} approvals"
-
-
 def books_agree(evidence: Evidence) -> Iterator[str]:
     """I10. Every booking is one of our orders with its number, units and prices, and every placed order of ours is a
     booking."""
@@ -230,23 +197,6 @@ def books_agree(evidence: Evidence) -> Iterator[str]:
     for key, mine in ours.items():
         if mine["state"] in PLACED and key not in theirs:
             yield f"order {mine['order_id']} is {mine['state']} here, and the supplier has none"
-
-
-def _most_alone(document: Any) -> Decimal:
-    """The largest value that this policy leaves to the engine anywhere: who is asked below it is not judged here."""
-    found: list[Decimal] = []
-
-    def keep(fields: Row) -> Row:
-        if fields.get("auto_value_limit") is not None:
-            found.append(Decimal(str(fields["auto_value_limit"])))
-        return fields
-
-    json.loads(bytes(document), parse_float=Decimal, object_hook=keep)
-    return max(found)
-
-
-def _stamp(moment: Any) -> str:
-    return str(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
 def _lines(path: Path) -> list[Row]:

@@ -5,9 +5,18 @@ import json
 from collections.abc import Iterator
 
 from tests.faults.checker import Evidence, Row
+from tests.faults.checker_wal import rows_rewritten
 
 FIRST = "0" * 64
-AUDIT_TABLES = ("ledger_entry", "ledger_leaf", "ledger_node", "ledger_checkpoint", "notary_key", "evidence")
+AUDIT_TABLES = (
+    "ledger_entry",
+    "ledger_leaf",
+    "ledger_node",
+    "ledger_checkpoint",
+    "notary_key",
+    "evidence",
+    "evidence_part",
+)
 
 
 def ledger_verifies(evidence: Evidence) -> Iterator[str]:
@@ -20,7 +29,8 @@ def ledger_verifies(evidence: Evidence) -> Iterator[str]:
 
 
 def audit_tables_untouched(evidence: Evidence) -> Iterator[str]:
-    """I9. By the server's own counters, and by its guards standing."""
+    """I9. By the server's log, by its own counters (which begin anew after a crash), and by its guards standing."""
+    yield from rows_rewritten(evidence, AUDIT_TABLES)
     query = "SELECT relname, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relname = ANY(%s)"
     for row in evidence.rows(query, list(AUDIT_TABLES)):
         if row["n_tup_upd"] or row["n_tup_del"]:

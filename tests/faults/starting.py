@@ -33,6 +33,8 @@ ROLES = {
     "notary": DatabaseRole.NOTARY,
 }  # fmt: skip
 BEHAVIOUR = {"supplier": SUPPLIER, "lead_days": [3]}
+KEEPS_ITS_LOG = ("-c", "wal_keep_size=64GB")
+"""From the first segment on, whatever checkpoints there are: the checker reads in it what was done to which table."""
 
 
 class Broker(Protocol):
@@ -99,7 +101,8 @@ class Starting:
         seed = self.process("seed", [sys.executable, "-m", "tests.faults.seed"], world.settings)
         seed.start()
         self.prepare_postgres()
-        self._server(self.postgres.spec(), self.postgres.ready)
+        spec = self.postgres.spec()
+        self._server(replace(spec, argv=[*spec.argv, *KEEPS_ITS_LOG]), self.postgres.ready)
         # People get in by token where the database is the child of a supervisor that runs: this one.
         self._run.started(self.postgres.spec(), world.children["postgres"].pid)
         self._run.announce(
