@@ -17,6 +17,7 @@ from connectors.kafka.messages import RawMessage
 from connectors.postgres.inbox import Accepted, Inbox, Received
 from connectors.postgres.pool import connect
 from tests.bench.intake_stream import Stream, streaming
+from tests.command_line import eventually
 from tests.storeroom import LOCATION, MORNING, SOURCE, Storeroom, event, sold
 from workers.intake import taken
 from workflows.domain.events import (
@@ -156,8 +157,7 @@ def test_two_processes_catch_up_after_an_outage_though_one_is_killed_and_no_key_
     with streaming(2_000, 2, year=False) as stream:
         stream.produce(30_000)
         stream.stack.start_intake(events_only=True)
-        _killed_while_taking(stream, "intake-2")
-        stream.produce(10_000)
+        _killed_while_taking(stream, "intake-2", more=10_000)
         _until(stream, stream.produced)
         shares = stream.database.execute(
             "SELECT mod(partition, 2) AS share, sum(next_offset) AS n FROM kafka_position GROUP BY 1"
@@ -170,10 +170,17 @@ def test_two_processes_catch_up_after_an_outage_though_one_is_killed_and_no_key_
         }  # fmt: skip
 
 
-def _killed_while_taking(stream: Stream, name: str) -> None:
+def _killed_while_taking(stream: Stream, name: str, more: int) -> None:
+    """However fast they are: nothing that comes from now on gets in before both have some of it in hand."""
     _until(stream, 1)
-    os.kill(stream.stack.pid(name), signal.SIGKILL)
-    assert stream.taken() < stream.produced
+    with stream.database.transaction():
+        stream.database.execute("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
+        stream.produce(more)
+        waiting = "SELECT count(DISTINCT pid) AS n FROM pg_locks WHERE NOT granted"
+        eventually(
+            lambda: stream.database.execute(waiting.encode()).fetchall()[0]["n"] == 2, what="two batches in hand"
+        )
+        os.kill(stream.stack.pid(name), signal.SIGKILL)
 
 
 def _until(stream: Stream, messages: int) -> None:
