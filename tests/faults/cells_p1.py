@@ -1,8 +1,13 @@
 """P1, the inbox commits: the database dies, falls silent, or takes no more writes in the middle of accepting events."""
 
+from collections.abc import Callable
+from datetime import timedelta
+
 from tests.faults.cells import Proof, cell
+from tests.faults.producing import counted
 from tests.faults.proxy import Catch
-from tests.faults.story import Story
+from tests.faults.story import MORNING, Story
+from tests.faults.tight_disk import refusal, tight_disk
 from tests.faults.waiting import until
 from tests.faults.world import World
 
@@ -44,23 +49,68 @@ def commit_done_reply_lost(world: World) -> Proof:
     return Proof(trap.caught, f"committed ({there[0]['event_id']}) and intake began anew" if said else "")
 
 
-@cell(10, "P1", "Postgres takes no writes", holds=("I1", "I2", "I3", "I10"), short=True)
-def database_read_only(world: World) -> Proof:
-    """As with a full disk or a demoted primary: every write fails. Intake waits, nothing becomes a dead letter."""
-    before = world.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"]
+@cell(10, "P1", "Postgres read-only, then its disk full", holds=("I1", "I2", "I3", "I10"), short=True)
+def database_takes_nothing(world: World) -> Proof:
+    """As with a demoted primary every write fails; then those that need room. Intake waits; no event is a dead letter.
+
+    The short form leaves the full disk out.
+    """
+    before = _dead_letters(world)
     world.alter_system("default_transaction_read_only", "on")
-    refused = 0
     try:
         story = Story(world)
-        story.empty()
-        said = "read-only transaction"
-        until(lambda: world.children["intake"].said(said), WITHIN_S, "intake's refused write")
-        refused = 1
+        said = _refused(world, "read-only transaction", story.empty)
         taken = world.rows("SELECT 1 FROM inbox WHERE event_id = %s", story.told[0].id)
         assert not taken, "an event was accepted although nothing can be written"
     finally:
         world.alter_system("default_transaction_read_only", None)
     story.finish()
-    after = world.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"]
-    assert after == before, "an outage made dead letters"
-    return Proof(refused, "intake said that the server refused its write")
+    assert _dead_letters(world) == before, "an outage made dead letters"
+    if world.short:
+        return Proof(said, "intake said that the server refused its write; read-only alone: the short form")
+    if why := refusal(world):
+        return Proof(said, f"read-only alone: this machine permits no mount ({why})")
+    full, words = _disk_full(world)
+    assert _dead_letters(world) == before, "a full disk made dead letters"
+    return Proof(said + full, f"intake said that the server refused its write, and {words}")
+
+
+def _disk_full(world: World) -> tuple[int, str]:
+    """How often intake was refused, and what the server and intake said."""
+    story = Story(world)
+    with tight_disk(world) as disk:
+        server = disk.fill()
+        # More than the last pages of the tables can take.
+        counts = [
+            counted(story.place, story.item, 40, MORNING - timedelta(hours=10, seconds=n)) for n in range(60, 0, -1)
+        ]
+
+        def told() -> None:
+            story.tell(*counts)
+            story.empty()
+
+        full = _refused(world, "No space left on device", told)
+        ids = [one.id for one in story.told]
+        taken = world.rows("SELECT count(*) AS n FROM inbox WHERE event_id = ANY(%s)", ids)[0]["n"]
+        assert taken < len(ids), "every event was accepted although the disk is full"
+        disk.clear()
+        story.finish()
+    return full, f"with {taken} of {len(ids)} events taken in the disk was full: {server}"
+
+
+def _refused(world: World, words: str, act: Callable[[], object]) -> int:
+    """How often intake says these words after the act, once it has done so twice: it tries again, and goes on."""
+    log = world.children["intake"].log
+
+    def said() -> int:
+        return log.read_text(errors="replace").count(words)
+
+    before = said()
+    act()
+    until(lambda: said() >= before + 2, WITHIN_S, f"intake's word of a {words}, twice")
+    assert world.children["intake"].alive, "intake ended"
+    return said() - before
+
+
+def _dead_letters(world: World) -> int:
+    return int(world.rows("SELECT count(*) AS n FROM dead_letter")[0]["n"])
