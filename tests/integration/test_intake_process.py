@@ -208,6 +208,8 @@ def _expect_on_the_dead_letter_topic(running: Running, bad: dict[Place, tuple[st
         assert message.headers["x-error-code"].decode() == code
         assert message.headers["traceparent"].decode() == TRACE
         assert {"x-error-class", "x-first-seen", "x-orig-timestamp", "x-payload-sha256"} <= message.headers.keys()
+        assert int(message.headers["x-attempt"]) >= 1
+        assert b"+" in message.headers["x-consumer-version"]
 
 
 def test_dead_letters_are_listed_and_a_mended_one_is_accepted(running: Running, tmp_path: Path) -> None:
@@ -271,16 +273,14 @@ def test_intake_killed_in_the_middle_of_20_000_events_loses_nothing_and_takes_no
     victim = running.stack.pid("intake")
     running.produce([(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[: MANY // 2])])
     eventually(lambda: running.accepted("till/many") > 0)
-    with connect(required(running.stack.settings, "postgres_dsn"), name="test-holds") as holder:
-        with holder.transaction():
-            # However fast it is: what it takes from now on, it has in hand when it is killed.
-            holder.execute("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
-            running.produce(
-                [(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[MANY // 2 :], MANY // 2)]
-            )
-            eventually(lambda: bool(running.rows(WAITS)), 60, what="a batch in hand")
-            os.kill(victim, signal.SIGKILL)
-            at_death = running.accepted("till/many")
+    holding = connect(required(running.stack.settings, "postgres_dsn"), name="test-holds")
+    with holding as holder, holder.transaction():
+        # However fast it is: what it takes from now on, it has in hand when it is killed.
+        holder.execute("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
+        running.produce([(Topic.SALES, f"many{n}/", value) for n, value in enumerate(values[MANY // 2 :], MANY // 2)])
+        eventually(lambda: bool(running.rows(WAITS)), 60, what="a batch in hand")
+        os.kill(victim, signal.SIGKILL)
+        at_death = running.accepted("till/many")
     assert 0 < at_death <= MANY // 2, "it was to be killed in the middle"
 
     eventually(lambda: running.accepted("till/many") == MANY, 90, what="all 20,000 in the inbox")

@@ -1,4 +1,4 @@
-"""Kill -9 of PostgreSQL under writers, again and again: no entry that was acknowledged is lost, chains and tree are whole.
+"""Kill -9 of PostgreSQL under writers, over and over: no acknowledged entry is lost, chains and tree are whole.
 
 The whole server is killed in the middle of commits: whatever was acknowledged and lay only in its memory would be gone.
 That the disk keeps what it was told to keep (fsync) is the operating system's part, and is refused to be turned off.
@@ -29,7 +29,7 @@ from workflows.domain.ledger import EntryType, NewEntry
 
 pytestmark = pytest.mark.timeout(600)
 ROUNDS, MOST_ROUNDS, WRITERS = 6, 40, 5
-"""Fewer rounds than the least show little; after them it goes on until a commit was cut off, which every third kill does."""
+"""After the least it goes on until a commit was cut off in its middle, which every third kill does."""
 ACKNOWLEDGED_A_ROUND = 150
 WITHIN_S = 60.0
 AT = datetime(2025, 3, 3, 5, tzinfo=UTC)
