@@ -153,9 +153,9 @@ def test_an_assortment_is_ordered_in_seconds() -> None:
     terms = ordering.TermsOfRows(np.full(rows, 5), chance.integers(1, 12, rows), np.full(rows, ordering.UNCAPPED))
     prices = ordering.EconomicsOfRows(np.full(rows, 10**6), np.full(rows, 2 * 10**5), np.full(rows, 10**6))
     tau = chance.integers(5_000, 9_950, rows)
-    begun = time.perf_counter()
+    begun = time.thread_time()  # whoever else works on the machine does not count
     ordering.order_quantities(sample, tau, terms, prices)
-    assert time.perf_counter() - begun < 2, "20,000 rows take a tenth of a second on an idle machine"
+    assert time.thread_time() - begun < 2, "20,000 rows take a tenth of a second"
 
 
 def test_money_beyond_sixty_four_bits_is_still_compared_exactly() -> None:
