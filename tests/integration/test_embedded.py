@@ -38,7 +38,7 @@ signal.pause()
 """
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 15.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for a condition; fail when it does not come true in time."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -88,7 +88,7 @@ async def test_concurrent_intake_opens_one_need_at_a_time(storeroom: Storeroom, 
             with connect(dsn, name=f"intake-{partition}") as connection:
                 inbox = Inbox(connection, log_id="log")
                 inbox.take_over([("qm.sales", 10 + partition)])
-                ready.wait(10)
+                ready.wait(60)
                 for offset in range(12):
                     sales = [sold(1, item=f"ITEM-{n:03}") for n in range(1, 6)]
                     batch = [
@@ -103,7 +103,7 @@ async def test_concurrent_intake_opens_one_need_at_a_time(storeroom: Storeroom, 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert errors == []
     found = storeroom.rows("SELECT item, count(*) AS n FROM need WHERE state = 'open' GROUP BY item")
     assert [row["n"] for row in found] == [1] * 5

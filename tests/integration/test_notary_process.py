@@ -45,13 +45,13 @@ class Process:
     def end(self, how: int) -> int:
         assert self.running is not None
         self.running.send_signal(how)
-        return self.running.wait(20)
+        return self.running.wait(60)
 
     def signed(self) -> int:
         return int(self.house.one("SELECT count(*) FROM ledger_checkpoint"))
 
     def until(self, condition: Callable[[], bool]) -> None:
-        eventually(condition, within_s=40)
+        eventually(condition, within_s=90)
 
 
 @pytest.fixture

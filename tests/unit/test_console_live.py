@@ -18,7 +18,7 @@ from tests.fakes.console import KEY, ConsoleOverFakes
 from tests.fakes.live import MemoryLive
 from workflows.domain.live import LiveKind
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 async def always() -> bool:
@@ -189,7 +189,7 @@ async def test_a_server_stops_at_once_with_streams_open_and_a_client_resumes_at_
             lines = answer.aiter_lines()
             live.tell(decision_id="A:1")
             last = await _next_task(lines)
-            await client.stop(patience=5)  # the server itself would wait for half a minute
+            await client.stop(PATIENCE)  # the server itself would wait for much longer
             assert 'data: {"why":"restart"}' in [line async for line in lines]
 
     missed = live.tell(decision_id="A:2")
@@ -225,7 +225,7 @@ class _Client(httpx.AsyncClient):
 async def _served(live: MemoryLive) -> AsyncIterator[_Client]:
     console = ConsoleOverFakes(live=live)
     server = uvicorn.Server(
-        uvicorn.Config(console.app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=30)
+        uvicorn.Config(console.app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=600)
     )
     serving = asyncio.ensure_future(server.serve())
     await _until(lambda: server.started)

@@ -54,7 +54,7 @@ async def test_a_caller_that_is_cancelled_leaves_the_attempt_to_record_its_answe
     assert await placing.place_at_once(ORDER) is None, "it still holds its place"
 
     supplier.let.set()
-    await asyncio.wait_for(supplier.has_recorded.wait(), 10)
+    await asyncio.wait_for(supplier.has_recorded.wait(), 60)
 
 
 async def test_what_fails_says_so_and_leaves_room() -> None:

@@ -182,7 +182,7 @@ async def run(world: World, until: Callable[[], bool], clock: ClockMode = ClockM
     """Run the relay until the condition holds, then stop it in order."""
     stop = asyncio.Event()
     running = asyncio.ensure_future(relay(world, clock).run(stop))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not until() and not (await asyncio.wait({running}, timeout=0.005))[0]:
             continue
     stop.set()
