@@ -30,6 +30,7 @@ from workers.telemetry import Instruments, context_from
 from workflows.domain.errors import MalformedEvent, Unavailable
 from workflows.domain.events import ClockAdvanced, parse
 from workflows.domain.failpoints import AFTER, reach
+from workflows.domain.identity import rfc3339
 from workflows.domain.needs import ClockMode
 
 log = logging.getLogger(__name__)
@@ -253,13 +254,18 @@ def received(message: RawMessage, latest: datetime | None = None) -> Received:
 
 
 def _as_message(letter: StoredLetter) -> DeadLetter:
+    headers = {"x-first-seen": rfc3339(letter.first_seen).encode()}
+    if letter.traceparent:
+        headers["traceparent"] = letter.traceparent.encode()
     message = RawMessage(
         topic=letter.topic, partition=letter.partition, offset=letter.kafka_offset,
-        key=letter.message_key.encode() if letter.message_key else None, value=letter.payload,
-        headers={"traceparent": letter.traceparent.encode()} if letter.traceparent else {},
+        key=letter.message_key.encode() if letter.message_key else None, value=letter.payload, headers=headers,
         timestamp_ms=int(letter.first_seen.timestamp() * 1000),
     )  # fmt: skip
-    return DeadLetter(message=message, error_code=letter.error_code)
+    return DeadLetter(
+        message=message, error_code=letter.error_code, attempt=letter.attempt, schema_id=letter.schema_id,
+        consumer_version=letter.consumer_version,
+    )  # fmt: skip
 
 
 def _links(batch: Sequence[RawMessage]) -> list[trace.Link]:

@@ -32,6 +32,7 @@ from workers.measuring import watch
 from workers.recording import record_settings
 from workers.schedules import ensure_schedules
 from workers.settings import Settings
+from workers.source import running_version
 from workers.telemetry import Telemetry, start_telemetry
 from workers.wiring import console_of, engine, required
 from workers.wiring_notices import notifying_of
@@ -185,8 +186,8 @@ def _intake_loop(settings: Settings, share: Share | None, telemetry: Telemetry) 
 
 def _intake_session(settings: Settings) -> tuple[Connection, Session]:
     connection = connect(required(settings, "postgres_dsn"), name="quartermaster-intake")
-    views = Inbox(connection, log_id=settings.kafka_log_id), DeadLetters(connection), RelayStore(connection)
-    return connection, views
+    inbox = Inbox(connection, log_id=settings.kafka_log_id, version=running_version())
+    return connection, (inbox, DeadLetters(connection), RelayStore(connection))
 
 
 def _consumer(settings: Settings, share: Share | None, **callbacks: object) -> EventConsumer:

@@ -30,6 +30,12 @@ def running_source() -> Source:
     )
 
 
+def running_version() -> str:
+    """Release and source in one word, for places with room for no more: `RELEASE+` and 12 digits of the source."""
+    source = running_source()
+    return f"{source.release}+{source.code_sha256[:12]}"
+
+
 def code_digest(folders: list[Path]) -> str:
     """SHA-256 over the lines `SHA256 PATH` of every source file in these packages, in the order of their paths."""
     listed = sorted(

@@ -47,3 +47,9 @@ class DeadLetter:
     message: RawMessage
     error_code: str
     error_class: str = "MalformedEvent"
+    attempt: int = 1
+    """The how-manieth dead letter with these very bytes this is."""
+    schema_id: str | None = None
+    """The event type that it claimed to be; None where none was readable."""
+    consumer_version: str | None = None
+    """What could not read it; None where nobody noted that."""

@@ -147,7 +147,12 @@ def dead_letter_headers(letter: DeadLetter) -> dict[str, str | bytes]:
         "x-error-code": letter.error_code,
         "x-payload-sha256": hashlib.sha256(message.value).hexdigest(),
         "x-first-seen": rfc3339(datetime.now(UTC)),
+        "x-attempt": str(letter.attempt),
     }
+    if letter.schema_id:
+        headers["x-schema-id"] = letter.schema_id
+    if letter.consumer_version:
+        headers["x-consumer-version"] = letter.consumer_version
     # A re-driven letter that fails again keeps the moment and the place it was first seen at.
     headers |= {name: value for name, value in message.headers.items() if name in headers and name.startswith("x-orig")}
     if first_seen := message.headers.get("x-first-seen"):

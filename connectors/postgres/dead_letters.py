@@ -1,12 +1,40 @@
 """Keeps messages that nothing could be made of until somebody mends and re-drives them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
+
+import psycopg
+from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
 from connectors.postgres.pool import Connection, reading, transaction
+from workflows.domain.claims import claimed_type
 from workflows.domain.errors import NotFound
+from workflows.domain.events import content_digest
 from workflows.domain.ledger import EntryType, NewEntry
+
+
+class Unreadable(Protocol):
+    """A message that nothing could be made of, and why."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def raw(self) -> bytes: ...
+    @property
+    def key(self) -> str | bytes | None: ...
+    @property
+    def traceparent(self) -> str | None: ...
+    @property
+    def error_code(self) -> str: ...
+    @property
+    def error_detail(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -23,10 +51,16 @@ class StoredLetter:
     error_detail: str
     traceparent: str | None
     first_seen: datetime
+    attempt: int = 1
+    """The how-manieth dead letter with these very bytes this is."""
+    schema_id: str | None = None
+    """The event type that it claimed to be; None where none was readable."""
+    consumer_version: str | None = None
+    """Release and source of the intake that could not read it."""
 
 
 _COLUMNS = """dead_letter_id, topic, partition, kafka_offset, message_key, payload, error_code, error_detail,
-              traceparent, first_seen"""
+              traceparent, first_seen, attempt, schema_id, consumer_version"""
 
 
 class DeadLetters:
@@ -79,3 +113,37 @@ class DeadLetters:
                 "UPDATE dead_letter SET redriven_at = clock_timestamp() WHERE dead_letter_id = %s", [dead_letter_id]
             )
             ledger.append_now(cursor, [entry])
+
+
+def store(cursor: psycopg.Cursor[DictRow], letters: Sequence[Unreadable], *, log_id: str, version: str | None) -> None:
+    """Keep these with their bytes; what is told about them is made fit for text columns. One that is there stays.
+
+    `version`: the release and source that could not read them, if it is known.
+    """
+    if letters:
+        cursor.executemany(
+            """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload, payload_sha256,
+                                        error_code, error_detail, traceparent, schema_id, consumer_version, attempt)
+               SELECT %(log)s, %(topic)s, %(partition)s, %(offset)s, %(key)s, %(payload)s, %(sha256)s, %(code)s,
+                      %(detail)s, %(traceparent)s, %(schema)s, %(version)s,
+                      coalesce((SELECT max(attempt) FROM dead_letter WHERE payload_sha256 = %(sha256)s), 0) + 1
+               ON CONFLICT DO NOTHING""",
+            [
+                {
+                    "log": log_id, "topic": letter.topic, "partition": letter.partition, "offset": letter.offset,
+                    "key": storable(letter.key), "payload": letter.raw, "sha256": content_digest(letter.raw),
+                    "code": letter.error_code, "detail": storable(letter.error_detail[:500]),
+                    "traceparent": storable(letter.traceparent), "schema": claimed_type(letter.raw), "version": version,
+                }
+                for letter in letters
+            ],
+        )  # fmt: skip
+
+
+def storable(text: str | bytes | None) -> str | None:
+    """Message keys and headers are anybody's bytes: without what no text column holds."""
+    if not text:
+        return None
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace").replace("\x00", "\ufffd")[:500]
+    return text.replace("\x00", "").encode(errors="replace").decode()

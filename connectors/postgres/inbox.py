@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import batches, evidence, ledger, needs, positions, shipments
+from connectors.postgres import batches, dead_letters, evidence, ledger, needs, positions, shipments
 from connectors.postgres.batches import Identity, InboxRow
 from connectors.postgres.needs import OpenedNeed
 from connectors.postgres.pool import Collided, Connection, transaction
@@ -76,8 +76,9 @@ class _Fresh(NamedTuple):
 class Inbox:
     """Accepts batches for one broker log. One instance per intake thread."""
 
-    def __init__(self, connection: Connection, *, log_id: str) -> None:
+    def __init__(self, connection: Connection, *, log_id: str, version: str = "") -> None:
         self._connection = connection
+        self._version = version or None
         self._log_id = log_id
         self._epochs: dict[TopicPartition, int] = {}
 
@@ -125,7 +126,7 @@ class Inbox:
         with transaction(self._connection, "inbox.accept") as cursor:
             self._move_positions(cursor, batch)
             fresh = self._store(cursor, batch, result)
-            self._store_dead(cursor, result.dead)
+            dead_letters.store(cursor, result.dead, log_id=self._log_id, version=self._version)
             result.events = len(fresh)
             result.opened = _apply(cursor, fresh)
             self._record(cursor, batch, fresh, result)
@@ -180,23 +181,6 @@ class Inbox:
                 traceparent=message.traceparent,
             )
         )  # fmt: skip
-
-    def _store_dead(self, cursor: psycopg.Cursor[DictRow], dead: list[Received]) -> None:
-        """Dead letters keep their bytes; what is told about them is made fit for text columns."""
-        if dead:
-            cursor.executemany(
-                """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload,
-                                            payload_sha256, error_code, error_detail, traceparent)
-                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
-                [
-                    (
-                        self._log_id, letter.topic, letter.partition, letter.offset, _storable(letter.key), letter.raw,
-                        content_digest(letter.raw), letter.error_code, _storable(letter.error_detail[:500]),
-                        _storable(letter.traceparent),
-                    )
-                    for letter in dead
-                ],
-            )  # fmt: skip
 
     def _record(
         self, cursor: psycopg.Cursor[DictRow], batch: Sequence[Received], fresh: Sequence[_Fresh], result: Accepted
@@ -259,18 +243,9 @@ def _fresh(log_id: str, message: Received, sha256: str) -> _Fresh:
         source, event_id, kind, at = event.source, event.id, event.type, event.time
         movement, trace = movement_of(event), trace or event.traceparent
     if trace:
-        trace = _storable(trace)
+        trace = dead_letters.storable(trace)
     row = InboxRow(source, event_id, kind, at, raw, sha256, log_id, topic, partition, offset, trace)
     return _Fresh(row, movement, event)
-
-
-def _storable(text: str | bytes | None) -> str | None:
-    """Message keys and headers are anybody's bytes: without what no text column holds."""
-    if not text:
-        return None
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace").replace("\x00", "\ufffd")[:500]
-    return text.replace("\x00", "").encode(errors="replace").decode()
 
 
 def _apply(cursor: psycopg.Cursor[DictRow], fresh: Sequence[_Fresh]) -> list[OpenedNeed]:

@@ -180,7 +180,8 @@ def test_events_arrive_byte_for_byte_and_dead_letters_say_where_they_came_from(
     sent = [sale(1), sale(2, "pear"), sale(3)]
     bad = RawMessage("qm.sales", 2, 41, b"north/apple", b"\xff{", {"traceparent": TRACE.encode()}, 1_767_000_000_000)
     producer.publish(sent)
-    producer.publish_dead_letters([DeadLetter(bad, "not_utf8")])
+    letter_of = DeadLetter(bad, "not_utf8", attempt=2, schema_id="quartermaster.sale", consumer_version="1.0+abc")
+    producer.publish_dead_letters([letter_of])
     with closing(reader(broker, Topic.SALES, Positions(), also=Topic.DEAD_LETTERS)) as consumer:
         everything = read_until(consumer, lambda got: len(got) >= 4)
 
@@ -202,6 +203,9 @@ def test_events_arrive_byte_for_byte_and_dead_letters_say_where_they_came_from(
         "x-orig-timestamp": "1767000000000",
         "x-error-class": "MalformedEvent",
         "x-error-code": "not_utf8",
+        "x-attempt": "2",
+        "x-schema-id": "quartermaster.sale",
+        "x-consumer-version": "1.0+abc",
         "traceparent": TRACE,
     }
 

@@ -1,6 +1,7 @@
 """Reading is total: any message is an event, or a dead letter with a code, a reason and its bytes."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.kafka.messages import RawMessage
+from connectors.kafka.producer import dead_letter_headers
 from connectors.postgres.dead_letters import StoredLetter
 from workers.intake import _as_message, _links, received
 from workflows.domain.events import MAX_EVENT_BYTES, ClockAdvanced, Event, SaleRecorded, StockCounted, Topic
+from workflows.domain.identity import rfc3339
 
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -114,13 +117,18 @@ def test_whatever_the_envelope_says_reading_it_never_fails(envelope: dict[str, A
 
 
 def test_a_stored_dead_letter_is_published_as_it_lay_in_the_log() -> None:
-    stored = StoredLetter(3, "qm.stock", 2, 41, "LEEDS/A", b"\xff", "not_utf8", "byte 0", TRACE, NOON)
+    stored = StoredLetter(3, "qm.stock", 2, 41, "LEEDS/A", b"\xff", "not_utf8", "byte 0", TRACE, NOON, 2, "a.b", "1+c")
 
     letter = _as_message(stored)
 
     assert (letter.error_code, letter.message.value, letter.message.place) == ("not_utf8", b"\xff", ("qm.stock", 2))
     assert (letter.message.offset, letter.message.key, letter.message.traceparent) == (41, b"LEEDS/A", TRACE)
     assert letter.message.timestamp_ms == NOON.timestamp() * 1000
+    told = dead_letter_headers(letter)
+    assert (told["x-attempt"], told["x-schema-id"], told["x-consumer-version"]) == ("2", "a.b", "1+c")
+    assert told["x-first-seen"] == rfc3339(NOON).encode()
+    unknown = dead_letter_headers(_as_message(replace(stored, schema_id=None, consumer_version=None)))
+    assert not {"x-schema-id", "x-consumer-version"} & unknown.keys(), "what nobody knows is not told"
 
 
 def test_a_batch_links_to_a_bounded_number_of_valid_traces() -> None:
