@@ -46,7 +46,8 @@ def resets(world: World, front: TlsFront, *, settles_within_s: float) -> dict[Br
         front.arm(kind, *(() if kind in HANDSHAKE else (b"POST /orders", story.place.encode())))
         story.cutoff()
         until(partial(_struck, front, kind, before), BROKEN_WITHIN_S, f"a reset at {kind}")
-        story.placed(within_s=settles_within_s)
+        ended = story.in_state("placed", "received", "closed", "refused", within_s=settles_within_s)["state"]
+        assert ended != "refused", f"a reset at {kind} became a supplier's no"
         query = "SELECT outcome, said FROM order_request WHERE order_id = %s AND kind = 'send' ORDER BY seq LIMIT 1"
         first = world.rows(query, order)[0]
         expected = "not_carried_out" if kind in HANDSHAKE else "unknown"
