@@ -106,8 +106,11 @@ def _restarted(hand: Hand, name: str) -> None:
 
 @driver(alone=True)
 def a_start_of_intake(hand: Hand) -> None:
-    """As it says."""
+    """It is over when the partitions are intake's again: what it does then belongs to nobody else's drive."""
+    epochs = "SELECT coalesce(sum(owner_epoch), 0) AS n FROM kafka_position"
+    before = hand.world.rows(epochs)[0]["n"]
     _restarted(hand, "intake")
+    until(lambda: hand.world.rows(epochs)[0]["n"] > before, WITHIN_S, "intake with its partitions")
 
 
 @driver(alone=True)
