@@ -11,7 +11,7 @@ import pytest
 from workers.commands.bench import CHECKOUT, Benchmark, module_of
 from workflows.domain.errors import NotFound
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 SPREAD = {"median", "lowest", "highest"}
 PAIRED = {"times_as_long_as_plain", "rounds"}

@@ -23,7 +23,7 @@ from workers.settings import Settings
 from workers.stack import EngineStack
 from workers.wiring import required
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 """The first test that needs it plays a demo."""
 Quartermaster = Callable[..., Said]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.demos import DAYS, FIRST_DAY, LAST_DAY, KilledDemo
 from workflows import naming
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 """The first of these tests plays the demo."""
 Spans = dict[str, dict[str, Any]]
 

@@ -22,7 +22,7 @@ from tests.command_line import CommandLine, eventually
 from workers.servers.runfile import RunRecord
 from workers.session import running
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 """The first of these tests waits for a model and a day of the demo world."""
 PLAYS_WITHIN_S = 400.0
 """It takes 70 s on two cores; beside other work, several times as long."""
