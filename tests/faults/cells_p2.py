@@ -20,7 +20,7 @@ DOWN_STORY_EVERY_S, DOWN_COUNT_EVERY_S = 25.0, 2.0
 AFTER_DOWN_WITHIN_S = 300.0
 
 
-@cell(11, "P2", "Temporal down for ten minutes", holds=("I1", "I2", "I3", "I10"), short=True)
+@cell(11, "P2", "Temporal down, for ten minutes in the whole form", holds=("I1", "I2", "I3", "I10"), short=True)
 def temporal_down(world: World) -> Proof:
     """Intake goes on without it, and what is to be started piles up; when it is back, all of that is started.
 

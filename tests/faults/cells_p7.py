@@ -103,7 +103,8 @@ def mixed_troubles(world: World) -> Proof:
     """
     if world.short:
         struck, doubts, opened = _troubles(world)
-        return Proof(struck, f"{doubts} requests came to nothing known; the circuit: {opened}" if doubts else "")
+        marker = f"{doubts} requests came to nothing known; without TLS and with a closed circuit: the short form"
+        return Proof(struck, marker if doubts else "")
     with secured(world) as front:
         noted = resets(world, front, settles_within_s=SETTLES_WITHIN_S)
         struck, doubts, opened = _troubles(world)
