@@ -32,6 +32,8 @@ from workflows.domain.tables import read_table
 
 TASKS = ("LEEDS:ITEM-001:1", "LEEDS:ITEM-002:1", "LEEDS:ITEM-003:1")
 HASH = "3f2a" * 16
+BESIDE = "beside"
+"""Cells beyond the last column, as a column of their own."""
 Told = list[dict[str, Any]]
 """What the product made of a file: for each row the values that it read, by column."""
 
@@ -218,9 +220,14 @@ def seen(kind: Kind, raw: bytes) -> list[dict[str, str]] | None:
         names = [name.strip().lower() for name in records[0]] if records else []
         rows = [record for record in records[1:] if (record if kind.public else any(map(str.strip, record)))]
         known = len({*names} & {name.lower() for name in kind.columns})
-        tables.append((known, [dict(zip(names, row, strict=False)) for row in rows]))
+        tables.append((known, [dict(zip(names, row, strict=False)) | _beside(row[len(names) :]) for row in rows]))
     best = max(tables, key=lambda one: one[0])
     return best[1] if best[0] else None
+
+
+def _beside(cells: Sequence[str]) -> dict[str, str]:
+    """What a row says beyond the last column."""
+    return {BESIDE: " ".join(cells)} if any(map(str.strip, cells)) else {}
 
 
 def says(cell: str, value: object, *, guarded: bool) -> bool:
