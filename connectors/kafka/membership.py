@@ -9,9 +9,14 @@ from confluent_kafka.admin import AdminClient
 from workflows.domain.errors import Audience, QuartermasterError, Unavailable
 
 JOINED_WITHIN_S = 30.0
-"""Without partitions for so long, the broker is asked whether we are in the group at all."""
+"""Without partitions for so long, the broker is asked whether we are in the group at all; a busy one may take long."""
 _LIBRARY = 0x020F0000
 """librdkafka 2.15: earlier ones stood still for minutes at times under the new protocol."""
+
+_NEEDED = (
+    "`consumer` needs Apache Kafka 4.0 or newer, with it in its group.coordinator.rebalance.protocols. "
+    "QM_KAFKA_GROUP_PROTOCOL=classic works everywhere"
+)
 
 
 class GroupProtocol(StrEnum):
@@ -74,7 +79,7 @@ class Membership:
         tries to talk for ever, and says nothing.
 
         Raises:
-            ProtocolRefused: the broker does not have us in the group.
+            Unavailable: the broker does not have us in the group. It may be slow only, so a new client is worth a try.
         """
         if self._known or time.monotonic() - self._asked < JOINED_WITHIN_S:
             return
@@ -85,12 +90,11 @@ class Membership:
         except (KafkaException, TimeoutError):
             return  # it is away or not ready: that says nothing of its protocols
         if found.type is not ConsumerGroupType.CONSUMER or not found.members:
-            raise _refused(f"the broker did not let us into group {self._group} within {JOINED_WITHIN_S:g} s")
+            raise Unavailable(
+                f"the broker did not let us into group {self._group} within {JOINED_WITHIN_S:g} s. {_NEEDED}"
+            )
         self._known = True
 
 
 def _refused(why: str) -> ProtocolRefused:
-    return ProtocolRefused(
-        f"the group protocol `consumer` is not to be had: {why}. It needs Apache Kafka 4.0 or newer, with "
-        "`consumer` in its group.coordinator.rebalance.protocols. QM_KAFKA_GROUP_PROTOCOL=classic works everywhere"
-    )
+    return ProtocolRefused(f"the group protocol `consumer` is not to be had: {why}. {_NEEDED}")

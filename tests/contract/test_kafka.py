@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from connectors.kafka import consumer as consuming
 from connectors.kafka import membership
 from connectors.kafka.consumer import EventConsumer, LogChanged
-from connectors.kafka.membership import GroupProtocol, ProtocolRefused
+from connectors.kafka.membership import GroupProtocol
 from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
@@ -258,7 +258,7 @@ def test_a_pause_loses_and_repeats_nothing_and_holds_across_an_assignment(
     positions = Positions()
     with closing(reader(broker, topic, positions, protocol=protocol)) as consumer:
         consumer.pause()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not consumer.assignment():
             assert time.monotonic() < deadline
             assert consumer.poll_batch(10, 0.1) == []
@@ -285,7 +285,7 @@ def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_
     second = reader(broker, topic, positions, group, protocol=protocol)
     with closing(reader(broker, topic, positions, group, protocol=protocol)) as first:
         try:
-            deadline = time.monotonic() + 40
+            deadline = time.monotonic() + 90
             while not (first.assignment() and second.assignment()):
                 assert time.monotonic() < deadline
                 first.poll_batch(10, 0.05)
@@ -295,7 +295,7 @@ def test_two_readers_of_a_group_share_the_partitions_and_a_leaver_hands_its_own_
             second.store({place: 5 for place in first.assignment()})
         finally:
             second.close()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(first.assignment()) < 3:
             assert time.monotonic() < deadline
             first.poll_batch(10, 0.1)
@@ -315,7 +315,7 @@ def test_a_broker_that_does_not_know_the_new_protocol_is_an_error_and_no_silence
     topic = fresh_topic(broker)
     with (
         closing(reader(broker, topic, Positions(), protocol=GroupProtocol.CONSUMER)) as consumer,
-        pytest.raises(ProtocolRefused, match=r"needs Apache Kafka 4\.0 .* QM_KAFKA_GROUP_PROTOCOL=classic"),
+        pytest.raises(Unavailable, match=r"needs Apache Kafka 4\.0 .* QM_KAFKA_GROUP_PROTOCOL=classic"),
     ):
         read_until(consumer, bool)
 
