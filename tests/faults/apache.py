@@ -2,11 +2,20 @@
 
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.world import World
 from tests.kafka.broker import MISSING, ApacheKafka, KafkaUnusable, command, installed
+from workers.processes import SESSION_TIMEOUT_MS
 from workers.servers.process import ProcessSpec
+
+ONE_PROTOCOL: Mapping[str, str] = {
+    # A member of the other protocol is turned away: what a group's type says, it says of each of its members.
+    "group.consumer.migration.policy": "disabled",
+    # The broker's to say, under the new protocol; the same as our own processes ask for under the classic one.
+    "group.consumer.session.timeout.ms": str(SESSION_TIMEOUT_MS),
+}
 
 
 class KafkaBroker:
@@ -16,7 +25,7 @@ class KafkaBroker:
         if not installed():
             raise KafkaUnusable(MISSING)
         host, port = advertised.rsplit(":", 1)
-        self._kafka = ApacheKafka(state / "kafka", advertised=(host, int(port)))
+        self._kafka = ApacheKafka(state / "kafka", advertised=(host, int(port)), overrides=ONE_PROTOCOL)
         self.log_id = uuid.uuid4().hex[:12]
 
     @property
