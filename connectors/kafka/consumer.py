@@ -114,8 +114,7 @@ class EventConsumer:
                 self._raise_or_note(error, message)
             else:
                 self._take(message)
-        if not self._next:
-            self._membership.look()
+        self._membership.look(idle=not self._next)
         if not self._batch:
             self._look_for_positions_beyond_the_log()
         return self._batch

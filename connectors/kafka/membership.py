@@ -1,5 +1,6 @@
 """A group's partitions are shared out by the protocol that was asked for, or somebody is told why they cannot be."""
 
+import logging
 import time
 from enum import StrEnum
 
@@ -7,6 +8,8 @@ from confluent_kafka import ConsumerGroupType, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
 
 from workflows.domain.errors import Audience, QuartermasterError, Unavailable
+
+_log = logging.getLogger(__name__)
 
 JOINED_WITHIN_S = 30.0
 """Without partitions for so long, the broker is asked whether we are in the group at all; a busy one may take long."""
@@ -50,6 +53,7 @@ class Membership:
         self._known = protocol is GroupProtocol.CLASSIC
         """Whether the broker plays along; the classic protocol is every broker's."""
         self._asked = time.monotonic()
+        self._warned = False
         if not self._known and libversion()[1] < _LIBRARY:
             raise _refused(f"librdkafka is {libversion()[0]} here, and 2.15 or newer is needed")
 
@@ -74,14 +78,25 @@ class Membership:
             return Unavailable(f"the Kafka client gave up: {said}")
         return _refused(f"the broker says: {said}")
 
-    def look(self) -> None:
-        """Call it while there are no partitions: to a broker that does not know the new protocol the client library
-        tries to talk for ever, and says nothing.
+    def look(self, *, idle: bool) -> None:
+        """Call it with each poll; `idle`: there are no partitions. To a broker that does not know the new protocol the
+        client library tries to talk for ever, and says nothing; nor does it where a group lets nobody in.
 
         Raises:
             Unavailable: the broker does not have us in the group. It may be slow only, so a new client is worth a try.
         """
-        if self._known or time.monotonic() - self._asked < JOINED_WITHIN_S:
+        if not idle:
+            self._asked, self._warned = time.monotonic(), False
+            return
+        if time.monotonic() - self._asked < JOINED_WITHIN_S:
+            return
+        if self._known:
+            if not self._warned:
+                _log.warning(
+                    "no partitions for %g s: group %s has more readers than partitions, or lets nobody in",
+                    JOINED_WITHIN_S, self._group,
+                )  # fmt: skip
+            self._warned = True
             return
         self._asked = time.monotonic()
         try:

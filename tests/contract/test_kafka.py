@@ -21,6 +21,7 @@ from connectors.kafka.consumer import EventConsumer, LogChanged
 from connectors.kafka.membership import GroupProtocol
 from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
+from connectors.kafka.shares import Share
 from connectors.kafka.topics import ensure_topics
 from tests.fakes.ports import free_port
 from tests.kafka.broker import ApacheKafka
@@ -129,7 +130,7 @@ class Positions:
 
 def reader(
     broker: Broker, topic: str, positions: Positions, group: str | None = None, also: str | None = None,
-    protocol: GroupProtocol = GroupProtocol.CLASSIC,
+    protocol: GroupProtocol = GroupProtocol.CLASSIC, share: Share | None = None,
 ) -> EventConsumer:  # fmt: skip
     return EventConsumer(
         broker.bootstrap,
@@ -139,11 +140,12 @@ def reader(
         topics=[topic, also] if also else [topic],
         session_timeout_ms=SESSION_MS,
         protocol=protocol,
+        share=share,
     )
 
 
 def read_until(
-    consumer: EventConsumer, enough: Callable[[list[RawMessage]], bool], within_s: float = 20
+    consumer: EventConsumer, enough: Callable[[list[RawMessage]], bool], within_s: float = 60
 ) -> list[RawMessage]:
     """Poll until the condition holds."""
     read: list[RawMessage] = []
@@ -318,6 +320,22 @@ def test_a_broker_that_does_not_know_the_new_protocol_is_an_error_and_no_silence
         pytest.raises(Unavailable, match=r"needs Apache Kafka 4\.0 .* QM_KAFKA_GROUP_PROTOCOL=classic"),
     ):
         read_until(consumer, bool)
+
+
+def test_a_reader_that_is_given_nothing_says_so_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(membership, "JOINED_WITHIN_S", 0.3)
+    topic, positions = fresh_topic(broker), Positions()
+    # The tenth share of three partitions is none.
+    with closing(reader(broker, topic, positions, share=Share(10, 10))) as consumer:
+        deadline = time.monotonic() + 60
+        while "no partitions for" not in caplog.text:
+            assert time.monotonic() < deadline
+            consumer.poll_batch(10, 0.1)
+        for _ in range(5):
+            consumer.poll_batch(10, 0.1)
+    assert caplog.text.count("no partitions for") == 1
 
 
 def test_a_position_beyond_the_log_stops_reading_instead_of_skipping(
