@@ -14,6 +14,7 @@ from console.ports import ConsolePorts
 from workflows.domain.arrivals import EventRow, Rates
 from workflows.domain.errors import NotFound
 from workflows.domain.health import Health
+from workflows.domain.identity import Digest
 from workflows.domain.operations import (
     Attention,
     DeadLetterPage,
@@ -24,17 +25,18 @@ from workflows.domain.operations import (
     OrdersPage,
     OrdersRetried,
     OrderView,
-    Redriven,
     WaitingOrders,
 )
 from workflows.domain.orders import OrderState
 from workflows.domain.people import Permission
+from workflows.domain.redrives import Redrive, Redriven
 from workflows.domain.stops import Reason, Stop, StopCommand, StopId, StopScope
 
 LARGEST = 2**63 - 1
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many rows")]
 OrderKey = Annotated[OrderId, Path(description="The order's id: supplier:location:cycle:part")]
 LetterKey = Annotated[int, Path(ge=1, le=LARGEST)]
+RedriveKey = Annotated[int, Path(ge=1, le=LARGEST, description="As the list of dead letters has it")]
 
 
 class StopBody(BaseModel):
@@ -59,6 +61,14 @@ class WhyBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Reason
+
+
+class MeantBody(BaseModel):
+    """Which bytes are meant, as the list of dead letters has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payload_sha256: Digest
 
 
 class StopsPage(BaseModel):
@@ -194,9 +204,24 @@ def _letters(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     ) -> DeadLetterPage:
         return await desk_of(ports).dead_letters(reason=reason, waiting=waiting, limit=limit, after=after)
 
-    @router.post("/dead-letters/{dead_letter_id}/redrive", summary="Send a dead letter to its topic again")  # fmt: skip
-    async def redrive(
-        dead_letter_id: LetterKey, key: KeptKey, caller: Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
-    ) -> Redriven:
-        """As it is; the inbox still knows its event id."""
-        return await desk_of(ports).redrive(dead_letter_id, caller.actor, command_id=key)
+    Operator = Annotated[Caller, Depends(gate.api(Permission.OPERATE))]
+
+    @router.post("/dead-letters/{dead_letter_id}/redrive", summary="Ask that a dead letter be sent again")
+    async def redrive(dead_letter_id: LetterKey, body: WhyBody, key: KeptKey, caller: Operator) -> Redrive:
+        """As it is. Another person confirms or declines it; until then nothing is sent. Asked already by the same
+        person, for the same reason: what stands. 409 where another wish for it stands."""
+        return await desk_of(ports).ask_redrive(dead_letter_id, body.reason, caller.actor, command_id=key)
+
+    @router.post("/redrives/{redrive_id}/confirm", summary="Send a dead letter as somebody else asked")
+    async def confirm(redrive_id: RedriveKey, body: MeantBody, key: KeptKey, caller: Operator) -> Redriven:
+        """Exactly the bytes with this SHA-256; the inbox still knows its event id. After a 503 the word stands: give it
+        once more. 403 for whoever asked; 409 where it was answered otherwise or the letter was sent again since."""
+        return await desk_of(ports).confirm_redrive(redrive_id, body.payload_sha256, caller.actor, command_id=key)
+
+    @router.post("/redrives/{redrive_id}/decline", summary="Do not send what somebody else asked for")
+    async def decline(redrive_id: RedriveKey, body: WhyBody, key: KeptKey, caller: Operator) -> Redrive:
+        return await desk_of(ports).decline_redrive(redrive_id, body.reason, caller.actor, command_id=key)
+
+    @router.post("/redrives/{redrive_id}/withdraw", summary="Take back what you asked for")  # fmt: skip
+    async def withdraw(redrive_id: RedriveKey, key: KeptKey, caller: Operator) -> Redrive:
+        return await desk_of(ports).withdraw_redrive(redrive_id, caller.actor, command_id=key)

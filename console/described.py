@@ -59,7 +59,7 @@ _TAG_OF = {
     "drift": "models", "deliveries": "orders", "blocked": "decisions", "stops": "operations",
     "dead-letters": "operations", "events": "operations", "health": "operations", "circuits": "operations",
     "caps": "operations", "doubts": "orders", "reconciliations": "orders", "differences": "orders",
-    "waiting-orders": "orders",
+    "waiting-orders": "orders", "redrives": "operations",
 }  # fmt: skip
 """By the first part of the path, where it is not a tag itself."""
 USUAL = {

@@ -18,6 +18,7 @@ from workers.commands import (
     feeds,
     files,
     histories,
+    letters,
     model_show,
     money,
     notary,
@@ -61,7 +62,7 @@ app.add_typer(notary.app, name="notary")
 app.add_typer(books.models, name="model")
 app.add_typer(policy.app, name="policy")
 app.add_typer(people_app, name="people")
-app.add_typer(feeds.letters, name="dead-letters")
+app.add_typer(letters.app, name="dead-letters")
 app.add_typer(demand.app, name="demand")
 app.add_typer(planning.budgets, name="budget")
 app.command("stop")(stops.stop)

@@ -13,7 +13,7 @@ from workers.wiring_sign_in import embedded_database
 from workflows.domain.approvals import Actor
 from workflows.domain.people import MayNot, Permission, Person, Role, newcomer
 
-SECOND = Person(name="second approver", roles=frozenset({Role.PLANNER, Role.APPROVER}))
+SECOND = Person(name="second approver", roles=frozenset({Role.PLANNER, Role.APPROVER, Role.OPERATOR}))
 """Four eyes need two names, also where one person tries things out."""
 INSTALLATION = Actor(name="installation", channel="installation")
 

@@ -2,17 +2,19 @@
 
 import asyncio
 
-from connectors.postgres import operator_commands
 from connectors.postgres.letters import page_of_letters
 from connectors.postgres.operations import PostgresOrderDesk
 from connectors.postgres.pool import Database
+from connectors.postgres.redrives import PostgresRedrives
 from workers.redriving import send_again
 from workers.settings import Settings
 from workflows.domain.approvals import Actor
-from workflows.domain.operations import DeadLetterPage, Redriven
+from workflows.domain.errors import InvalidInput
+from workflows.domain.operations import DeadLetterPage
+from workflows.domain.redrives import Redriven
 
 
-class LiveOperations(PostgresOrderDesk):
+class LiveOperations(PostgresOrderDesk, PostgresRedrives):
     """The `Operations` port."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -22,18 +24,21 @@ class LiveOperations(PostgresOrderDesk):
     async def dead_letters(
         self, *, reason: str = "", waiting: bool = False, limit: int = 100, after: int | None = None
     ) -> DeadLetterPage:
-        return await page_of_letters(self._database, reason=reason, waiting=waiting, limit=limit, after=after)
+        page = await page_of_letters(self._database, reason=reason, waiting=waiting, limit=limit, after=after)
+        asked = await self.newest_redrives([one.dead_letter_id for one in page.dead_letters])
+        rows = (one.model_copy(update={"redrive": asked.get(one.dead_letter_id)}) for one in page.dead_letters)
+        return page.model_copy(update={"dead_letters": tuple(rows)})
 
-    async def redrive(self, dead_letter_id: int, actor: Actor, *, command_id: str | None = None) -> Redriven:
-        asked: dict[str, object] = {"do": "redrive", "by": actor.name, "dead_letter": dead_letter_id}
-        async with self._database.reading() as cursor:
-            before = await operator_commands.answered(cursor, command_id, asked, Redriven)
+    async def confirm_redrive(
+        self, redrive_id: int, payload_sha256: str, actor: Actor, *, command_id: str | None = None
+    ) -> Redriven:
+        if self._settings.kafka_bootstrap is None:
+            raise InvalidInput("QM_KAFKA_BOOTSTRAP must be set to send a dead letter again")
+        before = await self.confirmed_before(redrive_id, payload_sha256, actor, command_id)
         if before is not None:
             return before
-        # Not in the transaction: a broker may be slow. Sent twice is accepted once, for the inbox knows the event's id.
-        topic = await asyncio.to_thread(send_again, self._settings, dead_letter_id, None, by=actor.name)
-        sent = Redriven(dead_letter_id=dead_letter_id, topic=topic)
-        async with self._database.transaction("operations.keep_redriven") as cursor:
-            if await operator_commands.answered(cursor, command_id, asked, Redriven) is None:
-                await operator_commands.keep(cursor, command_id, asked, sent)
-        return sent
+        agreed = await self.confirm(redrive_id, payload_sha256, actor)
+        if agreed.redrive.sent_at is None:
+            # In no transaction: a broker may be slow. Sent twice is accepted once, for the inbox knows the event's id.
+            await asyncio.to_thread(send_again, self._settings.kafka_bootstrap, agreed)
+        return await self.sent(agreed.redrive, agreed.topic, actor, command_id=command_id)

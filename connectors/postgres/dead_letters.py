@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import psycopg
 from psycopg.rows import DictRow
 
-from connectors.postgres import ledger
 from connectors.postgres.pool import Connection, reading, transaction
 from workflows.domain.claims import claimed_type
-from workflows.domain.errors import NotFound
 from workflows.domain.events import content_digest
-from workflows.domain.ledger import EntryType, NewEntry
 
 
 class Unreadable(Protocol):
@@ -39,7 +36,7 @@ class Unreadable(Protocol):
 
 @dataclass(frozen=True)
 class StoredLetter:
-    """One dead letter with everything needed to publish it or drive it again."""
+    """One dead letter with everything needed to publish it."""
 
     dead_letter_id: int
     topic: str
@@ -84,35 +81,6 @@ class DeadLetters:
             cursor.execute(
                 "UPDATE dead_letter SET published_at = clock_timestamp() WHERE dead_letter_id = ANY(%s)", [ids]
             )
-
-    def find(self, dead_letter_id: int) -> StoredLetter:
-        """One letter.
-
-        Raises:
-            NotFound: there is none with this number.
-        """
-        with reading(self._connection) as cursor:
-            cursor.execute(f"SELECT {_COLUMNS} FROM dead_letter WHERE dead_letter_id = %s", [dead_letter_id])  # noqa: S608
-            row = cursor.fetchone()
-        if row is None:
-            raise NotFound(f"there is no dead letter {dead_letter_id}; `quartermaster dead-letters list` shows them")
-        return StoredLetter(**row)
-
-    def redriven(self, dead_letter_id: int, *, actor: str, mended: bool) -> None:
-        """Note, on the record, that somebody sent it again."""
-        body = {"dead_letter": dead_letter_id, "mended": mended}
-        entry = NewEntry(
-            stream="dead-letters",
-            type=EntryType.DEAD_LETTER_REDRIVEN,
-            actor=actor,
-            occurred_at=datetime.now(UTC),
-            body=body,
-        )
-        with transaction(self._connection, "dead_letters.redriven") as cursor:
-            cursor.execute(
-                "UPDATE dead_letter SET redriven_at = clock_timestamp() WHERE dead_letter_id = %s", [dead_letter_id]
-            )
-            ledger.append_now(cursor, [entry])
 
 
 def store(cursor: psycopg.Cursor[DictRow], letters: Sequence[Unreadable], *, log_id: str, version: str | None) -> None:

@@ -53,6 +53,7 @@ async def fill(console: ConsoleOverFakes) -> dict[str, str]:
     await console.stops.stop(
         StopCommand(scope=StopScope.SUPPLIER, subject="northern-foods", reason="their site is down"), Actor(name="Otto")
     )
+    await console.operations.ask_redrive(3, "they mended the type", Actor(name="Otto"))
     versions = await console.models.versions()
     return {
         "decision_id": OAT, "digest": versions[0].digest, "change_id": change.change_id, "name": "Grace",

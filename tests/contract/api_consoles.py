@@ -47,7 +47,7 @@ def known_ids(console: ConsoleOverFakes) -> dict[str, str]:
     letter = str(console.shop.dead_letters[0]["dead_letter_id"])
     return {
         "decision_id": TASK, "location": "LEEDS", "item": "OAT-1L", "digest": model_versions()[0].digest,
-        "order_id": console.shop.orders[0]["order_id"], "dead_letter_id": letter,
+        "redrive_id": "1", "order_id": console.shop.orders[0]["order_id"], "dead_letter_id": letter,
         "person": "Ada", "first_day": "2025-03-03", "change_id": "1", "stop_id": "1", "view_id": "1",
         "report_id": "northern-foods:3", "difference_id": console.reconciliations.found[0].difference_id,
     }  # fmt: skip

@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.desk import MemoryShop
+from tests.fakes.redrives import MemoryRedrives, Once
 from workflows.domain.approvals import Actor
 from workflows.domain.arrivals import EventRow, Rate, Rates, masked
 from workflows.domain.errors import Conflict, InvalidInput, NotFound
 from workflows.domain.health import ClockAge, Facts, PartitionLag, Pile, ProcessSeen, Reason, TableSize
-from workflows.domain.identity import Payload, digest
+from workflows.domain.identity import digest
 from workflows.domain.operations import (
     Attention,
     DeadLetterPage,
@@ -22,34 +23,11 @@ from workflows.domain.operations import (
     OrdersPage,
     OrdersRetried,
     OrderView,
-    Redriven,
     WaitingOrders,
 )
 from workflows.domain.order_steps import steps, why_not_close
 from workflows.domain.orders import OrderState
 from workflows.domain.stops import Held, Stop, StopCommand, StopScope, why_held
-
-
-class Once:
-    """A command id gets one answer."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, Any]] = {}
-
-    def answered(self, command_id: str | None, asked: dict[str, Any]) -> Any:
-        """The answer that was given, if any."""
-        if command_id is None or command_id not in self._kept:
-            return None
-        before, answer = self._kept[command_id]
-        if before != digest(asked):
-            raise InvalidInput(f"the key {command_id} was used for another command")
-        return answer
-
-    def keep(self, command_id: str | None, asked: dict[str, Any], answer: Payload) -> Any:
-        """Remember it."""
-        if command_id is not None:
-            self._kept[command_id] = digest(asked), answer
-        return answer
 
 
 class MemoryStops:
@@ -109,18 +87,16 @@ class MemoryStops:
         return self._once.keep(command_id, asked, self.all[place])  # type: ignore[no-any-return]
 
 
-class MemoryOperations:
+class MemoryOperations(MemoryRedrives):
     """`Operations` over the shop's orders and dead letters. `awaiting` and `open_requests` are a test's to set."""
 
     def __init__(self, shop: MemoryShop, stops: MemoryStops) -> None:
-        self._shop = shop
+        super().__init__(shop)
         self._stops = stops
-        self._once = Once()
         self.awaiting: set[str] = set()
         self.open_requests: set[str] = set()
         self.attended: dict[str, str] = {}
         self.woken: list[str] = []
-        self.redriven: list[int] = []
 
     async def orders(self, filters: OrderFilters, *, limit: int = 100, after: str | None = None) -> OrdersPage:
         rows = [self._row(order) for order in self._shop.orders]
@@ -203,24 +179,15 @@ class MemoryOperations:
     async def dead_letters(
         self, *, reason: str = "", waiting: bool = False, limit: int = 100, after: int | None = None
     ) -> DeadLetterPage:
-        rows = [DeadLetterRow.model_validate({"bytes": 120, **one}) for one in self._shop.dead_letters]
+        rows = [
+            DeadLetterRow.model_validate({"bytes": 120, "redrive": self.newest(one["dead_letter_id"]), **one})
+            for one in self._shop.dead_letters
+        ]
         rows = [row for row in rows if row.dead_letter_id < (after or 2**63) and reason in ("", row.error_code)]
         rows = [row for row in rows if not waiting or row.redriven_at is None]
         rows.sort(key=lambda row: -row.dead_letter_id)
         shown = rows[:limit]
         return DeadLetterPage(dead_letters=tuple(shown), next=shown[-1].dead_letter_id if len(rows) > limit else None)
-
-    async def redrive(self, dead_letter_id: int, actor: Actor, *, command_id: str | None = None) -> Redriven:
-        asked = {"do": "redrive", "by": actor.name, "dead_letter": dead_letter_id}
-        if before := self._once.answered(command_id, asked):
-            return before  # type: ignore[no-any-return]
-        found = next((one for one in self._shop.dead_letters if one["dead_letter_id"] == dead_letter_id), None)
-        if found is None:
-            raise NotFound(f"there is no dead letter {dead_letter_id}")
-        self.redriven.append(dead_letter_id)
-        found["redriven_at"] = self._shop.clock
-        sent = Redriven(dead_letter_id=dead_letter_id, topic=found["topic"])
-        return self._once.keep(command_id, asked, sent)  # type: ignore[no-any-return]
 
     def _order(self, order_id: str) -> dict[str, Any]:
         found = next((one for one in self._shop.orders if one["order_id"] == order_id), None)

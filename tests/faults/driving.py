@@ -218,13 +218,20 @@ def views_and_substitutes(hand: Hand) -> None:
 
 @driver()
 def a_dead_letter(hand: Hand) -> None:
-    """Something that nobody can read is kept, told, and sent again by a person."""
+    """Something that nobody can read is kept, told, and sent again by two people."""
     body = f"no event at all {uuid.uuid4().hex}".encode()
     garbage = Told("qm.stock", "P000/NOTHING", uuid.uuid4().hex, body, "P000")
     hand.teller.tell(garbage)
     query = "SELECT * FROM dead_letter WHERE payload_sha256 = %s AND published_at IS NOT NULL ORDER BY 1 LIMIT 1"
     letter = _row(hand, query, garbage.sha256, what="a dead letter")
-    hand.call("POST", f"/api/v1/dead-letters/{letter['dead_letter_id']}/redrive")
+    path, why = f"/api/v1/dead-letters/{letter['dead_letter_id']}/redrive", {"reason": "mended"}
+    asked = hand.call("POST", path, why)["redrive_id"]
+    hand.call("POST", f"/api/v1/redrives/{asked}/withdraw")
+    asked = hand.call("POST", path, why)["redrive_id"]
+    hand.call("POST", f"/api/v1/redrives/{asked}/decline", {"reason": "not yet"}, person="robin")
+    asked = hand.call("POST", path, why)
+    meant = {"payload_sha256": asked["payload_sha256"]}
+    hand.call("POST", f"/api/v1/redrives/{asked['redrive_id']}/confirm", meant, person="robin")
     query = "SELECT 1 AS ok FROM dead_letter WHERE dead_letter_id = %s AND redriven_at IS NOT NULL"
     _row(hand, query, letter["dead_letter_id"], what="the redrive")
 

@@ -83,7 +83,8 @@ def commands() -> list[tuple[str, ...]]:
 def test_all_commands_that_users_were_promised_are_there() -> None:
     promised = """up demo intake worker console migrate feed import tasks/list tasks/show tasks/approve tasks/reject
         tasks/undo orders/list orders/retry decision/show audit/verify model/list model/train model/promote
-        model/rollback doctor sign-in dead-letters/list dead-letters/redrive"""
+        model/rollback doctor sign-in dead-letters/list dead-letters/redrive
+        dead-letters/confirm dead-letters/decline dead-letters/withdraw"""
 
     assert set(promised.split()) <= {"/".join(path) for path in commands()}
 

@@ -76,7 +76,10 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 
 COMMANDS = (
-    ("dead-letters", "redrive", "1"),
+    ("dead-letters", "redrive", "1", "--reason", "because"),
+    ("dead-letters", "confirm", "1", "--sha256", "0" * 64),
+    ("dead-letters", "decline", "1", "--reason", "because"),
+    ("dead-letters", "withdraw", "1"),
     ("import", "--history", "{history}"),
     ("demand", "drivers", "import", "{drivers}"),
     ("demand", "definition", "--adopt", "{definition}"),
@@ -111,8 +114,8 @@ def test_the_demand_of_another_location_is_not_theirs_to_adjust(quartermaster: Q
 
 
 def test_who_may_is_let_in_and_reading_the_ledger_is_recorded(quartermaster: Quartermaster, known: str) -> None:
-    let_in = quartermaster("dead-letters", "redrive", "1", by="otto")
-    assert "QM_KAFKA_BOOTSTRAP and QM_POSTGRES_DSN must be set" in let_in.err, "further than rights go"
+    let_in = quartermaster("dead-letters", "redrive", "1", "--reason", "because", by="otto")
+    assert "there is no dead letter 1" in let_in.err, "further than rights go"
     verified = quartermaster("audit", "verify", "--json", by="audrey")
     assert json.loads(verified.out)["ok"]
     with connect(known, name="test-cli") as connection:

@@ -10,13 +10,13 @@ import pytest
 
 from connectors.postgres.audit import PostgresAudit
 from connectors.postgres.catalog import load_history
-from connectors.postgres.dead_letters import DeadLetters
 from connectors.postgres.demand import PostgresDemand
 from connectors.postgres.drivers import load_drivers
 from connectors.postgres.evidence import PostgresEvidence
 from connectors.postgres.histories_kept import PostgresHistories
 from connectors.postgres.ledger import read_entries
 from connectors.postgres.people import PostgresPeople
+from connectors.postgres.redrives import PostgresRedrives
 from connectors.postgres.sessions import PostgresSessions
 from connectors.postgres.settings_kept import note_schema, note_settings
 from connectors.postgres.stops import PostgresStops
@@ -170,7 +170,12 @@ async def looked_after(s: Storeroom, dsn: str) -> None:
     stop = await stops.stop(StopCommand(scope=StopScope.EVERYTHING, reason="stocktaking"), actor)
     await stops.lift(stop.stop_id, "it is over", actor)
     s.inbox.accept([s.message(b"not json")])
-    DeadLetters(s.connection).redriven(1, actor=ADAM.name, mended=True)
+    redrives, second = PostgresRedrives(s.database), Actor(name="otto")
+    await redrives.withdraw_redrive((await redrives.ask_redrive(1, "mended", actor)).redrive_id, actor)
+    await redrives.decline_redrive((await redrives.ask_redrive(1, "mended", actor)).redrive_id, "it is not", second)
+    asked = await redrives.ask_redrive(1, "mended", actor, mended=b"{}")
+    agreed = await redrives.confirm(asked.redrive_id, asked.payload_sha256, second)
+    await redrives.sent(agreed.redrive, agreed.topic, second)
     people = PostgresPeople(s.database)
     await people.save(PIA.model_copy(update={"approval_limit": Decimal(7)}), actor)
     await people.refused(actor, "GET /audit", "not an auditor")

@@ -26,13 +26,17 @@ from tests.command_line import ANY_PORT, CommandLine, eventually
 from tests.kafka.broker import ApacheKafka
 from tests.kafka.having import kafka_or_skip
 from tests.storeroom import LOCATION, MORNING, Storeroom, catalog
+from workers.operations import LiveOperations
+from workers.personal_key import database_of
 from workers.preparing import prepare_schema
 from workers.session import Silence
 from workers.settings import Settings
 from workers.stack import EngineStack
 from workers.wiring import required
+from workflows.domain.approvals import Actor
 from workflows.domain.events import MAX_EVENT_BYTES, ClockAdvanced, Event, SaleRecorded, StockCounted, Topic
 from workflows.domain.identity import digest
+from workflows.domain.redrives import Redriven
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 Place = tuple[str, int, int]
@@ -227,15 +231,34 @@ def test_dead_letters_are_listed_and_a_mended_one_is_accepted(running: Running, 
     mended = tmp_path / "mended.json"
     mended.write_bytes(sale("till/mended", 7_001))
     number = str(letter["dead_letter_id"])
-    driven = running.commands.call("dead-letters", "redrive", number, "--payload", str(mended), "--json")
-    assert driven.json == {"dead_letter_id": int(number), "topic": "qm.sales", "mended": True}
+    why = ("--reason", "mended by hand")
+    asked = running.commands.call("dead-letters", "redrive", number, *why, "--payload", str(mended), "--json")
+    assert (asked.json["state"], asked.json["mended"]) == ("asked", True)
+    assert asked.json["payload_sha256"] == digest(mended.read_bytes())
+    mended.write_bytes(b"not what was asked for")
+    sha256 = asked.json["payload_sha256"]
+    alone = running.commands.call("dead-letters", "confirm", number, "--sha256", sha256[:12])
+    assert (alone.code, alone.out) == (1, "")
+    assert "another person must" in alone.err
+    assert running.accepted("till/mended") == 0
+    sent = asyncio.run(_confirmed(running, asked.json["redrive_id"], sha256))
+    assert sent == Redriven(dead_letter_id=int(number), topic="qm.sales")
 
     eventually(lambda: running.accepted("till/mended") == 1)
     assert running.rows(query)[0]["redriven_at"] is not None
-    again = running.commands.call("dead-letters", "redrive", "999999", "--json")
+    again = running.commands.call("dead-letters", "redrive", "999999", *why, "--json")
     assert (again.code, again.out) == (1, "")
     assert "there is no dead letter 999999" in again.err
     _whole_positions_again(running)
+
+
+async def _confirmed(running: Running, redrive_id: int, sha256: str) -> Redriven:
+    """A second person lets it go: the system has one user only."""
+    settings = running.stack.settings
+    async with database_of(settings, required(settings, "postgres_dsn"), name="second", size=1) as database:
+        return await LiveOperations(database, settings).confirm_redrive(
+            redrive_id, sha256, Actor(name="second approver")
+        )
 
 
 def _whole_positions_again(running: Running) -> None:

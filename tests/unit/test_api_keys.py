@@ -26,6 +26,8 @@ ELSEWHERE = {
     f"{TASKS}/undo", "/api/v1/tasks/bulk-verdict", f"{ORDERS}/retry", f"{ORDERS}/close", f"{ORDERS}/seen",
     f"{ORDERS}/look", f"{ORDERS}/confirm", f"{ORDERS}/resend",
     "/api/v1/stops/{stop_id}/lift", "/api/v1/dead-letters/{dead_letter_id}/redrive",
+    "/api/v1/redrives/{redrive_id}/confirm", "/api/v1/redrives/{redrive_id}/decline",
+    "/api/v1/redrives/{redrive_id}/withdraw",
 }  # fmt: skip
 """Those that keep it too, and are proven where the tests of their desks are: they need something to have happened."""
 

@@ -113,9 +113,11 @@ PEOPLE_FORMS = (
     "/people", "/people/Ada", "/people/Ada/sign-out", "/people/Ada/tokens/abc/revoke", "/account/tokens",
     "/account/tokens/abc/revoke", "/account/sign-out-everywhere",
 )  # fmt: skip
+REDRIVE_FORMS = ("/redrives/1/confirm", "/redrives/1/decline", "/redrives/1/withdraw")
 OPERATOR_FORMS = (
     "/orders/retry", "/orders/acme:LEEDS:1/retry", "/orders/acme:LEEDS:1/close", "/orders/acme:LEEDS:1/seen", "/stops",
-    "/stops/everything:1/lift", "/dead-letters/3/redrive", "/orders/acme:LEEDS:1/look", "/orders/acme:LEEDS:1/confirm",
+    "/stops/everything:1/lift", "/dead-letters/3/redrive", *REDRIVE_FORMS, "/orders/acme:LEEDS:1/look",
+    "/orders/acme:LEEDS:1/confirm",
     "/orders/acme:LEEDS:1/resend", "/reconciliation/acme:3/differences/ab12",
 )  # fmt: skip
 FIGURE_PAGES = (
@@ -154,6 +156,7 @@ def test_no_route_is_forgotten_by_the_test_above(console: ConsoleOverFakes) -> N
         "/orders/retry",
         "/orders/{order_id}", "/orders/{order_id}/retry", "/orders/{order_id}/close", "/orders/{order_id}/seen",
         "/health", "/live", "/stops", "/stops/{stop_id}/lift", "/dead-letters/{dead_letter_id}/redrive",
+        *(path.replace("1", "{redrive_id}") for path in REDRIVE_FORMS),
     }  # fmt: skip
     found = {path for path in walk(console.app.routes) if not path.startswith("/api/v1")}
 

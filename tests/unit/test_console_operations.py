@@ -10,6 +10,7 @@ from console.auth import api_token, sign_in_token
 from tests.fakes.console import KEY, ConsoleOverFakes
 from workflows.domain.arrivals import MASK, masked
 from workflows.domain.health import Pile
+from workflows.domain.people import Person, Role
 
 IN_DOUBT = "northern-foods:LEEDS:2025-11-22:1"
 COLLECTING = "northern-foods:LEEDS:2025-11-21:1"
@@ -18,7 +19,9 @@ REFUSED = "northern-foods:LEEDS:2025-11-24:1"
 
 @pytest.fixture
 def console() -> ConsoleOverFakes:
-    return ConsoleOverFakes()
+    console = ConsoleOverFakes()
+    console.people.known["Olga"] = Person(name="Olga", roles=frozenset({Role.OPERATOR}))
+    return console
 
 
 def opened(console: ConsoleOverFakes, name: str = "Otto") -> TestClient:
@@ -113,6 +116,9 @@ def test_who_may_not_operate_sees_everything_and_stops_nothing(console: ConsoleO
             f"/orders/{REFUSED}/seen",
             f"/orders/{COLLECTING}/close",
             "/dead-letters/3/redrive",
+            "/redrives/1/confirm",
+            "/redrives/1/decline",
+            "/redrives/1/withdraw",
         ):
             sent = ada.post(action, data={"csrf": token, "scope": "everything", "reason": "why not", "sure": "yes"})
             assert sent.status_code == 403, action
@@ -202,11 +208,38 @@ def test_the_list_narrows_and_says_when_nothing_is_like_that(client: TestClient)
 # Dead letters and arrivals.
 
 
-def test_a_dead_letter_is_sent_again(console: ConsoleOverFakes, client: TestClient) -> None:
-    post(client, "/dead-letters", "/dead-letters/3/redrive")
+def test_a_dead_letter_is_sent_again_by_two(console: ConsoleOverFakes, client: TestClient) -> None:
+    page = post(client, "/dead-letters", "/dead-letters/3/redrive", reason="they mended it")
+    assert "they mended it" in page
+    assert "Take back" in page
+    assert "Confirm" not in page, "whoever asked is not asked to confirm"
+    meant = {"payload_sha256": console.operations.asked[0].payload_sha256}
+    alone = client.post("/redrives/1/confirm", data={"csrf": csrf(page), **meant})
+    assert (alone.status_code, console.operations.redriven) == (403, [])
+
+    with opened(console, "Olga") as olga:
+        page = olga.get("/dead-letters").text
+        assert "Otto" in page
+        assert f'name="payload_sha256" value="{meant["payload_sha256"]}"' in page
+        other = {"csrf": csrf(page), "payload_sha256": "0" * 64}
+        assert olga.post("/redrives/1/confirm", data=other).status_code == 409
+        post(olga, "/dead-letters", "/redrives/1/confirm", **meant)
 
     assert console.operations.redriven == [3]
     assert "None is like that" in client.get("/dead-letters?waiting=true").text
+
+
+def test_what_is_asked_of_a_dead_letter_is_declined_or_taken_back(
+    console: ConsoleOverFakes, client: TestClient
+) -> None:
+    post(client, "/dead-letters", "/dead-letters/3/redrive", reason="they mended it")
+    post(client, "/dead-letters", "/redrives/1/withdraw")
+    assert "taken back by Otto" in client.get("/dead-letters").text
+    post(client, "/dead-letters", "/dead-letters/3/redrive", reason="after all")
+    with opened(console, "Olga") as olga:
+        assert olga.post("/redrives/2/withdraw", data={"csrf": csrf(olga.get("/dead-letters").text)}).status_code == 403
+        assert "they did not" in post(olga, "/dead-letters", "/redrives/2/decline", reason="they did not")
+    assert console.operations.redriven == []
 
 
 def test_live_shows_what_names_stock_and_masks_the_rest(client: TestClient) -> None:
@@ -279,4 +312,23 @@ def test_a_word_about_an_order_under_the_same_key_is_one_word(console: ConsoleOv
     assert console.operations.woken == [IN_DOUBT]
     assert api.post(f"/api/v1/orders/{COLLECTING}/retry", headers=keyed("retry-002")).status_code == 409
     assert api.post("/api/v1/orders/none/retry", headers=keyed("retry-003")).status_code == 404
-    assert api.post("/api/v1/dead-letters/9/redrive", headers=keyed("redrive-1")).status_code == 404
+    why = {"reason": "they mended it"}
+    assert api.post("/api/v1/dead-letters/9/redrive", json=why, headers=keyed("redrive-1")).status_code == 404
+
+
+def test_programs_ask_and_confirm_a_re_drive_under_their_own_key(console: ConsoleOverFakes, api: TestClient) -> None:
+    why, path = {"reason": "they mended it"}, "/api/v1/dead-letters/3/redrive"
+    asked = [api.post(path, json=why, headers=keyed(key)).json() for key in ("redrive-1", "redrive-1", "redrive-2")]
+    assert asked[0] == asked[1] == asked[2], "one person's wish is one, under whichever key"
+    assert api.post(path, json={"reason": "other"}, headers=keyed("redrive-1")).status_code == 422
+    assert api.post(path, json={"reason": "other"}, headers=keyed("redrive-3")).status_code == 409
+    assert api.get("/api/v1/dead-letters").json()["dead_letters"][0]["redrive"] == asked[0]
+    meant = {"payload_sha256": asked[0]["payload_sha256"]}
+    assert api.post("/api/v1/redrives/1/confirm", json=meant, headers=keyed("confirm-1")).status_code == 403
+    with TestClient(console.app, headers={"Authorization": f"Bearer {api_token(KEY, 'Olga')}"}) as olga:
+        sent = [olga.post("/api/v1/redrives/1/confirm", json=meant, headers=keyed(key)).json()
+                for key in ("confirm-2", "confirm-2", "confirm-3")]  # fmt: skip
+    assert sent == [{"dead_letter_id": 3, "topic": "qm.sales"}] * 3
+    assert console.operations.redriven == [3]
+    assert api.post("/api/v1/redrives/1/withdraw", headers=keyed("withdraw-1")).status_code == 409
+    assert api.post("/api/v1/redrives/9/decline", json=why, headers=keyed("decline-1")).status_code == 404

@@ -1,8 +1,8 @@
-"""`quartermaster feed`, `import` and `dead-letters`: what comes in, and what could not be read."""
+"""`quartermaster feed` and `import`: what comes in."""
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -11,18 +11,16 @@ from connectors.erp.supplier_control import SupplierControl
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.topics import ensure_topics
 from connectors.postgres.catalog import load_catalog, load_history
-from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.pool import connect
 from connectors.postgres.settling import Settling
 from workers.commands import files, person
-from workers.commands.connection import State, addresses, connected
+from workers.commands.connection import State, addresses
 from workers.commands.dated_rows import read_rows
-from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run, say
+from workers.commands.output import AsJson, errors_explained, out, print_json, run, say
 from workers.enrolling import let_in
 from workers.feeding import Journal, WorldDriver
 from workers.personal_key import database_of
 from workers.preparing import FEEDS, feed_source, first_model, load_world, prepare_schema
-from workers.redriving import send_again
 from workers.settings import Settings
 from workers.wiring import engine, required
 from workflows.domain.catalog import Catalog
@@ -30,8 +28,6 @@ from workflows.domain.errors import InvalidInput
 from workflows.domain.feeds import FeedSource, RecordedDemand
 from workflows.domain.needs import ClockMode
 from workflows.domain.people import Permission
-
-letters = typer.Typer(no_args_is_help=True, help="Messages that nothing could be made of.")
 
 
 def feed(
@@ -169,49 +165,3 @@ def read_history(path: Path) -> list[RecordedDemand]:
     needed = ("location", "item", "day", "units")
     further = tuple(name for name in RecordedDemand.model_fields if name not in needed)
     return read_rows(path, RecordedDemand, required=needed, optional=further, key=("location", "item", "day"))
-
-
-@letters.command("list")
-def list_letters(
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100, state: State = None, json: AsJson = False
-) -> None:
-    """List dead letters, newest first, with the reason of each."""
-    with errors_explained():
-        found = run(_letters(state, limit))
-        if json:
-            print_json({"dead_letters": found})
-            return
-        rows = [
-            (one["dead_letter_id"], f"{one['topic']}/{one['partition']}@{one['kafka_offset']}", one["error_code"],
-             one["error_detail"], one["redriven_at"])
-            for one in found
-        ]  # fmt: skip
-        print_table("Dead letters", ("#", "from", "code", "reason", "re-driven"), rows)
-
-
-async def _letters(state: str | None, limit: int) -> list[dict[str, Any]]:
-    async with connected(state) as parts:
-        return await PostgresDesk(parts.database).dead_letters(limit)
-
-
-@letters.command()
-def redrive(
-    number: Annotated[int, typer.Argument(help="The dead letter's number.")],
-    payload: Annotated[
-        Path | None, typer.Option(help="A mended message to send instead.", exists=True, dir_okay=False)
-    ] = None,
-    state: State = None,
-    json: AsJson = False,
-) -> None:
-    """Send a dead letter to its topic again, mended if need be. The inbox still knows its event id."""
-    with errors_explained():
-        topic = run(_redrive(state, number, payload.read_bytes() if payload else None))
-        if json:
-            print_json({"dead_letter_id": number, "topic": topic, "mended": payload is not None})
-        else:
-            out.print(f"Dead letter {number} was sent to {topic} again")
-
-
-async def _redrive(state: str | None, number: int, mended: bytes | None) -> str:
-    async with addresses(state, Permission.OPERATE) as found:
-        return await asyncio.to_thread(send_again, found, number, mended, by=person.me().name)

@@ -202,8 +202,8 @@ def _poisoned(facts: Facts) -> tuple[Check, ...]:
             light=Light.AMBER if fresh else Light.GREEN,
             says="none waits" if newest is None else f"{total:,} wait ({names}), the newest {age(newest)} old",
             means="They stand aside with their bytes and the reason; everything behind them went on.",
-            advice="Mend the sender, then send them again: unchanged here, mended with `quartermaster dead-letters "
-            "redrive NUMBER --payload FILE`.",
+            advice="Mend the sender, then ask that they be sent again, for another person to confirm: unchanged here, "
+            "mended with `quartermaster dead-letters redrive NUMBER --reason WHY --payload FILE`.",
             href="/dead-letters",
         ),
     )  # fmt: skip

@@ -9,6 +9,7 @@ from pydantic import StringConstraints
 from workflows.domain.approvals import STORABLE, Actor
 from workflows.domain.identity import Instant, Payload
 from workflows.domain.orders import OrderState
+from workflows.domain.redrives import Redrive, Redrives
 from workflows.domain.stops import Held, Reason
 
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=STORABLE)]
@@ -146,6 +147,8 @@ class DeadLetterRow(Payload):
     bytes: int
     first_seen: Instant
     redriven_at: Instant | None = None
+    redrive: Redrive | None = None
+    """Who asked last that it be sent again, and what became of that."""
 
 
 class WaitingOrders(Payload):
@@ -169,14 +172,7 @@ class DeadLetterPage(Payload):
     next: int | None = None
 
 
-class Redriven(Payload):
-    """A dead letter that was sent again."""
-
-    dead_letter_id: int
-    topic: str
-
-
-class Operations(Protocol):
+class Operations(Redrives, Protocol):
     """Reads and words for operators. Lists are bounded; each word is one transaction with its ledger entry.
 
     A `command_id` makes a word safe to repeat: the same one gets the same answer, for another word it is InvalidInput.
@@ -239,13 +235,4 @@ class Operations(Protocol):
         self, *, reason: str = "", waiting: bool = False, limit: int = 100, after: int | None = None
     ) -> DeadLetterPage:
         """A page of dead letters, newest first; only of this reason, only those never sent again."""
-        ...
-
-    async def redrive(self, dead_letter_id: int, actor: Actor, *, command_id: str | None = None) -> Redriven:
-        """Send a dead letter to its topic again as it is. The inbox still knows its event id.
-
-        Raises:
-            NotFound: there is no such dead letter.
-            Unavailable: the broker did not take it.
-        """
         ...
