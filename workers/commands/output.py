@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -101,8 +100,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return await working
 
     try:
-        # A worker spends a tenth less of a processor on each proposal than with the standard library's loop.
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(ended_by_sigterm())
+        return asyncio.run(ended_by_sigterm())
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
