@@ -222,6 +222,6 @@ def _letters(router: APIRouter, ports: ConsolePorts, gate: Gate) -> None:
     async def decline(redrive_id: RedriveKey, body: WhyBody, key: KeptKey, caller: Operator) -> Redrive:
         return await desk_of(ports).decline_redrive(redrive_id, body.reason, caller.actor, command_id=key)
 
-    @router.post("/redrives/{redrive_id}/withdraw", summary="Take back what you asked for")  # fmt: skip
+    @router.post("/redrives/{redrive_id}/withdraw", summary="Take back what you asked for")
     async def withdraw(redrive_id: RedriveKey, key: KeptKey, caller: Operator) -> Redrive:
         return await desk_of(ports).withdraw_redrive(redrive_id, caller.actor, command_id=key)

@@ -116,8 +116,7 @@ class PostgresRedrives:
             Conflict: as `Redrives.confirm_redrive` has it.
         """
         async with self._database.transaction("redrives.confirm") as cursor:
-            letter = await _locked(cursor, (await _found(cursor, redrive_id)).dead_letter_id)
-            found = await _found(cursor, redrive_id)
+            letter, found = await _held(cursor, redrive_id)
             same = found.payload_sha256 == payload_sha256
             if not (same and given_so(found, actor, RedriveState.CONFIRMED)):
                 refused = refusal(found, actor, RedriveState.CONFIRMED, digest=payload_sha256,
@@ -161,10 +160,9 @@ async def _decide(
     cursor: Cursor, redrive_id: int, word: RedriveState, actor: Actor, command_id: str | None, reason: str = ""
 ) -> Redrive:
     asked: dict[str, object] = {"do": f"{word} redrive", "by": actor.name, "redrive": redrive_id, "reason": reason}
-    await _locked(cursor, (await _found(cursor, redrive_id)).dead_letter_id)
+    _, found = await _held(cursor, redrive_id)
     if before := await operator_commands.answered(cursor, command_id, asked, Redrive):
         return before
-    found = await _found(cursor, redrive_id)
     if not given_so(found, actor, word):
         if (refused := refusal(found, actor, word)) is not None:
             raise refused
@@ -195,6 +193,12 @@ async def _locked(cursor: Cursor, dead_letter_id: int) -> DictRow:
     if row is None:
         raise NotFound(f"there is no dead letter {dead_letter_id}; `quartermaster dead-letters list` shows them")
     return row
+
+
+async def _held(cursor: Cursor, redrive_id: int) -> tuple[DictRow, Redrive]:
+    """The letter, locked, and what was asked of it as it is under that lock."""
+    letter = await _locked(cursor, (await _found(cursor, redrive_id)).dead_letter_id)
+    return letter, await _found(cursor, redrive_id)
 
 
 async def _found(cursor: Cursor, redrive_id: int) -> Redrive:

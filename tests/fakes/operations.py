@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.desk import MemoryShop
-from tests.fakes.redrives import MemoryRedrives, Once
+from tests.fakes.once import Once
+from tests.fakes.redrives import MemoryRedrives
 from workflows.domain.approvals import Actor
 from workflows.domain.arrivals import EventRow, Rate, Rates, masked
 from workflows.domain.errors import Conflict, InvalidInput, NotFound

@@ -3,33 +3,11 @@
 from typing import Any
 
 from tests.fakes.desk import MemoryShop
+from tests.fakes.once import Once
 from workflows.domain.approvals import Actor
-from workflows.domain.errors import InvalidInput, NotFound
+from workflows.domain.errors import NotFound
 from workflows.domain.events import content_digest
-from workflows.domain.identity import Payload, digest
 from workflows.domain.redrives import Redrive, Redriven, RedriveState, asked_so, given_so, refusal
-
-
-class Once:
-    """A command id gets one answer."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, Any]] = {}
-
-    def answered(self, command_id: str | None, asked: dict[str, Any]) -> Any:
-        """The answer that was given, if any."""
-        if command_id is None or command_id not in self._kept:
-            return None
-        before, answer = self._kept[command_id]
-        if before != digest(asked):
-            raise InvalidInput(f"the key {command_id} was used for another command")
-        return answer
-
-    def keep(self, command_id: str | None, asked: dict[str, Any], answer: Payload) -> Any:
-        """Remember it."""
-        if command_id is not None:
-            self._kept[command_id] = digest(asked), answer
-        return answer
 
 
 class MemoryRedrives:
@@ -83,17 +61,18 @@ class MemoryRedrives:
     async def decline_redrive(
         self, redrive_id: int, reason: str, actor: Actor, *, command_id: str | None = None
     ) -> Redrive:
-        said = {"do": "decline", "by": actor.name, "redrive": redrive_id, "reason": reason}
-        if before := self._once.answered(command_id, said):
-            return before  # type: ignore[no-any-return]
-        found = self._settle(redrive_id, RedriveState.DECLINED, actor, reason=reason)
-        return self._once.keep(command_id, said, found)  # type: ignore[no-any-return]
+        return self._answer(redrive_id, RedriveState.DECLINED, actor, command_id, reason)
 
     async def withdraw_redrive(self, redrive_id: int, actor: Actor, *, command_id: str | None = None) -> Redrive:
-        said = {"do": "withdraw", "by": actor.name, "redrive": redrive_id}
+        return self._answer(redrive_id, RedriveState.WITHDRAWN, actor, command_id)
+
+    def _answer(
+        self, redrive_id: int, word: RedriveState, actor: Actor, command_id: str | None, reason: str = ""
+    ) -> Redrive:
+        said = {"do": word, "by": actor.name, "redrive": redrive_id, "reason": reason}
         if before := self._once.answered(command_id, said):
             return before  # type: ignore[no-any-return]
-        found = self._settle(redrive_id, RedriveState.WITHDRAWN, actor)
+        found = self._settle(redrive_id, word, actor, reason=reason)
         return self._once.keep(command_id, said, found)  # type: ignore[no-any-return]
 
     def _settle(

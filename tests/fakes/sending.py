@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.desk import MemoryShop
+from tests.fakes.once import Once
 from tests.fakes.operations import MemoryOperations
-from tests.fakes.redrives import Once
 from workflows.domain.approvals import Actor
 from workflows.domain.breaker import CircuitSeen, Phase
 from workflows.domain.capabilities import DedupeLevel, Manifest, settles_in

@@ -1,6 +1,5 @@
 """Numbers by day from a CSV file: each row as it is written, or one sentence with line and column of the fault."""
 
-import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from workflows.domain.errors import InvalidInput
 from workflows.domain.events import FIRST_YEAR, LAST_YEAR, MAX_UNITS
+from workflows.domain.tables import Unusable, records
 
 Row = TypeVar("Row", bound=BaseModel)
 _DATE = re.compile(r"(\d{4})-\d{2}-\d{2}([T ].+)?", re.ASCII)
@@ -36,7 +36,7 @@ def read_rows(
             row = model.model_validate(cells)
             _expect_countable(row)
         except ValidationError as error:
-            raise InvalidInput(f"{path} line {line}: {_first(error)}") from None
+            raise InvalidInput(f"{path} line {line}: {first_fault(error)}") from None
         except ValueError as error:
             raise InvalidInput(f"{path} line {line}: {error}") from None
         identity = tuple(getattr(row, name) for name in key)
@@ -61,25 +61,19 @@ def _records(path: Path, required: Sequence[str], optional: Sequence[str]) -> It
         line = raw[: error.start].count(b"\n") + 1
         raise InvalidInput(f"{path} is not UTF-8 (line {line}); save it as `CSV UTF-8`") from None
     # A wrapper decodes as it goes: the past of a chain has millions of rows.
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline=""), strict=True)
-    names: list[str] | None = None
-    while True:
-        line = reader.line_num + 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise InvalidInput(f"{path} line {line}: this cannot be read as CSV: {error}") from None
-        if names is None:
-            names = [name.strip().lower() for name in record]
-            _expect_columns(path, names, required, optional)
-        elif any(cell.strip() for cell in record):
+    found = records(io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline=""))
+    try:
+        _, header = next(found, (1, []))
+        names = [name.strip().lower() for name in header]
+        _expect_columns(path, names, required, optional)
+        for line, record in found:
+            if not any(cell.strip() for cell in record):
+                continue
             if len(record) != len(names):
                 raise InvalidInput(f"{path} line {line}: there are {len(record)} cells, and {len(names)} columns")
             yield line, {name: cell.strip() for name, cell in zip(names, record, strict=True) if cell.strip()}
-    if names is None:
-        _expect_columns(path, [], required, optional)
+    except Unusable as error:
+        raise InvalidInput(f"{path} {error}") from None
 
 
 def _expect_columns(path: Path, names: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
@@ -115,7 +109,8 @@ def _expect_countable(row: BaseModel) -> None:
         raise ValueError(f"units: {str(units)[:60]} is more than can be counted ({MAX_UNITS:,})")
 
 
-def _first(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
+    """What a model says is wrong first, and where."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     text = first["msg"].removeprefix("Value error, ")

@@ -15,7 +15,7 @@ from connectors.postgres.pool import connect
 from connectors.postgres.shelves import PostgresShelves
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
-from workers.commands.dated_rows import read_rows
+from workers.commands.dated_rows import first_fault, read_rows
 from workers.commands.demand_forecast import forecast
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.enrolling import let_in
@@ -61,7 +61,7 @@ def _read_definition(path: Path) -> DemandDefinition:
     try:
         return DemandDefinition.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InvalidInput(f"{path}: {_first(error)}") from None
+        raise InvalidInput(f"{path}: {first_fault(error)}") from None
 
 
 async def _definition(state: str | None, given: DemandDefinition | None) -> tuple[DemandDefinition, bool]:
@@ -255,10 +255,3 @@ def read_drivers(path: Path) -> list[ExternalValue]:
     """
     key = ("location", "name", "day", "known_at")
     return read_rows(path, ExternalValue, required=tuple(ExternalValue.model_fields), key=key)
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text

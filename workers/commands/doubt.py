@@ -21,7 +21,7 @@ from workflows.domain.stops import Reason as ReasonText
 Order = Annotated[str, typer.Argument(help="The order's id, as `orders in-doubt` shows it.")]
 Reason = Annotated[str, typer.Option("--reason", help="How you know; everybody sees it and the ledger keeps it.")]
 Said = Callable[[Engine], Awaitable[OrderDone]]
-_REASON: TypeAdapter[str] = TypeAdapter(ReasonText)
+REASON: TypeAdapter[str] = TypeAdapter(ReasonText)
 _NUMBER: TypeAdapter[str] = TypeAdapter(SupplierNumber)
 
 
@@ -63,7 +63,7 @@ def _may(one: Doubt) -> str:
 
 def look(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """Ask the supplier now whether it has an order that is in doubt."""
-    why = _checked(_REASON, reason, "--reason")
+    why = checked(REASON, reason, "--reason")
     carry_out(state, json, lambda parts: PostgresOrderWords(parts.database).look_again(order, why, person.me()))
 
 
@@ -75,7 +75,7 @@ def confirm(
     json: AsJson = False,
 ) -> None:
     """The supplier has the order, under this number of its own: it is placed, and never sent again."""
-    why, theirs = _checked(_REASON, reason, "--reason"), _checked(_NUMBER, number, "--number")
+    why, theirs = checked(REASON, reason, "--reason"), checked(_NUMBER, number, "--number")
     carry_out(
         state, json, lambda parts: PostgresOrderWords(parts.database).confirm_by_hand(order, theirs, why, person.me())
     )  # fmt: skip
@@ -83,17 +83,18 @@ def confirm(
 
 def resend(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """The supplier does not have the order: send it again. Your word stands for what its system cannot tell."""
-    why = _checked(_REASON, reason, "--reason")
+    why = checked(REASON, reason, "--reason")
     carry_out(state, json, lambda parts: PostgresOrderWords(parts.database).send_again(order, why, person.me()))
 
 
 def close(order: Order, reason: Reason, state: State = None, json: AsJson = False) -> None:
     """Close an order as not ordered: certainly nothing of it is at the supplier. What is needed is needed anew."""
-    why = _checked(_REASON, reason, "--reason")
+    why = checked(REASON, reason, "--reason")
     carry_out(state, json, lambda parts: PostgresOrderDesk(parts.database).close_unordered(order, why, person.me()))
 
 
-def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
+def checked(kind: TypeAdapter[str], text: str, option: str) -> str:
+    """The text as this kind has it; one that is none ends the command and names the option."""
     with errors_explained():
         try:
             return kind.validate_python(text)

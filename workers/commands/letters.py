@@ -11,6 +11,7 @@ from connectors.postgres.desk import PostgresDesk
 from connectors.postgres.redrives import PostgresRedrives
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
+from workers.commands.doubt import REASON, checked
 from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
 from workers.operations import LiveOperations
 from workers.personal_key import database_of
@@ -53,8 +54,9 @@ def redrive(
     json: AsJson = False,
 ) -> None:
     """Ask that a dead letter be sent again, mended if need be. Another person must confirm it."""
+    why = checked(REASON, reason, "--reason")
     with errors_explained():
-        _say(run(_ask(state, number, _reason(reason), payload.read_bytes() if payload else None)), json)
+        _say(run(_ask(state, number, why, payload.read_bytes() if payload else None)), json)
 
 
 @app.command()
@@ -83,8 +85,9 @@ def decline(
     json: AsJson = False,
 ) -> None:
     """Do not send what somebody else asked for."""
+    why = checked(REASON, reason, "--reason")
     with errors_explained():
-        _say(run(_decline(state, number, _reason(reason))), json)
+        _say(run(_decline(state, number, why)), json)
 
 
 @app.command()
@@ -142,13 +145,6 @@ async def _newest(operations: LiveOperations, number: int) -> Redrive:
         raise NotFound(f"nobody asked that dead letter {number} be sent again; `quartermaster dead-letters redrive "
                        f"{number} --reason WHY` does")  # fmt: skip
     return found[number]
-
-
-def _reason(words: str) -> str:
-    words = words.strip()
-    if not 3 <= len(words) <= 500:
-        raise InvalidInput("--reason takes 3 to 500 characters")
-    return words
 
 
 def _asked(redrive: dict[str, Any] | None) -> str:

@@ -88,7 +88,7 @@ def read_table(raw: bytes, shape: Shape) -> list[Cells]:
         line = text[: text.index("\x00")].count("\n") + 1
         raise Unusable([Problem(line=line, reason="there is a NUL in it: this is not a text file")])
     separator = _separator(text, shape)
-    found = _records(text, separator)
+    found = records(io.StringIO(text, newline=""), separator)
     line, header = next(found, (1, []))
     names = [name.strip().lower() for name in header]
     problems = _header_problems(names, shape, line)
@@ -202,9 +202,13 @@ def _separator(text: str, shape: Shape) -> str:
     return ";" if found(";") > found(",") else ","
 
 
-def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line on which it begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+def records(lines: Iterable[str], separator: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line on which it begins; line ends are as they stand in the file.
+
+    Raises:
+        Unusable: quotes do not end, or a cell is too long.
+    """
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1
         try:
