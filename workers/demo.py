@@ -117,8 +117,9 @@ async def run_demo(state_dir: Path, settings: Settings, source: FeedSource, say:
         await asyncio.to_thread(ensure_topics, required(stack.settings, "kafka_bootstrap"))
         await asyncio.to_thread(load_world, in_role(stack.settings, DatabaseRole.OPERATOR), source, say)
         running = in_role(await to_its_end(stack.start_supplier, source.behaviours), DatabaseRole.OPERATOR)
-        for name in ("notary", "intake", "worker"):
-            await to_its_end(stack.start_process, name)
+        await to_its_end(stack.start_process, "notary")
+        await to_its_end(stack.start_intake)
+        await to_its_end(stack.start_process, "worker")
         playing = asyncio.ensure_future(_play(running, state_dir, source, say))
         outcome = await _while_healthy(stack, playing)
         closed = await to_its_end(closed_books, stack)

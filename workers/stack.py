@@ -95,10 +95,15 @@ class EngineStack:
 
     def start_intake(self, *, events_only: bool = False) -> None:
         """Start as many processes as the settings say to take events in, each with a share of the partitions;
-        `events_only`: the first one, too, does nothing else."""
+        `events_only`: the first one, too, does nothing else.
+
+        On the embedded broker one alone has a share too, of everything: nobody else reads there, and that broker's
+        groups can stay shut after many members that died while they joined.
+        """
         shares = self.settings.intake_processes
+        fixed = shares > 1 or self._given.kafka_bootstrap is None
         for number in range(1, shares + 1):
-            arguments = ["--share", f"{number}/{shares}"] if shares > 1 else []
+            arguments = ["--share", f"{number}/{shares}"] if fixed else []
             alone = ["--events-only"] if number > 1 or events_only else []
             self.start_process("intake", *alone, *arguments, number=number)
 

@@ -184,7 +184,8 @@ class Starting:
         told = told.model_copy(update={"postgres_dsn": dsn} | ({} if name == "notary" else {"notary_key_file": None}))
         if name == "intake":
             told = told.model_copy(update={"temporal_address": self.world.proxies["temporal-intake"].address})
-        child = self.process(name, [sys.executable, "-m", "workers.cli", name], told)
+        more = self.world.intake_arguments if name == "intake" else ()
+        child = self.process(name, [sys.executable, "-m", "workers.cli", name, *more], told)
         child.ready = self._console_answers if name == "console" else lambda: _said_since_start(child)
         self.world.children[name] = child
         child.start()

@@ -39,6 +39,8 @@ AT_A_TIME = 6
 SHORT = 12
 """So many failpoints does the sample have, in one mode each."""
 SETTINGS = {"outcome_interval_s": 20}
+READS_ALL = ("--share", "1/1")
+"""Intake joins no group here: the embedded broker's can stay shut after dozens of members that died while joining."""
 SHORT_DRIVERS = ("idle", "an order", "an approved order")
 Say = Callable[[str], None]
 
@@ -221,7 +223,7 @@ def run_sweep(
     wanted = drivers or (SHORT_DRIVERS if short else ())
     chosen = [one for one in all_drivers() if not wanted or one.name in wanted]
     by_name = {one.name: one for one in chosen}
-    runner = _Runner(make_world or (lambda: World(settings=SETTINGS)), sweep, say)
+    runner = _Runner(make_world or (lambda: World(settings=SETTINGS, intake=READS_ALL)), sweep, say)
     try:
         sweep.reached = {point: name for point, name in runner.survey(chosen).items() if point in named}
         sweep.not_swept = [point for point in named if point not in sweep.reached]

@@ -41,6 +41,7 @@ class World:
         self,
         *,
         supplier: tuple[str, ...] = (),
+        intake: tuple[str, ...] = (),
         settings: dict[str, Any] | None = None,
         code: Path = CHECKOUT,
         broker: MakeBroker = EmbeddedBroker,
@@ -49,11 +50,13 @@ class World:
 
         Args:
             supplier: arguments of the simulated supplier, its level for one.
+            intake: arguments of intake, a fixed share for one; without, it joins the broker's group.
             settings: fields of the engine's settings.
             code: the checkout that our processes run (a copy with a planted bug, for one).
             broker: makes another broker than the embedded one.
         """
-        self.code, self.make_broker, self.supplier_arguments, self.given = code, broker, supplier, settings or {}
+        self.code, self.make_broker, self.given = code, broker, settings or {}
+        self.supplier_arguments, self.intake_arguments = supplier, intake
         # Short: PostgreSQL's socket has a path of at most 103 bytes.
         self.state = Path(tempfile.mkdtemp(prefix="qmf-"))
         self.children: dict[str, Child] = {}
