@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from connectors.certificates import believed_for
 from connectors.folders import sync_folder
 from workflows.domain.errors import Unavailable
 from workflows.domain.failpoints import Effect
@@ -167,7 +168,12 @@ class UrlAnchor:
     """Somebody else's server that keeps what it is sent: each newest note is POSTed there."""
 
     def __init__(self, url: str) -> None:
+        """
+        Raises:
+            InvalidInput: SSL_CERT_FILE names no certificates.
+        """
         self.url = url
+        self._verify = believed_for(httpx.URL(url).scheme)
 
     def post(self, note: str, *, attempts: int = POST_ATTEMPTS) -> None:
         """Send a note; a note that came already is harmless.
@@ -185,7 +191,9 @@ class UrlAnchor:
         kind = {"content-type": "text/plain; charset=utf-8"}
         try:
             with (
-                httpx.Client(timeout=POST_TIMEOUT_S, trust_env=False, follow_redirects=False) as client,
+                httpx.Client(
+                    timeout=POST_TIMEOUT_S, trust_env=False, follow_redirects=False, verify=self._verify
+                ) as client,
                 Effect("anchor.post"),
             ):
                 answer = client.post(self.url, content=note.encode(), headers=kind)

@@ -13,7 +13,6 @@ import json
 import re
 import smtplib
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from standardwebhooks import Webhook
 
+from connectors.certificates import believed, believed_for
 from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.failpoints import Effect
 from workflows.domain.identity import plain
@@ -54,6 +54,7 @@ class SmtpMail:
 
         Raises:
             ValueError: it is no address of a mail server.
+            InvalidInput: SSL_CERT_FILE names no certificates.
         """
         parts = urlsplit(url)
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query:
@@ -62,6 +63,7 @@ class SmtpMail:
         self._host, self._port = parts.hostname, parts.port or (465 if self._tls else 587)
         self._login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
         self._sender, self._timeout_s = sender, timeout_seconds
+        self._context = believed()
 
     async def send(self, outgoing: Outgoing) -> None:
         """Hand one mail to the server.
@@ -96,17 +98,16 @@ class SmtpMail:
         return message
 
     def _deliver(self, message: EmailMessage, address: str) -> None:
-        context = ssl.create_default_context()
         opened: smtplib.SMTP
         if self._tls:
-            opened = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout_s, context=context)
+            opened = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout_s, context=self._context)
         else:
             opened = smtplib.SMTP(self._host, self._port, timeout=self._timeout_s)
         with opened as server:
             if not self._tls:
                 server.ehlo()
                 if server.has_extn("starttls"):
-                    server.starttls(context=context)
+                    server.starttls(context=self._context)
                 elif not _is_loopback(server):
                     raise smtplib.SMTPNotSupportedError("it offers no TLS, and mail leaves this machine only with it")
             if self._login:
@@ -125,6 +126,7 @@ class SignedWebhook:
 
         Raises:
             ValueError: the address or a secret cannot be used.
+            InvalidInput: SSL_CERT_FILE names no certificates.
         """
         parts = httpx.URL(url)
         if parts.userinfo or not parts.host or parts.scheme not in ({"https", "http"} if allow_private else {"https"}):
@@ -134,6 +136,7 @@ class SignedWebhook:
             raise ValueError("a webhook needs a secret to be signed with")
         self._signers = [Webhook(_secret(text)) for text in secrets]
         self._timeout_s = timeout_seconds
+        self._verify = believed_for(parts.scheme)
 
     async def send(self, outgoing: Outgoing) -> None:
         """Post one notice; a 2xx says that it was taken.
@@ -176,7 +179,9 @@ class SignedWebhook:
         url = self._url.copy_with(host=address)
         extensions = {"sni_hostname": self._url.host}
         timeout = httpx.Timeout(self._timeout_s, connect=5.0)
-        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=timeout) as client:
+        async with httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, timeout=timeout, verify=self._verify
+        ) as client:
             request = client.build_request("POST", url, content=body, headers=headers, extensions=extensions)
             answer = await client.send(request, stream=True)
             try:

@@ -6,6 +6,7 @@ sign-in (state, nonce, verifier) is derived from its flow's id and our key: any 
 
 import hashlib
 import hmac
+import logging
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
@@ -18,11 +19,14 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from connectors.certificates import believed_for
 from connectors.oidc_claims import Claims, identity_of
 from workflows.domain.errors import Unavailable
 from workflows.domain.failpoints import Effect
 from workflows.domain.people import Identity
 from workflows.domain.sessions import Refused
+
+log = logging.getLogger(__name__)
 
 ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Only with public keys: a client secret never vouches for who somebody is, and `none` is no signature."""
@@ -53,10 +57,15 @@ class OidcProvider:
     """The `IdentityProvider` port."""
 
     def __init__(self, registration: Registration, key: bytes) -> None:
+        """
+        Raises:
+            InvalidInput: SSL_CERT_FILE names no certificates.
+        """
         self._us = registration
         self._key = key
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(10.0, connect=5.0), follow_redirects=False, trust_env=False
+            timeout=httpx.Timeout(10.0, connect=5.0), follow_redirects=False, trust_env=False,
+            verify=believed_for(urlsplit(registration.issuer).scheme),
         )  # fmt: skip
         self._metadata: tuple[float, dict[str, Any]] | None = None
         self._keys: tuple[float, KeySet] | None = None
@@ -193,6 +202,8 @@ class OidcProvider:
                     raise Unavailable(f"{self.title} answered with status {answer.status_code}.")
                 return answer.status_code, _object(answer, body)
         except httpx.HTTPError as error:
+            # For the operator: whoever signs in is not told of certificates and addresses.
+            log.warning("the identity provider %s did not answer: %r", self.title, error)
             raise Unavailable(f"{self.title} did not answer: {type(error).__name__}.") from error
 
     def _derived(self, purpose: str, flow: str) -> str:

@@ -1,17 +1,14 @@
-"""Asks one HTTP address and reads the whole answer. Redirects and the machine's proxy settings are not followed.
-
-Of https the usual public authorities are believed, or instead those of SSL_CERT_FILE or SSL_CERT_DIR where one is set.
-"""
+"""Asks one HTTP address and reads the whole answer. Redirects and the machine's proxy settings are not followed."""
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from connectors.certificates import believed_for
 from workflows.domain.pacing import retry_after_seconds
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -74,7 +71,8 @@ class HttpAddress:
         """`timeout_seconds` bounds a whole call; `propagate` gives the headers that carry the trace.
 
         Raises:
-            ValueError: the address is not a plain http or https address, or SSL_CERT_FILE names no certificates.
+            ValueError: the address is not a plain http or https address.
+            InvalidInput: SSL_CERT_FILE names no certificates.
         """
         try:
             self.base = httpx.URL(base_url.rstrip("/"))
@@ -90,7 +88,7 @@ class HttpAddress:
             timeout=httpx.Timeout(timeout_seconds, connect=min(5.0, timeout_seconds)),
             follow_redirects=False,
             trust_env=False,
-            verify=_believed() if self.base.scheme == "https" else True,
+            verify=believed_for(self.base.scheme),
             headers={"Accept": "application/json, application/problem+json", "Accept-Encoding": "identity"},
         )
 
@@ -124,16 +122,6 @@ class HttpAddress:
                 await response.aclose()
         media_type = response.headers.get("Content-Type", "")
         return HttpAnswer(response.status_code, media_type, bytes(body), response.headers.get("Retry-After"))
-
-
-def _believed() -> ssl.SSLContext:
-    """Whose word counts for who a server is. Of the environment only this is taken, no proxy and no password file."""
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise ValueError(
-            f"SSL_CERT_FILE or SSL_CERT_DIR names no certificates that can be read ({error}); mend or unset it"
-        ) from None
 
 
 def brief(error: BaseException) -> str:

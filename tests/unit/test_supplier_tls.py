@@ -1,16 +1,16 @@
 """Orders over TLS: only who proves to be the supplier gets one, and a broken connection says no more than it can."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
 
 from connectors.erp.http_address import NOT_SENT, HttpAddress
-from tests.faults.proxy import Proxies
 from tests.faults.tls import Break, TlsFront
+from tests.tls_serving import serving
+from workflows.domain.errors import InvalidInput
 
 KEY = b"the-order"
 
@@ -36,19 +36,8 @@ class _Supplier(BaseHTTPRequestHandler):
 @pytest.fixture
 def front(tmp_path: Path) -> Iterator[TlsFront]:
     _Supplier.carried_out = 0
-    server, loop = ThreadingHTTPServer(("127.0.0.1", 0), _Supplier), Proxies()
-    server.daemon_threads = True
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    serving.start()
-    made = TlsFront(loop, server.server_port, tmp_path)
-    try:
+    with serving(_Supplier, tmp_path) as made:
         yield made
-    finally:
-        made.close()
-        loop.close()
-        server.shutdown()
-        serving.join(10)
-        server.server_close()
 
 
 async def _ordered(front: TlsFront) -> int:
@@ -76,7 +65,7 @@ async def test_ssl_cert_file_names_the_authority(front: TlsFront, monkeypatch: p
 
 def test_an_authority_that_cannot_be_read_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
-    with pytest.raises(ValueError, match="SSL_CERT_FILE"):
+    with pytest.raises(InvalidInput, match="SSL_CERT_FILE"):
         HttpAddress("https://127.0.0.1:1", 1, dict)
     HttpAddress("http://127.0.0.1:1", 1, dict)  # needs none
 
