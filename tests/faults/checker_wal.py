@@ -50,9 +50,10 @@ def _logged(here: Row, relations: Sequence[Row]) -> Iterator[str]:
         yield f"the server's log is kept from {first} on: nobody can say what was changed before"
         return
     tables = {(row["db"], node): row["relname"] for row in relations for node in (row["oid"], row["node"])}
+    # The segment is named, or it looks at any that there is to learn their size: at one that was made ahead, empty.
     asked = [
         Path(here["programs"]) / "pg_waldump", "--path", segments, "--start", "0/1000000", "--end", here["through"],
-        "--rmgr", "Heap",
+        "--rmgr", "Heap", FIRST_SEGMENT,
     ]  # fmt: skip
     done = subprocess.run(asked, capture_output=True, check=False, timeout=WITHIN_S)
     if done.returncode != 0:

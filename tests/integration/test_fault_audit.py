@@ -60,6 +60,16 @@ def postgres(tmp_path: Path) -> Iterator[Killable]:
     one.child.stop()
 
 
+def test_segments_that_the_server_made_ahead_say_nothing(postgres: Killable) -> None:
+    postgres.run("CREATE TABLE evidence_part (seq, body) AS VALUES (1, 'one'); UPDATE evidence_part SET seq = 2")
+    for number in range(3, 40):
+        with (postgres.segments / f"00000001{number:016X}").open("xb") as made_ahead:
+            made_ahead.truncate(16 * 1024 * 1024)
+    found = list(audit_tables_untouched(postgres.evidence))
+    assert any("has HOT_UPDATE of 1 rows" in one for one in found), found
+    assert not any("server's log" in one and "HOT_UPDATE" not in one for one in found), found
+
+
 def test_what_was_done_before_the_server_was_killed_is_found(postgres: Killable) -> None:
     # What is done rightly: rows come, the same row comes again, and a row that refers to another locks it.
     postgres.run("""CREATE TABLE evidence (sha256 text PRIMARY KEY);
