@@ -44,6 +44,7 @@ from workers.leaving import leaving_for_good
 from workers.preparing import FEEDS, prepare_schema
 from workers.processes import run_console, run_intake, run_worker, take_events
 from workers.session import DEMO, UP, emptied, running, settings_beside, state_directory
+from workers.source import running_version
 from workers.up import UP_DAYS, UP_SPEED, Plan, run_up
 from workers.wiring import console_key, required
 from workflows.domain.errors import InvalidInput
@@ -53,6 +54,23 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Quartermaster: every replenishment need becomes exactly one explained, approvable order decision.",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        out.print(running_version())
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which release and source run.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(orders.app, name="orders")
 app.add_typer(deliveries.app, name="deliveries")

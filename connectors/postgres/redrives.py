@@ -58,6 +58,29 @@ class PostgresRedrives:
             await cursor.execute(_REDRIVES + query, [list(letters)])
             return {row["dead_letter_id"]: Redrive.model_validate(row) for row in await cursor.fetchall()}
 
+    async def letters_never_asked(self, error_code: str) -> list[int]:
+        """Letters with this reason that nobody sent again or asked about, in the order in which they came."""
+        async with self._database.reading() as cursor:
+            await cursor.execute(
+                """SELECT dead_letter_id FROM dead_letter d WHERE error_code = %s AND redriven_at IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM redrive r WHERE r.dead_letter_id = d.dead_letter_id)
+                   ORDER BY dead_letter_id""",
+                [error_code],
+            )
+            return [row["dead_letter_id"] for row in await cursor.fetchall()]
+
+    async def unsent_redrives(self, error_code: str) -> list[Redrive]:
+        """What waits to be confirmed of the letters with this reason, and what was confirmed and may not have been
+        sent, in the order in which the letters came."""
+        async with self._database.reading() as cursor:
+            await cursor.execute(
+                _REDRIVES
+                + """WHERE d.error_code = %s AND (r.state = 'asked' OR r.state = 'confirmed' AND r.sent_at IS NULL)
+                     ORDER BY r.dead_letter_id, r.redrive_id""",
+                [error_code],
+            )
+            return [Redrive.model_validate(row) for row in await cursor.fetchall()]
+
     async def ask_redrive(
         self, dead_letter_id: int, reason: Reason, actor: Actor, *, mended: bytes | None = None,
         command_id: str | None = None,

@@ -20,6 +20,7 @@ from workers.embedded import LOCK_FILE
 from workers.servers.runfile import RunFile
 from workers.session import Silence
 from workers.settings import Settings
+from workers.source import running_version
 from workers.stack import EngineStack
 from workers.wiring import required
 
@@ -84,9 +85,16 @@ def test_all_commands_that_users_were_promised_are_there() -> None:
     promised = """up demo intake worker console migrate feed import tasks/list tasks/show tasks/approve tasks/reject
         tasks/undo orders/list orders/retry decision/show audit/verify model/list model/train model/promote
         model/rollback doctor sign-in dead-letters/list dead-letters/redrive
-        dead-letters/confirm dead-letters/decline dead-letters/withdraw"""
+        dead-letters/confirm dead-letters/decline dead-letters/withdraw
+        dead-letters/redrive-all dead-letters/confirm-all"""
 
     assert set(promised.split()) <= {"/".join(path) for path in commands()}
+
+
+def test_it_says_which_release_and_source_run(quartermaster: Quartermaster) -> None:
+    said = quartermaster("--version")
+
+    assert (said.code, said.out) == (0, f"{running_version()}\n")
 
 
 @pytest.mark.parametrize("path", commands(), ids="/".join)

@@ -12,11 +12,14 @@ from typer.testing import CliRunner
 
 from connectors.postgres.people import PostgresPeople
 from connectors.postgres.pool import Database, connect
+from connectors.postgres.redrives import Confirmed
 from tests.command_line import Said
+from tests.storeroom import Storeroom
 from workers import cli
 from workers.commands import connection
 from workers.enrolling import INSTALLATION
 from workers.settings import Settings
+from workflows.domain.errors import Unavailable
 from workflows.domain.people import Person, Role
 
 Quartermaster = Callable[..., Said]
@@ -24,6 +27,7 @@ PEOPLE = (
     Person(name="vera", roles=frozenset({Role.VIEWER})),
     Person(name="pia", roles=frozenset({Role.PLANNER}), locations=frozenset({"LEEDS"})),
     Person(name="otto", roles=frozenset({Role.OPERATOR})),
+    Person(name="olga", roles=frozenset({Role.OPERATOR})),
     Person(name="audrey", roles=frozenset({Role.AUDITOR})),
 )
 
@@ -39,7 +43,7 @@ async def known(dsn: str) -> str:
 @pytest.fixture
 def quartermaster(known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quartermaster:
     """The command line on an installation with servers of its own; `by` is the system user that runs it."""
-    settings = Settings(home=tmp_path, postgres_dsn=known, clock="replayed")
+    settings = Settings(home=tmp_path, postgres_dsn=known, clock="replayed", kafka_bootstrap="127.0.0.1:9")
 
     @asynccontextmanager
     async def opened(*_: object, **__: object) -> AsyncIterator[Settings]:
@@ -80,6 +84,8 @@ COMMANDS = (
     ("dead-letters", "confirm", "1", "--sha256", "0" * 64),
     ("dead-letters", "decline", "1", "--reason", "because"),
     ("dead-letters", "withdraw", "1"),
+    ("dead-letters", "redrive-all", "not_json", "--reason", "because"),
+    ("dead-letters", "confirm-all", "not_json", "--expect", "1"),
     ("import", "--history", "{history}"),
     ("demand", "drivers", "import", "{drivers}"),
     ("demand", "definition", "--adopt", "{definition}"),
@@ -121,3 +127,36 @@ def test_who_may_is_let_in_and_reading_the_ledger_is_recorded(quartermaster: Qua
     with connect(known, name="test-cli") as connection:
         [row] = connection.execute("SELECT type, stream FROM ledger_entry WHERE actor = 'audrey'").fetchall()
     assert (row["type"], row["stream"]) == ("audit.read", "audit:audrey")
+
+
+def test_many_dead_letters_are_sent_again_by_two_people_and_an_outage_loses_none(
+    quartermaster: Quartermaster, storeroom: Storeroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storeroom.own()
+    storeroom.inbox.accept([storeroom.message(body) for body in (b"one", b"two", b"three", b"[]", b"four")])
+    everything = ("dead-letters", "confirm-all", "not_json", "--json", "--expect")
+    sent: list[bytes] = []
+    broker_takes = 2
+
+    def send(_: str, confirmed: Confirmed) -> None:
+        if len(sent) >= broker_takes:
+            raise Unavailable("the broker did not answer")
+        sent.append(confirmed.payload)
+
+    monkeypatch.setattr("workers.operations.send_again", send)
+    quartermaster("dead-letters", "redrive", "5", "--reason", "by itself", by="otto")
+    asked = quartermaster("dead-letters", "redrive-all", "not_json", "--reason", "ours was wrong", "--json", by="otto")
+    again = quartermaster("dead-letters", "redrive-all", "not_json", "--reason", "ours was wrong", "--json", by="olga")
+    assert (asked.json["asked"], again.json["asked"]) == (3, 0), "each is asked for once, whoever asks"
+    for expected, by, words in (("4", "otto", "0 dead letters"), ("3", "olga", "4 dead letters")):
+        refused = quartermaster(*everything, expected, by=by)
+        assert (refused.code, refused.out, sent) == (1, "", [])
+        assert f"{words} with not_json wait for your word, not {expected}" in refused.err
+
+    interrupted = quartermaster(*everything, "4", by="olga")
+    assert (interrupted.code, sent) == (1, [b"one", b"two"])
+    assert "2 of 4 were sent" in interrupted.err
+    broker_takes = 9
+    assert quartermaster(*everything, "2", by="olga").json == {"code": "not_json", "sent": 2}
+    assert sent == [b"one", b"two", b"three", b"four"]
+    assert "0 dead letters" in quartermaster(*everything, "1", by="olga").err

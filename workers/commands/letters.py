@@ -1,7 +1,7 @@
 """`quartermaster dead-letters`: what could not be read, and the two words by which one is sent again."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +12,17 @@ from connectors.postgres.redrives import PostgresRedrives
 from workers.commands import person
 from workers.commands.connection import State, addresses, connected
 from workers.commands.doubt import REASON, checked
-from workers.commands.output import AsJson, errors_explained, out, print_json, print_table, run
+from workers.commands.output import AsJson, errors_explained, out, people, print_json, print_table, run
 from workers.operations import LiveOperations
 from workers.personal_key import database_of
 from workers.wiring import required
-from workflows.domain.errors import Conflict, InvalidInput, NotFound
+from workflows.domain.errors import Conflict, InvalidInput, NotFound, QuartermasterError
 from workflows.domain.people import Permission
-from workflows.domain.redrives import Redrive, Redriven
+from workflows.domain.redrives import Redrive, Redriven, may_send
 
 SHORTEST = 12
 app = typer.Typer(no_args_is_help=True, help="Messages that nothing could be made of.")
+Code = Annotated[str, typer.Argument(help="The code of the reason, as `dead-letters list` has it.")]
 Number = Annotated[int, typer.Argument(help="The dead letter's number.")]
 
 
@@ -97,6 +98,43 @@ def withdraw(number: Number, state: State = None, json: AsJson = False) -> None:
         _say(run(_withdraw(state, number)), json)
 
 
+@app.command("redrive-all")
+def redrive_all(
+    code: Code,
+    reason: Annotated[str, typer.Option(help="Why; whoever confirms them reads this.")],
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Ask that every dead letter with this code be sent again as it is, but for those that somebody asked about
+    before. Another person must confirm them. Interrupted, it goes on where it stopped."""
+    why = checked(REASON, reason, "--reason")
+    with errors_explained():
+        asked = run(_ask_all(state, code, why))
+        if json:
+            print_json({"code": code, "asked": asked})
+        else:
+            out.print(f"Asked that {asked} dead letters with {code} be sent again. Another person confirms them: "
+                      f"`quartermaster dead-letters confirm-all {code} --expect NUMBER`")  # fmt: skip
+
+
+@app.command("confirm-all")
+def confirm_all(
+    code: Code,
+    expect: Annotated[
+        int, typer.Option(min=1, help="How many you mean; with another number that wait, nothing is sent.")
+    ],
+    state: State = None,
+    json: AsJson = False,
+) -> None:
+    """Send every dead letter with this code that somebody else asked for, in the order in which they came."""
+    with errors_explained():
+        sent = run(_confirm_all(state, code, expect))
+        if json:
+            print_json({"code": code, "sent": sent})
+        else:
+            out.print(f"{sent} dead letters with {code} were sent again")
+
+
 async def _letters(state: str | None, limit: int) -> list[dict[str, Any]]:
     async with connected(state) as parts:
         found = await PostgresDesk(parts.database).dead_letters(limit)
@@ -127,6 +165,32 @@ async def _confirm(state: str | None, number: int, sha256: str) -> Redriven:
         if not asked.payload_sha256.startswith(sha256):
             raise Conflict("the bytes that you confirm are not those that were asked for: look again")
         return await operations.confirm_redrive(asked.redrive_id, asked.payload_sha256, person.me())
+
+
+async def _ask_all(state: str | None, code: str, reason: str) -> int:
+    async with _operations(state) as operations:
+        numbers, asked = await operations.letters_never_asked(code), 0
+        for number in numbers:
+            # Somebody may have asked meanwhile: that wish stands.
+            with suppress(Conflict):
+                await operations.ask_redrive(number, reason, person.me())
+                asked += 1
+        return asked
+
+
+async def _confirm_all(state: str | None, code: str, expect: int) -> int:
+    async with _operations(state) as operations:
+        waiting = [one for one in await operations.unsent_redrives(code) if may_send(one, person.me())]
+        if len(waiting) != expect:
+            raise Conflict(f"{len(waiting)} dead letters with {code} wait for your word, not {expect}: look again with "
+                           "`quartermaster dead-letters list`")  # fmt: skip
+        for number, one in enumerate(waiting):
+            try:
+                await operations.confirm_redrive(one.redrive_id, one.payload_sha256, person.me())
+            except QuartermasterError:
+                people.print(f"{number} of {expect} were sent. The next one was not:")
+                raise
+        return len(waiting)
 
 
 async def _decline(state: str | None, number: int, reason: str) -> Redrive:

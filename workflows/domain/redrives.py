@@ -81,6 +81,14 @@ def refusal(
     return None
 
 
+def may_send(redrive: Redrive, actor: Actor) -> bool:
+    """Whether this person's word sends it: somebody else asked and it waits, or they confirmed it themselves and it may
+    not have been sent."""
+    if redrive.state is RedriveState.ASKED:
+        return not same_person(redrive.asked_by, actor.name)
+    return given_so(redrive, actor, RedriveState.CONFIRMED) and redrive.sent_at is None
+
+
 def asked_so(standing: Redrive, actor: Actor, reason: str, digest: str) -> bool:
     """Whether this very wish stands already.
 
