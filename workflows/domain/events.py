@@ -289,9 +289,7 @@ def parse(raw: bytes) -> Event:
     if not isinstance(document, dict):
         raise MalformedEvent("not_an_object", "a CloudEvents envelope is a JSON object")
     if (kind := KINDS.get(str(document.get("type")))) is None:
-        told = f"type {str(document.get('type'))[:80]!r} is none of"
-        if "type" not in document:
-            told = "it has no type: name one of"
+        told = f"type {str(document['type'])[:80]!r} is none of" if "type" in document else "it has no type, none of"
         raise MalformedEvent("unknown_type", f"{told} {', '.join(sorted(KINDS))}")
     try:
         data = kind.model_validate(document.get("data"))
