@@ -207,6 +207,18 @@ def test_what_is_written_is_read_back(data: Any, id: str, source: str, time: dat
     assert read.data.topic in Topic
 
 
+@pytest.mark.parametrize(
+    ("written", "refused"),
+    [("\\u0000", False), ("\\\\u0000", False), ("\x00", True), ("\\\x00", True), ("\\\\\x00", True), ("\\", False)],
+)
+def test_a_backslash_before_u0000_is_no_nul(written: str, refused: bool) -> None:
+    message = raw(document() | {"id": f"a{written}b"})
+    if refused:
+        assert code_of(message) == "invalid_field"
+    else:
+        assert parse(message).id == f"a{written}b"
+
+
 def test_unknown_fields_are_ignored_so_that_producers_may_go_ahead() -> None:
     assert parse(raw(document(colour="red") | {"comexampleext": 1})) == SALE
 

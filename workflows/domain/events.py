@@ -246,7 +246,7 @@ def _refuse_unstorable(document: Any) -> None:
         raise MalformedEvent("not_json", "nested too deeply") from None
     except UnicodeEncodeError:
         raise MalformedEvent("not_utf8", "a string holds half of a surrogate pair") from None
-    if "\\u0000" in text:
+    if "\\u0000" in text.replace("\\\\", ""):  # an escaped backslash before "u0000" is what somebody wrote
         raise MalformedEvent("invalid_field", "a string holds a NUL character")
 
 
