@@ -1,11 +1,6 @@
-"""How much is played: bounded with the tests, and as much as the profile says that is named on the command line."""
+"""How much is played: bounded with the tests, and as much as `nightly` says where the command line names it."""
 
 from hypothesis import HealthCheck, Phase, settings
-
-settings.register_profile(
-    "nightly", max_examples=100_000, stateful_step_count=80, deadline=None, print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)  # fmt: skip
 
 
 def bounded(examples: int, *, steps: int = 50) -> settings:
