@@ -8,8 +8,9 @@ their count.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 import psycopg
 from psycopg.rows import DictRow
@@ -21,6 +22,8 @@ from workflows.domain.positions import Movement
 Key = tuple[str, str]
 """(location, item)."""
 
+_BASE, _MICROSECOND = datetime(2000, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
 _COPY_MOVEMENTS = """
 COPY movement (source, event_id, location, item, kind, occurred_at, on_hand_delta, reserved_delta, counted_units,
                demand_day, demand_units, unit_price, promotion, order_id, reason) FROM STDIN (FORMAT BINARY)
@@ -30,31 +33,35 @@ _MOVEMENT_TYPES = (
     "text", "text",
 )  # fmt: skip
 
-# Everybody locks positions in name order; so does this, and only then changes what it may. A position counts as folded
-# if its newest count lies before or after all of its movements here; conditions are asked again under the lock.
-# What is due for a look is told, so that needs are sought among those few.
+# Everybody locks positions in name order, and so does this: one pass changes what it may and leaves the rest as it was,
+# locked. The planner is left no way but the key's index (`_BY_KEYS`), whose order is that of the names. A position
+# counts as folded if its newest count lies before or after all of its movements here; a row that somebody changes
+# meanwhile is looked at again. What is due for a look is told, so that needs are sought among those few.
+_FOLDS = "u.sums AND (p.counted_at < u.earliest OR p.counted_at >= u.latest)"
 _ADD = f"""
 WITH u AS MATERIALIZED (
-    SELECT * FROM unnest({split("locations")}, {split("items")}, {split("deltas", "bigint")},
-        {split("reserved", "bigint")}, {split("earliest", "timestamptz")}, {split("latest", "timestamptz")},
-        {split("sums", "boolean")}) AS u (location, item, delta, reserved, earliest, latest, sums)
-), locked AS MATERIALIZED (
-    SELECT u.* FROM u JOIN position p USING (location, item)
-    ORDER BY p.location, p.item FOR NO KEY UPDATE OF p
-), added AS (
-    UPDATE position p SET reserved_units = p.reserved_units + l.reserved,
-        moved_units = p.moved_units + CASE WHEN p.counted_at < l.earliest THEN l.delta ELSE 0 END,
-        data_through = greatest(p.data_through, l.latest)
-    FROM locked l
-    WHERE p.location = l.location AND p.item = l.item AND l.sums
-      AND (p.counted_at < l.earliest OR p.counted_at >= l.latest)
-    RETURNING p.location, p.item,
+    SELECT location, item, delta, coalesce(reserved, 0) AS reserved, counted IS NULL AND delta IS NOT NULL AS sums, n,
+        %(base)s::timestamptz + earliest * interval '1 microsecond' AS earliest,
+        %(base)s::timestamptz + coalesce(latest, earliest) * interval '1 microsecond' AS latest
+    FROM unnest({split("locations")}, {split("items")}, {split("deltas", "bigint")}, {split("reserved", "bigint")},
+        {split("earliest", "bigint")}, {split("latest", "bigint")}, {split("counted")})
+        WITH ORDINALITY AS u (location, item, delta, reserved, earliest, latest, counted, n)
+    ORDER BY location, item
+), looked_at AS (
+    UPDATE position p SET
+        reserved_units = CASE WHEN {_FOLDS} THEN p.reserved_units + u.reserved ELSE p.reserved_units END,
+        moved_units = p.moved_units + CASE WHEN u.sums AND p.counted_at < u.earliest THEN u.delta ELSE 0 END,
+        data_through = CASE WHEN {_FOLDS} THEN greatest(p.data_through, u.latest) ELSE p.data_through END
+    FROM u WHERE p.location = u.location AND p.item = u.item
+    RETURNING u.n, {_FOLDS} AS folded,
         p.last_assessed_at IS NULL OR p.on_hand_units + p.on_order_units - p.reserved_units < p.watch_level_units AS due
 )
-SELECT location, item, false AS folded FROM u WHERE earliest IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM added a WHERE a.location = u.location AND a.item = u.item)
-UNION ALL SELECT location, item, true FROM added WHERE due
+SELECT array_agg(n) FILTER (WHERE folded AND due) AS due, array_agg(n) FILTER (WHERE folded IS NOT TRUE) AS rest,
+       count(*) AS found, CASE WHEN count(*) < %(count)s THEN array_agg(n) END AS known
+FROM looked_at
 """  # noqa: S608 - our own names, here and below
+_BY_KEYS = "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_seqscan TO off"
+_ANYHOW = "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT"
 
 _READ = f"""
 SELECT location, item, counted_units, nullif(counted_at, '-infinity') AS counted_at, counted_source, counted_event,
@@ -136,26 +143,38 @@ def _add(
             reserved[key] += m.reserved_delta
         if m.counted_units is not None:
             counted.add(key)
-    others = sorted(set(also_lock) - deltas.keys())
-    none = [""] * len(others)
-    begins = [at.isoformat() for at in earliest.values()]
-    ends = [latest[key].isoformat() if key in latest else begin for key, begin in zip(deltas, begins, strict=True)]
+    mentioned = list(deltas)
+    keys = mentioned + sorted(set(also_lock) - deltas.keys())
+    none = [""] * (len(keys) - len(mentioned))
+    cursor.execute(_BY_KEYS)
     cursor.execute(
         _ADD,
         {
-            "locations": joined([location for location, _ in [*deltas, *others]]),
-            "items": joined([item for _, item in [*deltas, *others]]),
+            "locations": joined([location for location, _ in keys]),
+            "items": joined([item for _, item in keys]),
             "deltas": joined([str(delta) for delta in deltas.values()] + none),
-            "reserved": joined([str(reserved.get(key, 0)) for key in deltas] + none),
-            "earliest": joined(begins + none),
-            "latest": joined(ends + none),
-            "sums": joined(["f" if key in counted else "t" for key in deltas] + ["f"] * len(others)),
+            "reserved": joined([str(reserved[key]) if key in reserved else "" for key in keys]),
+            "earliest": joined([_microseconds(at) for at in earliest.values()] + none),
+            "latest": joined([_microseconds(latest[key]) if key in latest else "" for key in keys]),
+            "counted": joined(["counted" if key in counted else "" for key in keys]),
+            "count": len(keys),
+            "base": _BASE,
         },
     )
-    due, rest = set[Key](), set[Key]()
-    for row in cursor.fetchall():
-        (due if row["folded"] else rest).add((row["location"], row["item"]))
-    return due, rest
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101 - an aggregate of all always has its row
+    cursor.execute(_ANYHOW)
+    due, rest = ({keys[n - 1] for n in row[told] or ()} for told in ("due", "rest"))
+    if row["found"] < len(keys):
+        there = set(row["known"] or ())
+        rest |= {key for n, key in enumerate(keys, 1) if n not in there}
+    return due, rest & deltas.keys()
+
+
+@lru_cache(maxsize=1 << 14)
+def _microseconds(at: datetime) -> str:
+    """Since `_BASE`: a number is written and read in a fraction of the time that an instant's text takes."""
+    return str((at - _BASE) // _MICROSECOND)
 
 
 def _fold_exactly(cursor: psycopg.Cursor[DictRow], by_key: dict[Key, list[Movement]]) -> None:

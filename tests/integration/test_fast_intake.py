@@ -31,7 +31,7 @@ from workflows.domain.events import (
 )
 from workflows.domain.positions import Movement, movement_of, on_hand_after
 
-BEGIN = MORNING - timedelta(days=3)
+BEGIN = MORNING - timedelta(days=3) + timedelta(microseconds=123_457)
 
 
 def read(one: Event, partition: int = 0, offset: int = 0) -> Received:
@@ -130,6 +130,26 @@ def test_the_same_events_from_two_intakes_at_one_moment_count_once(storeroom: St
     assert storeroom.one("SELECT count(*) AS n FROM movement") == {"n": rounds * size}
     assert storeroom.one("SELECT sum(on_hand_units) AS n FROM position") == {"n": -rounds * size}
     assert storeroom.verified().ok
+
+
+def test_positions_are_locked_in_the_order_of_their_names_whatever_order_they_lie_or_come_in(
+    storeroom: Storeroom, dsn: str
+) -> None:
+    for item in "DCBA":
+        storeroom.take(sold(1, item=item))
+    with connect(dsn, name="somebody") as other, connect(dsn, name="looks") as looking:
+        with other.transaction():
+            other.execute("SELECT FROM position WHERE item = 'C' FOR UPDATE")
+            folding = threading.Thread(target=storeroom.take, args=[sold(1, item=item) for item in "CDBA"])
+            folding.start()
+            waits = (
+                "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%looked_at%'"
+            )
+            eventually(lambda: looking.execute(waits).fetchone() == {"n": 1}, 20, what="intake waiting for C")
+            free = looking.execute("SELECT item FROM position ORDER BY item FOR UPDATE SKIP LOCKED").fetchall()
+        folding.join(60)
+    assert free == [{"item": "D"}]
+    assert storeroom.one("SELECT sum(on_hand_units) AS n FROM position") == {"n": -8}
 
 
 def test_other_content_under_a_known_id_is_a_dead_letter_with_its_key(storeroom: Storeroom) -> None:
