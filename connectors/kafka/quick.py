@@ -21,6 +21,8 @@ from workflows.domain.positions import Movement, MovementKind
 
 Quick = tuple[Movement, str | None]
 """A movement, and the trace context inside its event."""
+_made = tuple.__new__
+"""Makes a movement of all its fields in a third of the time that its own constructor takes."""
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 ShortText = Annotated[str, Meta(max_length=200)]
 Units = Annotated[int, Meta(gt=0, le=MAX_UNITS)]
@@ -146,10 +148,10 @@ def _sold(raw: bytes) -> Quick:
         price = None if spelled == b"null" else _price(spelled)
     trace = _checked(raw, event, strings + (promotion is not UNSET))
     at = _moment(event.time)
-    return Movement(
+    return _made(Movement, (
         event.source, event.id, _code(data.location), _code(data.item), MovementKind.SALE, at, -data.units, 0, None,
-        _day(at), data.units, price, promotion is True,
-    ), trace  # fmt: skip
+        _day(at), data.units, price, promotion is True, None, None,
+    )), trace  # fmt: skip
 
 
 def _cancelled(raw: bytes) -> Quick:
@@ -236,11 +238,14 @@ def _price(spelled: bytes) -> Decimal:
     return Decimal((found[1] or found[2]).decode())
 
 
+@lru_cache(maxsize=1 << 14)
 def _moment(text: str) -> datetime:
+    """Tills tell seconds, and many of them the same one: it is read once, and is one object."""
     if _MOMENT.fullmatch(text) is None:
         raise _Unusual
     return datetime.fromisoformat(text)
 
 
+@lru_cache(maxsize=1 << 14)
 def _day(moment: datetime) -> date:
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).date()

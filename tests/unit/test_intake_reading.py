@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from connectors.kafka.messages import RawMessage
 from connectors.kafka.producer import dead_letter_headers
 from connectors.postgres.dead_letters import StoredLetter
-from workers.intake import _as_message, _links, received
+from connectors.postgres.inbox import Received
+from workers.intake import _as_message, _links, received, taken
 from workflows.domain.events import MAX_EVENT_BYTES, ClockAdvanced, Event, SaleRecorded, StockCounted, Topic
 from workflows.domain.identity import rfc3339
+from workflows.domain.positions import Movement
 
 NOON = datetime(2025, 3, 3, 12, tzinfo=UTC)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -114,6 +116,14 @@ def test_whatever_the_envelope_says_reading_it_never_fails(envelope: dict[str, A
     found = received(message(raw(sale() | envelope)))
 
     assert (found.event is None) == bool(found.error_code)
+
+
+def test_what_is_read_quickly_has_every_field() -> None:
+    read = taken(message(raw(sale())))
+
+    assert read.movement is not None
+    assert len(read) == len(Received._fields)
+    assert len(read.movement) == len(Movement._fields)
 
 
 def test_a_stored_dead_letter_is_published_as_it_lay_in_the_log() -> None:
