@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 BEYOND_END_PATIENCE_S = 3.0
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch ends above this, however few its messages: large ones would fill the memory otherwise."""
+AT_ONCE = 200  # messages of a share per question, which gives the interpreter away: so many may be above `BATCH_BYTES`
 FETCHED_KIB = 32 * 1024
 """What the client library fetches ahead. With 8 MiB it waits for the broker after each 30,000 small messages."""
 _NO_HEADERS: Mapping[str, bytes] = MappingProxyType({})
@@ -104,16 +105,16 @@ class EventConsumer:
         self._batch, self._bytes = [], 0
         deadline = time.monotonic() + max_wait_s
         while len(self._batch) < max_messages and self._bytes < BATCH_BYTES:
-            message = self._consumer.poll(0 if self._batch else max(0.0, deadline - time.monotonic()))
+            messages = self._waiting(max_messages - len(self._batch), deadline)
             if self._failure is not None:
                 raise Unavailable(f"no positions for the assigned partitions: {self._failure}") from self._failure
-            if message is None:
-                if self._batch or time.monotonic() >= deadline:
-                    break
-            elif (error := message.error()) is not None:
-                self._raise_or_note(error, message)
-            else:
-                self._take(message)
+            if not messages and (self._batch or time.monotonic() >= deadline):
+                break
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._raise_or_note(error, message)
+                else:
+                    self._take(message)
         self._membership.look(idle=not self._next)
         if not self._batch:
             self._look_for_positions_beyond_the_log()
@@ -148,8 +149,7 @@ class EventConsumer:
         self._apply_pause(self._next)
 
     def drop(self, topic: str, partition: int) -> None:
-        """Somebody else moved this partition's position: leave the group and join again, so that it is settled anew
-        who owns what; positions are then asked for again."""
+        """Somebody else moved this partition's position: join the group again and ask for the positions again."""
         _log.warning("fenced on %s/%d; joining the group again", topic, partition)
         if self._share is None:
             self._consumer.unsubscribe()
@@ -177,13 +177,19 @@ class EventConsumer:
         self._consumer.close()
         self._next.clear()
 
+    def _waiting(self, most: int, deadline: float) -> Sequence[Message]:
+        """What the client has, or the first message that it gets until then."""
+        if self._batch and self._share is not None:  # in a group a rebalance may lie between any two messages
+            return self._consumer.consume(min(most, AT_ONCE), 0)
+        message = self._consumer.poll(0 if self._batch else max(0.0, deadline - time.monotonic()))
+        return () if message is None else (message,)
+
     def _subscribe(self) -> None:
         self._consumer.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked)
 
     def _take_share(self, share: Share) -> None:
         places = places_of(share, self._admin, self._topics)
-        known = self._on_assigned(places)
-        self._begin(places, known, self._consumer.assign)
+        self._begin(places, self._on_assigned(places), self._consumer.assign)
         self._share_is_ours = True
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

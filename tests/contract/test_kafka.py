@@ -3,6 +3,7 @@
 import subprocess
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.kafka import consumer as consuming
 from connectors.kafka import membership
-from connectors.kafka.consumer import EventConsumer, LogChanged
+from connectors.kafka.consumer import AT_ONCE, EventConsumer, LogChanged
 from connectors.kafka.membership import GroupProtocol
 from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
@@ -320,6 +321,22 @@ def test_a_broker_that_does_not_know_the_new_protocol_is_an_error_and_no_silence
         pytest.raises(Unavailable, match=r"needs Apache Kafka 4\.0 .* QM_KAFKA_GROUP_PROTOCOL=classic"),
     ):
         read_until(consumer, bool)
+
+
+def test_a_share_is_read_in_order_and_whole_in_batches_no_larger_than_asked(
+    broker: Broker, producer: EventProducer
+) -> None:
+    topic, count = fresh_topic(broker), 2 * AT_ONCE + 50
+    producer._send((topic, b"%d" % (number % 7), b"%d" % number, {}) for number in range(count))
+    with closing(reader(broker, topic, Positions(), share=Share(1, 1))) as consumer:
+        batches: list[list[RawMessage]] = []
+        while sum(map(len, batches)) < count:
+            batches.append(consumer.poll_batch(AT_ONCE + 30, 5))
+    assert max(map(len, batches)) <= AT_ONCE + 30
+    offsets: dict[int, list[int]] = defaultdict(list)
+    for message in (message for batch in batches for message in batch):
+        offsets[message.partition].append(message.offset)
+    assert all(found == list(range(len(found))) for found in offsets.values())
 
 
 def test_a_reader_that_is_given_nothing_says_so_once(
