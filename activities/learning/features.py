@@ -17,7 +17,7 @@ import numpy.typing as npt
 from activities.learning.cadence import Cadence
 from activities.learning.outside import outside_columns, words_of
 from activities.learning.pool import Pools
-from activities.learning.rolling import Sums, intermittence, order_statistics, ratio, smoothed
+from activities.learning.rolling import Sums, intermittence, newest_mean, order_statistics, ratio, smoothed
 from activities.learning.windows import Flags, Floats, Ints, Windows
 
 MAX_GROUPS = 4
@@ -123,8 +123,9 @@ def weekday(days: Ints) -> Ints:
 
 def scale(windows: Windows) -> Floats:
     """Usual demand of each row in units per period (`SCALE_RULE`); what was never observed has the floor."""
-    sums = Sums(windows.units, ~np.isnan(windows.units))
-    quarter, year = sums.mean(windows.cadence.quarter), sums.mean(windows.cadence.season)
+    known = ~np.isnan(windows.units)
+    quarter = newest_mean(windows.units, known, windows.cadence.quarter)
+    year = newest_mean(windows.units, known, windows.cadence.season)
     year = np.nan_to_num(year, nan=0.0)
     quarter = np.where(np.isnan(quarter), year, quarter)
     size: Floats = np.maximum(0.75 * quarter + 0.25 * year, SCALE_FLOOR)
@@ -203,14 +204,13 @@ def _row_features(windows: Windows, known: Flags, size: Floats, sums: Sums, cont
     """Everything that does not depend on how far one looks ahead."""
     cadence, units = windows.cadence, windows.units
     past_promotion = windows.promoted[:, : cadence.lookback]
-    plain, promoted = Sums(units, known & ~past_promotion), Sums(units, known & past_promotion)
-    squares, sold = Sums(units * units, known), Sums((units > 0).astype(np.float64), known)
     short, middle, season = cadence.short, cadence.middle, cadence.season
+    sold = (units > 0).astype(np.float64)
     interval, variation = intermittence(windows)
     ever = (units > 0).any(axis=1)
     since = np.where(ever, np.argmax((units > 0)[:, ::-1], axis=1), cadence.lookback)
     mean = sums.mean(middle)
-    spread = np.sqrt(np.maximum(squares.mean(middle) - mean * mean, 0.0))
+    spread = np.sqrt(np.maximum(newest_mean(units * units, known, middle) - mean * mean, 0.0))
     quarter = slice(-cadence.quarter * 2 if cadence.cycle > 1 else -season, None)
     recent, counted = units[:, quarter], known[:, quarter]
     typical, best = order_statistics(units[:, -short:], (0.5, 1.0))
@@ -226,17 +226,17 @@ def _row_features(windows: Windows, known: Flags, size: Floats, sums: Sums, cont
     found |= {f"group_{number}": coded[number - 1] for number in range(2, MAX_GROUPS + 1)}
     return found | {
         "promotion_share": past_promotion[:, -short:].mean(axis=1),
-        "promotion_mean": promoted.mean(cadence.lookback) / size,
+        "promotion_mean": newest_mean(units, known & past_promotion, cadence.lookback) / size,
         "log_scale": np.round(np.log(size) * 256) / 256,
-        "mean_plain": plain.mean(middle) / size,
+        "mean_plain": newest_mean(units, known & ~past_promotion, middle) / size,
         "smooth_fast": smoothed(recent, counted, 0.3) / size,
         "smooth_slow": smoothed(recent, counted, 0.1) / size,
         "smooth_sold": smoothed((recent > 0).astype(np.float64), counted, 0.1),
         "median": typical / size,
         "max": best / size,
         "deviation": spread / size,
-        "zero_share": 1 - sold.mean(short),
-        "zero_share_season": 1 - sold.mean(season),
+        "zero_share": 1 - newest_mean(sold, known, short),
+        "zero_share_season": 1 - newest_mean(sold, known, season),
         "since_sale": since.astype(np.float64),
         "growth": ratio(sums.mean(short), np.nan_to_num(sums.mean(short, before=season), nan=0.0)),
         "in_stock_share": known[:, -short:].mean(axis=1),

@@ -51,10 +51,10 @@ def stock_courses(demand: Ints, arrivals: Ints, stock: Ints) -> tuple[Ints, Ints
 
     `demand` and `arrivals` are [rows, days, scenarios], `stock` [rows]: what is there less what is reserved.
     """
-    net = stock[:, None, None] + np.cumsum(arrivals - demand, axis=1)
+    net = stock[:, None, None] + np.cumsum(arrivals - demand, axis=1, dtype=demand.dtype)
     count = demand.shape[2]
     places = [-(-share.numerator * count // share.denominator) - 1 for share in (TENTH, HALF, NINE_TENTHS)]
-    ordered = np.partition(net, places, axis=2)
+    ordered = np.sort(net, axis=2)
     low, middle, high = (ordered[:, :, place] for place in places)
     return low, middle, high
 

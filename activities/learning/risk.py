@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from activities.learning.cadence import DAY
 from activities.learning.demand import MILLI, QUANTILES
@@ -29,6 +31,9 @@ RECEIPT_COLUMN = PERIODS + 2
 RECEIPT_COLUMNS = 8
 COMMON_COLUMN = RECEIPT_COLUMN + RECEIPT_COLUMNS
 COLUMNS = COMMON_COLUMN + 1
+SMALL_MILLI = 2**32
+"""Below this, four million units a period, the whole numbers that a law is made of stay below 2**52."""
+SMALL_SUM = 2**30
 TAIL_STRETCH = Decimal("1.3")
 """Beyond the last quantile the law goes on to 1.3 times it (science 2.2, rule 1)."""
 LOST_SALES_FACTORS = (Decimal("1.00"), Decimal("1.20"), Decimal("1.35"))
@@ -122,19 +127,36 @@ def _strata() -> tuple[Ints, Ints, Ints]:
     return tuple(np.array(values, dtype=np.int64) for values in (below, numerators, denominators))  # type: ignore[return-value]
 
 
+@functools.cache
+def _shares(kind: type[np.generic]) -> tuple[npt.NDArray[Any], ...]:
+    """What the knots below and above weigh in each scenario's units, what rounds them, and what all is divided by."""
+    _, way, whole = _strata()
+    weights = 2 * (whole - way), 2 * way, MILLI * whole, 2 * MILLI * whole
+    return tuple(weight.astype(kind) for weight in weights)
+
+
+def _floored(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The whole number below the quotient of whole numbers. Floats keep them up to `SMALL_MILLI`: there a rounded
+    quotient never reaches the next whole number, and the processor divides many at once."""
+    if numerator.dtype == np.float64:
+        return np.floor(numerator / denominator).astype(np.int32)
+    return numerator // denominator
+
+
 def strata_units(knots: Ints, no_sale: Ints | None = None) -> Ints:
     """Whole units at the N levels (k - 1/2)/N, ascending, from knots in thousandths [..., quantiles]; exact.
 
     `no_sale` [...] is the chance of no sale in thousandths where it is known (0: the knots say it all). Up to it
-    nothing is sold; from there the law runs from half a unit to the next knot.
+    nothing is sold; from there the law runs from half a unit to the next knot. In 32 bits where all are small.
     """
     first, last = knots[..., :1], knots[..., -1:]
     # Below the first knot the law goes down as far as it goes up beyond the last one: by the factor 1.3.
     numerator, denominator = TAIL_STRETCH.as_integer_ratio()
     ends = np.concatenate([first * denominator // numerator, knots, last * numerator // denominator], axis=-1)
-    below, way, whole = _strata()
-    low, high = ends[..., below], ends[..., below + 1]
-    units: Ints = (2 * (low * whole + (high - low) * way) + MILLI * whole) // (2 * MILLI * whole)
+    kind = np.float64 if ends.max(initial=0) < SMALL_MILLI else np.int64
+    ends = ends.astype(kind)
+    below, (of_low, of_high, rounding, whole) = _strata()[0], _shares(kind)
+    units: Ints = _floored(ends[..., below] * of_low + ends[..., below + 1] * of_high + rounding, whole)
     if no_sale is None:
         return units
     told = np.nonzero(no_sale)
@@ -142,22 +164,37 @@ def strata_units(knots: Ints, no_sale: Ints | None = None) -> Ints:
     return units
 
 
-def _from_first_sale(units: Ints, ends: Ints, no_sale: Ints) -> Ints:
+def _from_first_sale(units: Ints, ends: npt.NDArray[Any], no_sale: Ints) -> Ints:
     """`units` [n, N] of laws with knots `ends` [n, levels] that sell nothing up to `no_sale` [n]; exact."""
     levels = np.array([0, *(round(level * PERMILLE) for level in QUANTILES), PERMILLE], dtype=np.int64)
     level = (2 * np.arange(SCENARIOS, dtype=np.int64) + 1) * PERMILLE  # over 2N
     above = np.minimum(np.searchsorted(levels, no_sale, side="right"), len(levels) - 1)
-    begins, until = no_sale[:, None] * 2 * SCENARIOS, levels[above][:, None] * 2 * SCENARIOS
-    whole = np.maximum(until - begins, 1)
-    size = np.maximum(ends[np.arange(len(ends)), above], MILLI // 2)[:, None]
-    way = np.clip(level - begins, 0, whole)
-    first = (MILLI * whole + 2 * (size - MILLI // 2) * way + MILLI * whole) // (2 * MILLI * whole)
-    return np.where(level <= begins, 0, np.where(level < until, first, np.maximum(units, 1)))
+    begins, until = no_sale * 2 * SCENARIOS, levels[above] * 2 * SCENARIOS
+    # Only the scenarios between the first sale and the next knot are drawn anew.
+    between = (level > begins[:, None]) & (level < until[:, None])
+    law, scenario = np.nonzero(between)
+    whole = np.maximum(until - begins, 1)[law].astype(ends.dtype)
+    size = np.maximum(ends[np.arange(len(ends)), above], MILLI // 2)[law]
+    way = (level[scenario] - begins[law]).astype(ends.dtype)
+    result = np.where(level <= begins[:, None], 0, np.maximum(units, 1)).astype(units.dtype)
+    result[law, scenario] = _floored(2 * MILLI * whole + 2 * (size - MILLI // 2) * way, 2 * MILLI * whole)
+    return result
 
 
 def demand_scenarios(knots: Ints, permutation: Ints, no_sale: Ints | None = None) -> Ints:
     """[rows, days, scenarios] whole units: each day's strata in the order of its permutation."""
-    return np.take_along_axis(strata_units(knots, no_sale), permutation, axis=2)
+    units = strata_units(knots, no_sale)
+    begins = np.arange(0, units.size, SCENARIOS).reshape(*units.shape[:-1], 1)
+    return np.take(units, begins + permutation)
+
+
+def narrowed(demand: Ints, arrivals: Ints, stock: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same whole numbers in 32 bits where not even their sums need more: half the memory to go through."""
+    most = int(np.abs(stock).max(initial=0)) + demand.shape[1] * int(demand.max(initial=0) + arrivals.max(initial=0))
+    if most >= SMALL_SUM:
+        return demand.astype(np.int64), arrivals.astype(np.int64), stock
+    small: npt.DTypeLike = np.int32
+    return demand.astype(small, copy=False), arrivals.astype(small, copy=False), stock.astype(small)
 
 
 @dataclass(frozen=True)
@@ -184,38 +221,36 @@ def project(
     not matter.
     """
     inventory = np.repeat(stock[:, None], demand.shape[2], axis=1)
-    short = np.zeros(inventory.shape, dtype=np.bool_)
-    lost, running = np.zeros_like(inventory), np.zeros_like(inventory)
-    highest = np.full_like(inventory, np.iinfo(np.int64).min)
-    first = np.zeros_like(inventory)
+    lost, running, first = np.zeros_like(inventory), np.zeros_like(inventory), np.zeros_like(inventory)
+    highest = np.full_like(inventory, np.iinfo(inventory.dtype).min)
+    until = lead_days + review_days[:, None]
     for day in range(demand.shape[1]):
         wanted, arrived = demand[:, day], arrivals[:, day]
         before = day < lead_days
         present = inventory + arrived
-        missed = np.where(before, np.maximum(wanted - np.maximum(present, 0), 0), 0)
-        lost += missed
-        short |= missed > 0
+        lost += np.maximum(wanted - np.maximum(present, 0), 0) * before
         rest = present - wanted
         inventory = np.where(before, rest if backlog else np.maximum(rest, np.minimum(present, 0)), inventory)
-        within = ~before & (day < lead_days + review_days[:, None])
-        running = np.where(within, running + wanted - arrived, running)
-        highest = np.where(within, np.maximum(highest, running), highest)
-        first = np.where(day == lead_days, wanted - arrived, first)
-    return Projection(highest - inventory, first - inventory, short, lost)
+        within = ~before & (day < until)
+        net = wanted - arrived
+        running += net * within
+        np.maximum(highest, running, out=highest, where=within)
+        np.copyto(first, net, where=day == lead_days)
+    return Projection(highest - inventory, first - inventory, lost > 0, lost)
 
 
 def cumulated(demand: Ints, days: Ints) -> Ints:
     """Total demand of the first `days` [rows] or [rows, scenarios] days of each scenario."""
     limit = days if days.ndim == 2 else np.repeat(days[:, None], demand.shape[2], axis=1)
     inside = np.arange(demand.shape[1])[None, :, None] < limit[:, None, :]
-    total: Ints = np.where(inside, demand, 0).sum(axis=1)
+    total: Ints = np.where(inside, demand, 0).sum(axis=1, dtype=demand.dtype)
     return total
 
 
-def order_statistic(sample: Ints, tau: Decimal) -> int:
-    """The ceil(tau N)-th smallest: exact, because it is one of the numbers."""
-    place = int((tau * len(sample)).to_integral_value(rounding="ROUND_CEILING"))
-    return int(np.sort(sample)[min(max(place, 1), len(sample)) - 1])
+def place_of(tau: Decimal, count: int) -> int:
+    """Where the ceil(tau N)-th smallest of so many ascending numbers stands: exact, because it is one of them."""
+    place = int((tau * count).to_integral_value(rounding="ROUND_CEILING"))
+    return min(max(place, 1), count) - 1
 
 
 def mean(values: Ints | Flags) -> float:

@@ -34,6 +34,14 @@ class Sums:
         return ratio(total, self.count[rows, high] - self.count[rows, low])
 
 
+def newest_mean(units: Floats, counted: Flags, periods: int) -> Floats:
+    """Mean of what is counted of the newest `periods`; NaN where nothing is. What `Sums.mean` says, for who asks once:
+    sums of whole numbers are exact in any order."""
+    newest, known = units[:, -periods:], counted[:, -periods:]
+    total = np.where(known, newest, 0.0).sum(axis=1)
+    return ratio(total, np.count_nonzero(known, axis=1).astype(np.float64))
+
+
 def smoothed(units: Floats, known: Flags, share: float) -> Floats:
     """Exponential smooth over the observed periods, the newest weighing `share`; NaN when none was observed."""
     level = np.zeros(len(units))

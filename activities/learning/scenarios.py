@@ -16,6 +16,7 @@ def demand_scenarios(said: Forecast, tables: Ints) -> Ints:
         joined[rows] = risk.correlated(int(level))[tables[rows], :periods]
     demand = risk.demand_scenarios(said.knots, joined, said.no_sale)
     if said.cold is not None:
+        demand = demand.astype(np.int64)
         own = risk.permutations()[tables[said.cold_rows]]
         demand[said.cold_rows] = said.cold.scenarios(own[:, :periods], own[:, risk.RATE_COLUMN], periods)
     return demand

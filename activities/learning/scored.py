@@ -4,13 +4,14 @@ Both are made from the same numbers, the JSON without a detour: a sweep writes a
 into few.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from json.encoder import encode_basestring
 
+import msgspec
 import numpy as np
 
 from activities.learning import risk
@@ -18,7 +19,7 @@ from activities.learning.demand import MEDIAN, MILLI, QUANTILES
 from activities.learning.forecasting import Forecast
 from activities.learning.lead_time import LeadTimeLaw
 from activities.learning.pictures import recent_units, wider_numbers
-from activities.learning.windows import Floats, Ints
+from activities.learning.windows import Flags, Floats, Ints
 from workflows.domain.identity import canonical, made
 from workflows.domain.scores import (
     DayForecast,
@@ -33,15 +34,18 @@ from workflows.domain.scores import (
 
 P10, P90 = QUANTILES.index(0.1), QUANTILES.index(0.9)
 THOUSANDTH = Decimal("0.001")
-SPELLED = 1 << 15
-"""Thousandths of a unit up to which numbers are looked up rather than written: 33 units a day."""
+Bands = list[tuple[Decimal, Decimal, Decimal]]
+"""The 10th, 50th and 90th percentile of each day."""
+LOOKED_UP = 1 << 15
+"""Thousandths of a unit up to which decimals are looked up rather than made: 33 units a day."""
 LARGEST_PLAIN = 2**53
 """From here on canonical JSON writes whole numbers as texts."""
 SHARES = [probability(risk.mean(np.arange(risk.SCENARIOS) < count)) for count in range(risk.SCENARIOS + 1)]
 """The probability of so many of the scenarios."""
-_MILLI_TEXTS = [f'"{n // MILLI}.{n % MILLI:03d}"' for n in range(SPELLED)]
-_MILLI_DECIMALS = [(Decimal(n) / MILLI).quantize(THOUSANDTH) for n in range(SPELLED)]
+_MILLI_DECIMALS = [(Decimal(n) / MILLI).quantize(THOUSANDTH) for n in range(LOOKED_UP)]
 _FLAGS = "false", "true"
+_DAY = '{"day":"%s","p10":"%%d.%%03d","p50":"%%d.%%03d","p90":"%%d.%%03d","wider":[%%d,%%d,%%d,%%d]}'
+_DAY_NUMBERS = _DAY.count("%%")
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,11 @@ def scored(found: Figures) -> list[Scored]:
     shown = found.shown.tolist()
     last = max(shown)
     knots = found.said.knots[:, :last]
-    days = np.stack([knots[:, :, P10], knots[:, :, MEDIAN], knots[:, :, P90]], axis=2).tolist()
-    wider = wider_numbers(knots.reshape(-1, knots.shape[2])).reshape(len(knots), last, -1).tolist()
+    bands = knots[:, :, [P10, MEDIAN, P90]]
+    wider = wider_numbers(knots.reshape(-1, knots.shape[2])).reshape(len(knots), last, -1)
+    numbers = _day_numbers(bands, wider).tolist()
+    walked = _beyond_plain(found, wider).tolist()
+    days, besides = _decimals(bands), wider.tolist()
     courses = [course.tolist() for course in found.courses]
     requirement, demand = found.requirement.tolist(), found.demand.tolist()
     short, soon = found.short.tolist(), found.short_soon.tolist()
@@ -103,7 +110,7 @@ def scored(found: Figures) -> list[Scored]:
             "second_opinion_units": None if opinion != opinion else units(opinion),
             "stockout_risk": SHARES[short[i]], "stockout_risk_soon": SHARES[soon[i]],
             "expected_lost_units": _mean(lost[i] + waiting[i]),
-            "watch_level_units": max(1, risk.order_statistic(found.until_tomorrow[i], tau)),
+            "watch_level_units": max(1, int(found.until_tomorrow[i, risk.place_of(tau, risk.SCENARIOS)])),
             "lost_before_units": _mean(lost[i]), "waiting_short_units": _mean(waiting[i]),
             "waiting_risk": tuple([SHARES[count] for count in found.waits[i]]), "cover_days": review[i],
             "novelty": bool(found.said.thin[i]), "drivers": found.explained[i],
@@ -112,14 +119,17 @@ def scored(found: Figures) -> list[Scored]:
             "stock_p90": tuple(courses[2][i][:seen]),
         }  # fmt: skip
         first = row.last_day.toordinal() + 1
-        values["days"] = _days(days[i][:seen], wider[i][:seen], first)
+        values["days"] = _days(days[i][:seen], besides[i][:seen], first)
         scores = made(Scores, values)
-        results.append(Scored(scores, _written(scores, days[i][:seen], wider[i][:seen], first)))
+        # What hardly ever occurs takes the walk through all of it.
+        plain = not (walked[i] or scores.drivers or scores.watch_level_units >= LARGEST_PLAIN)
+        told = _days_template(first, seen) % tuple(numbers[i][: seen * _DAY_NUMBERS]) if plain else ""
+        results.append(Scored(scores, _written(scores, told) if plain else canonical(scores).decode()))
     return results
 
 
 def _whole(number: int) -> Decimal:
-    return _MILLI_DECIMALS[number * MILLI] if 0 <= number * MILLI < SPELLED else units(number)
+    return _MILLI_DECIMALS[number * MILLI] if 0 <= number * MILLI < LOOKED_UP else units(number)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -128,22 +138,23 @@ def _mean(total: int) -> Decimal:
     return units(float(total) / risk.SCENARIOS)
 
 
-def _days(knots: list[list[int]], wider: list[list[int]], first: int) -> tuple[DayForecast, ...]:
+def _days(bands: Bands, wider: list[list[int]], first: int) -> tuple[DayForecast, ...]:
     return tuple([
-        made(DayForecast, {"day": _date(first + n), "p10": _milli(p10), "p50": _milli(p50), "p90": _milli(p90),
-                           "wider": Wider(*beside)})
-        for n, ((p10, p50, p90), beside) in enumerate(zip(knots, wider, strict=True))
+        made(DayForecast, {"day": _date(first + n), "p10": p10, "p50": p50, "p90": p90, "wider": Wider._make(beside)})
+        for n, ((p10, p50, p90), beside) in enumerate(zip(bands, wider, strict=True))
     ])  # fmt: skip
 
 
-def _milli(thousandths: int) -> Decimal:
-    if thousandths < SPELLED:
-        return _MILLI_DECIMALS[thousandths]
-    return (Decimal(thousandths) / MILLI).quantize(THOUSANDTH)
-
-
-def _milli_text(thousandths: int) -> str:
-    return _MILLI_TEXTS[thousandths] if thousandths < SPELLED else f'"{thousandths // MILLI}.{thousandths % MILLI:03d}"'
+def _decimals(bands: Ints) -> list[Bands]:
+    """Thousandths [rows, days, 3] as decimals."""
+    flat = bands.reshape(-1).tolist()
+    if bands.max(initial=0) < LOOKED_UP:
+        told = list(map(_MILLI_DECIMALS.__getitem__, flat))
+    else:
+        told = [(Decimal(number) / MILLI).quantize(THOUSANDTH) for number in flat]
+    by_day = list(zip(told[::3], told[1::3], told[2::3], strict=True))
+    days = bands.shape[1]
+    return [by_day[begin : begin + days] for begin in range(0, len(by_day), days)]
 
 
 @lru_cache(maxsize=4_096)
@@ -151,32 +162,32 @@ def _date(ordinal: int) -> date:
     return date.fromordinal(ordinal)
 
 
-@lru_cache(maxsize=4_096)
-def _date_text(ordinal: int) -> str:
-    return f'"{date.fromordinal(ordinal).isoformat()}"'
+def _day_numbers(bands: Ints, wider: Ints) -> Ints:
+    """[rows, numbers]: what `_DAY` is filled with, day after day, from knots in thousandths and wider ones."""
+    whole, rest = np.divmod(bands, MILLI)
+    parted = np.stack([whole, rest], axis=3).reshape(*bands.shape[:2], -1)
+    return np.concatenate([parted, wider], axis=2).reshape(len(bands), -1)
 
 
-@lru_cache(maxsize=4_096)
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+@lru_cache(maxsize=1_024)
+def _days_template(first: int, count: int) -> str:
+    return ",".join(_DAY % _date(first + n).isoformat() for n in range(count))
+
+
+def _beyond_plain(found: Figures, wider: Ints) -> Flags:
+    """Rows with a number so large that canonical JSON writes it as a text: those are not `_written`."""
+    # Ascending lists: the largest in absolute value is at an end. A day's bands go up with its 90th percentile.
+    ends = [found.requirement[:, [0, -1]], found.courses[0], found.courses[2], wider[:, :, -1]]
+    large: Flags = np.any([np.abs(one).max(axis=1) >= LARGEST_PLAIN for one in ends], axis=0)
+    return large
 
 
 def _numbers(values: Sequence[int | None]) -> str:
-    return str(list(values)).replace(" ", "").replace("None", "null")
+    return msgspec.json.encode(values).decode()
 
 
-def _written(one: Scores, knots: list[list[int]], wider: list[list[int]], first: int) -> str:
-    """`canonical` of these scores, without its walk through all of them; what hardly occurs takes the walk."""
-    # Ascending lists: the largest in absolute value is at an end. A day's bands go up with its 90th percentile.
-    ends = one.requirement_units[0], one.requirement_units[-1], *one.stock_p10, *one.stock_p90
-    large = max(map(abs, ends)) >= LARGEST_PLAIN or max(band[-1] for band in wider) >= LARGEST_PLAIN
-    if large or one.drivers or one.watch_level_units >= LARGEST_PLAIN:
-        return canonical(one).decode()
-    days = ",".join([
-        f'{{"day":{_date_text(first + n)},"p10":{_milli_text(p10)},"p50":{_milli_text(p50)},"p90":{_milli_text(p90)},'
-        f'"wider":[{beside[0]},{beside[1]},{beside[2]},{beside[3]}]}}'
-        for n, ((p10, p50, p90), beside) in enumerate(zip(knots, wider, strict=True))
-    ])  # fmt: skip
+def _written(one: Scores, days: str) -> str:
+    """`canonical` of these scores, without its walk through all of them."""
     recent = f'"recent_units":{_numbers(one.recent_units)},' if one.recent_units else ""
     lost = f'"lost_before_units":"{one.lost_before_units}",' if one.lost_before_units else ""
     opinion = one.second_opinion_units
@@ -185,11 +196,11 @@ def _written(one: Scores, knots: list[list[int]], wider: list[list[int]], first:
     return (
         f'{{"cover_days":{one.cover_days},"days":[{days}],"demand_p10":"{one.demand_p10}",'
         f'"demand_p50":"{one.demand_p50}","demand_p90":"{one.demand_p90}","drivers":[],'
-        f'"expected_lost_units":"{one.expected_lost_units}","forecaster":{_text(one.forecaster)},'
-        f'"item":{_text(one.item)},"lead_time_p50_days":{one.lead_time_p50_days},'
-        f'"lead_time_p95_days":{one.lead_time_p95_days},"location":{_text(one.location)},{lost}'
+        f'"expected_lost_units":"{one.expected_lost_units}","forecaster":{encode_basestring(one.forecaster)},'
+        f'"item":{encode_basestring(one.item)},"lead_time_p50_days":{one.lead_time_p50_days},'
+        f'"lead_time_p95_days":{one.lead_time_p95_days},"location":{encode_basestring(one.location)},{lost}'
         f'"novelty":{_FLAGS[one.novelty]},"protection_days":{one.protection_days},{recent}'
-        f'"requirement_units":{_numbers(one.requirement_units)},{second}"segment":{_text(one.segment)},'
+        f'"requirement_units":{_numbers(one.requirement_units)},{second}"segment":{encode_basestring(one.segment)},'
         f'"stock_p10":{_numbers(one.stock_p10)},"stock_p50":{_numbers(one.stock_p50)},'
         f'"stock_p90":{_numbers(one.stock_p90)},"stockout_risk":"{one.stockout_risk}",'
         f'"stockout_risk_soon":"{one.stockout_risk_soon}","target":"{one.target}","waiting_risk":["{waits}"],'

@@ -141,15 +141,16 @@ def _projected(
     demand = demand_scenarios(own, asked.tables[part])
     stock = np.array([max(0, row.on_hand_units) - row.reserved_units for row in rows], dtype=np.int64)
     risks = late_risks(rows, model.lateness)
-    arrivals = np.zeros_like(demand)
+    arrivals = np.zeros(demand.shape, dtype=np.int64)
     owed = [n for n, row in enumerate(rows) if row.open_receipts]
     if owed:
         tables = risk.permutations()[asked.tables[part[owed]]]
         arrivals[owed] = arrivals_of([rows[n] for n in owed], tables, demand.shape[1], [risks[n] for n in owed])
+    demand, arrivals, stock = risk.narrowed(demand, arrivals, stock)
     # What today sold already is out of the stock; only the rest of today's demand is still to come.
     to_come = demand.copy()
     sold = np.array([row.sold_today_units for row in rows], dtype=np.int64)
-    to_come[:, 0] = remaining_today(demand[:, 0], sold, *day_so_far(rows))
+    to_come[:, 0] = remaining_today(demand[:, 0].astype(np.int64), sold, *day_so_far(rows))
     projected = risk.project(to_come, arrivals, stock, lead, review)
     protected = np.sort(risk.cumulated(demand, protection), axis=1)
     until_tomorrow = np.sort(risk.cumulated(to_come, lead + 1), axis=1)

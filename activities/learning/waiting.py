@@ -27,10 +27,10 @@ def waiting_counts(
     d = 1 and `lead_days` [rows, scenarios]. A row's answer depends on nothing but the row.
     """
     rows, days, scenarios = demand.shape
-    net = (demand - arrivals).transpose(0, 2, 1).reshape(-1)  # a scenario's days lie side by side
-    begins = np.arange(rows * scenarios).reshape(rows, scenarios) * days
+    net = (demand - arrivals).reshape(-1)
+    begins = np.arange(rows)[:, None] * days * scenarios + np.arange(scenarios)
     last = days - 1
-    running = net[begins + np.minimum(lead_days, last)]
+    running = net[begins + np.minimum(lead_days, last) * scenarios]
     stock = running - missing
     highest = running.copy()
     limits = np.clip(horizon - lead_days.max(axis=1), 1, MOST_DAYS)
@@ -41,7 +41,7 @@ def waiting_counts(
     going = np.ones(rows, dtype=np.bool_)
     for later in range(MOST_DAYS):
         if later:
-            running = running + net[begins + np.minimum(lead_days + later, last)]
+            running = running + net[begins + np.minimum(lead_days + later, last) * scenarios]
             highest = np.maximum(highest, running)
         found[:, later] = np.count_nonzero(highest > stock, axis=1)
         ends = going & ((found[:, later] > most) | (later + 1 >= limits))

@@ -69,9 +69,8 @@ def fill_units(target: Floats, first: int, begins: int, quantities: Sequence[flo
     begin, end = max(0, -shift), min(len(quantities), len(target) - shift)
     if end <= begin:
         return
-    values = [np.nan if value is None else value for value in quantities[begin:end]]
-    # NaN passes through clip.
-    target[begin + shift : end + shift] = np.clip(np.array(values, dtype=np.float64), 0, UNITS_CAP)
+    # None becomes NaN, and NaN passes through clip.
+    np.array(quantities[begin:end], dtype=np.float64).clip(0, UNITS_CAP, out=target[begin + shift : end + shift])
 
 
 def _fill_history(target: Floats, first: int, history: DemandHistory) -> None:

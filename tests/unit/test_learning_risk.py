@@ -3,9 +3,12 @@
 import hashlib
 import math
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activities.learning import risk
 from activities.learning.demand import MILLI, QUANTILES, to_milli
@@ -128,7 +131,7 @@ def test_poisson_demand_with_one_day_of_lead_time_gives_the_requirement_of_exact
             running += law[exact]
             if running >= tau:
                 break
-        orders = [risk.order_statistic(sample, tau) for sample in samples]
+        orders = [int(np.sort(sample)[risk.place_of(tau, N)]) for sample in samples]
         # Within one unit: P(D <= 7) = .8666 lies so close to .865 that twelve knots cannot tell 7 from 8.
         assert float(np.mean(orders)) == pytest.approx(exact, abs=1.0)
         assert max(abs(order - exact) for order in orders) <= 2
@@ -189,13 +192,67 @@ def test_days_beyond_lead_time_and_review_do_not_matter() -> None:
 
 
 def test_an_order_statistic_is_one_of_the_numbers() -> None:
-    sample = np.arange(N)[::-1].copy()
-    assert risk.order_statistic(sample, Decimal("0.5")) == 63
-    assert risk.order_statistic(sample, Decimal("0.995")) == 127
-    assert risk.order_statistic(sample, Decimal(0)) == 0
+    assert risk.place_of(Decimal("0.5"), N) == 63
+    assert risk.place_of(Decimal("0.995"), N) == 127
+    assert risk.place_of(Decimal(0), N) == 0
 
 
 def test_absurd_forecasts_stay_whole_numbers() -> None:
     knots = to_milli(np.array([0, 0, 1e300, np.nan, np.inf, 1, 1, 1, 1, 1, 1, 1.0]))
     assert knots.max() == 50_000_000_000 * MILLI
     assert risk.strata_units(np.sort(knots)).min() >= 0
+
+
+LEVELS = [Fraction(0), *(Fraction(str(level)) for level in QUANTILES), Fraction(1)]
+
+
+def drawn(knots: list[int], no_sale: int, scenario: int) -> int:
+    """Units of one scenario by the law itself, in exact fractions: what arrays of any kind must come to."""
+    ends = [knots[0] * 10 // 13, *knots, knots[-1] * 13 // 10]
+    level, silent = Fraction(2 * scenario + 1, 2 * N), Fraction(no_sale, risk.PERMILLE)
+    knot = max(n for n, below in enumerate(LEVELS[:-1]) if below <= level)
+    way = (level - LEVELS[knot]) / (LEVELS[knot + 1] - LEVELS[knot])
+    units = math.floor((ends[knot] + (ends[knot + 1] - ends[knot]) * way) / MILLI + Fraction(1, 2))
+    if not no_sale:
+        return units
+    above = next((n for n, one in enumerate(LEVELS) if one > silent), len(LEVELS) - 1)
+    if level <= silent:
+        return 0
+    if level >= LEVELS[above]:
+        return max(units, 1)
+    size = max(ends[above], MILLI // 2)
+    way = (level - silent) / (LEVELS[above] - silent)
+    return math.floor((MILLI // 2 + (size - MILLI // 2) * way) / MILLI + Fraction(1, 2))
+
+
+@given(
+    largest=st.sampled_from([3, 2_000, 10**6, risk.SMALL_MILLI, 5 * 10**13]), no_sale=st.integers(0, 1000),
+    data=st.data(),
+)  # fmt: skip
+def test_units_are_those_of_the_law_whether_floats_or_whole_numbers_divide(
+    largest: int, no_sale: int, data: st.DataObject
+) -> None:
+    knots = sorted(data.draw(st.lists(st.integers(0, largest), min_size=len(QUANTILES), max_size=len(QUANTILES))))
+    units = risk.strata_units(np.array([knots]), np.array([no_sale]))
+    assert units.tolist() == [[drawn(knots, no_sale, scenario) for scenario in range(N)]]
+
+
+def test_the_largest_units_that_floats_divide_are_exact() -> None:
+    for last in range(risk.SMALL_MILLI * 10 // 13 - 40, risk.SMALL_MILLI * 10 // 13 + 40):
+        knots = [last] * len(QUANTILES)
+        assert risk.strata_units(np.array([knots]))[0].tolist() == [drawn(knots, 0, scenario) for scenario in range(N)]
+
+
+@given(
+    bits=st.sampled_from([3, 12, 24, 29, 31, 40]), lead=st.integers(0, 4), review=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_a_projection_in_32_bits_is_that_in_64(bits: int, lead: int, review: int, seed: int) -> None:
+    die = np.random.default_rng(seed)
+    demand, arrivals = die.integers(0, 2**bits, (2, 3, 8, N)) * die.integers(0, 2, (2, 3, 8, N))
+    stock = die.integers(-(2**bits), 2**bits, 3)
+    leads, reviews = np.minimum(die.integers(0, 5, (3, N)), lead), np.full(3, review)
+    wide = risk.project(demand, arrivals, stock, leads, reviews)
+    small = risk.project(*risk.narrowed(demand, arrivals, stock), leads, reviews)
+    for name in ("requirement", "waiting", "short_before", "lost_before"):
+        np.testing.assert_array_equal(getattr(small, name), getattr(wide, name))

@@ -113,22 +113,26 @@ def canonical(value: Any) -> bytes:
 def made(kind: type[Made], values: dict[str, Any]) -> Made:
     """A payload of values that are known to be valid: none is checked, and what is not given is at its default."""
     one = kind.__new__(kind)
-    fields, defaults = _fields(kind)
-    if len(values) < fields:
+    names, defaults = _fields(kind)
+    if len(values) < len(names):
         values = {**defaults, **values}
-    object.__setattr__(one, "__dict__", values)
-    object.__setattr__(one, "__pydantic_fields_set__", set(values))
-    object.__setattr__(one, "__pydantic_extra__", None)
-    object.__setattr__(one, "__pydantic_private__", None)
+    _set(one, "__dict__", values)
+    # One set for all: payloads are frozen, and copies copy it.
+    _set(one, "__pydantic_fields_set__", names)
+    _set(one, "__pydantic_extra__", None)
+    _set(one, "__pydantic_private__", None)
     return one
 
 
+_set = object.__setattr__
+
+
 @cache
-def _fields(kind: type[Payload]) -> tuple[int, Mapping[str, Any]]:
-    """How many there are, and the defaults."""
+def _fields(kind: type[Payload]) -> tuple[set[str], Mapping[str, Any]]:
+    """All names, and the defaults."""
     fields = kind.model_fields
     optional = {name: field for name, field in fields.items() if not field.is_required()}
-    return len(fields), {name: field.get_default(call_default_factory=True) for name, field in optional.items()}
+    return set(fields), {name: field.get_default(call_default_factory=True) for name, field in optional.items()}
 
 
 def canonical_texts(rows: Sequence[Sequence[str]]) -> bytes:
