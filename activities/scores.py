@@ -12,7 +12,7 @@ from workflows.domain.assessing import decide_all, decided_on, needs_a_person, r
 from workflows.domain.decisions import Decided, NeedFacts
 from workflows.domain.errors import ModelUnusable, Unavailable
 from workflows.domain.evidence import EvidenceKind, Folder, Kept, Snapshot, Source
-from workflows.domain.identity import Digest, canonical, digest, made
+from workflows.domain.identity import Digest, canonical, changed, digest, made
 from workflows.domain.models import ModelVersion
 from workflows.domain.needs import AssessmentSummary, NeedBatch
 from workflows.domain.ports import Assessments, BatchFacts, Launches, Models, ModelStore, RescoreResult
@@ -106,13 +106,13 @@ class AssessmentActivities:
             key = row.country, row.subdivision, row.last_day
             if key not in kept:
                 kept[key] = self._calendars.holidays(row)
-            return row.model_copy(update={"holidays": kept[key]})
+            return changed(row, {"holidays": kept[key]})
 
         def complete(facts: NeedFacts) -> NeedFacts:
             if not facts.row.country:
                 return facts
             alternatives = tuple(told(row) for row in facts.alternatives)
-            return facts.model_copy(update={"row": told(facts.row), "alternatives": alternatives})
+            return changed(facts, {"row": told(facts.row), "alternatives": alternatives})
 
         return found.model_copy(update={"facts": tuple(complete(facts) for facts in found.facts)})
 

@@ -9,6 +9,7 @@ from psycopg.rows import DictRow
 
 from workflows.domain.catalog import Sourcing
 from workflows.domain.decisions import SupplyOption
+from workflows.domain.identity import changed
 from workflows.domain.scores import LeadTimes, ScoringRow
 from workflows.domain.supplying import cover_days, orderable
 
@@ -27,8 +28,9 @@ async def with_history(
     kept = await _kept(cursor, suppliers, today)
     return {
         key: [
-            option.model_copy(
-                update={**company.get((option.supplier.supplier, key[0]), {}), **kept.get(option.supplier.supplier, {})}
+            changed(
+                option,
+                {**company.get((option.supplier.supplier, key[0]), {}), **kept.get(option.supplier.supplier, {})},
             )
             for option in offered
         ]
@@ -96,12 +98,10 @@ def alternatives(
     if len(offered) < 2:
         return ()
     return tuple(
-        row.model_copy(
-            update={
-                "supplier": option.sourcing.supplier, "review_days": cover_days(option, offered),
-                "lead_times": lead_times(option.sourcing),
-            }
-        )
+        changed(row, {
+            "supplier": option.sourcing.supplier, "review_days": cover_days(option, offered),
+            "lead_times": lead_times(option.sourcing),
+        })
         for option in orderable(offered)
         if option.sourcing.supplier != row.supplier
     )  # fmt: skip

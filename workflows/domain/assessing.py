@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from workflows.domain.deciding import decide
 from workflows.domain.decisions import RULE, Decided, Decision, DecisionInputs, Hold, NeedFacts, Proposal, Words
-from workflows.domain.identity import Digest, digest, made
+from workflows.domain.identity import Digest, changed, digest, made
 from workflows.domain.joining import join, lines_of, with_company
 from workflows.domain.plain_holds import held, needs_nothing
 from workflows.domain.policies import RiskTier
@@ -69,7 +69,7 @@ def _inputs(
     options = facts.options
     if len(scores) > 1:
         options = tuple(
-            option.model_copy(update={"outlook": outlook_of(scores[option.sourcing.supplier])})
+            changed(option, {"outlook": outlook_of(scores[option.sourcing.supplier])})
             if option.sourcing.supplier in scores and option.sourcing.supplier != own
             else option
             for option in options

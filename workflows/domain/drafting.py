@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, HoldReason, SupplyOption
 from workflows.domain.gate import percent, service_aim, service_target
+from workflows.domain.identity import made
 from workflows.domain.offers import SupplierChoice
 from workflows.domain.policies import Policy
 from workflows.domain.quantities import (
@@ -111,16 +112,18 @@ def need_steps(inputs: DecisionInputs, needed: int, target: Decimal) -> tuple[Wa
     """From demand to the net requirement: the numbers that a planner checks first."""
     scores, position = inputs.scores, inputs.position
     return (
-        WaterfallStep(
-            step="demand", units=int(scores.demand_p50.to_integral_value()),
-            rule=f"median demand over {scores.protection_days} days (lead time + review)",
+        _step(
+            "demand", int(scores.demand_p50.to_integral_value()),
+            f"median demand over {scores.protection_days} days (lead time + review)",
         ),
-        WaterfallStep(
-            step="net of stock", units=order_statistic(scores.requirement_units, HALF),
-            rule=f"less {position.on_hand_units} on hand and {position.on_order_units} on order, "
+        _step(
+            "net of stock", order_statistic(scores.requirement_units, HALF),
+            f"less {position.on_hand_units} on hand and {position.on_order_units} on order, "
             f"plus {position.reserved_units} reserved, projected day by day",
         ),
-        WaterfallStep(
-            step="safety", units=needed, rule=f"enough in {percent(target)} of the futures instead of half of them"
-        ),
+        _step("safety", needed, f"enough in {percent(target)} of the futures instead of half of them"),
     )  # fmt: skip
+
+
+def _step(step: str, units: int, rule: str) -> WaterfallStep:
+    return made(WaterfallStep, {"step": step, "units": units, "rule": rule, "cost": Decimal(0)})

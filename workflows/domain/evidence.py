@@ -13,15 +13,14 @@ from typing import Any, NamedTuple, Protocol
 
 from workflows.domain.errors import QuartermasterError
 from workflows.domain.identity import Digest, Payload
-from workflows.domain.scores import OpenReceipt, ScoringRow
-from workflows.domain.writing import written
+from workflows.domain.scores import DemandHistory, ScoringRow
+from workflows.domain.writing import fields_written, written
 
 REF = "$ref"
 """A folded place is `{"$ref": DIGEST}`."""
 _SHARED = frozenset({"lead_times", "drivers", "holidays"})
 """Fields of a row that many rows have in common."""
 _ROW = tuple(sorted(ScoringRow.model_fields))
-_RECEIPT = tuple(sorted(OpenReceipt.model_fields))
 
 
 class EvidenceKind(StrEnum):
@@ -106,44 +105,58 @@ class Folder:
 
     def __init__(self) -> None:
         self._parts: dict[int, tuple[Any, Digest, bytes]] = {}
+        # What stands in a row where a part of it stood.
+        self._told: dict[int, str] = {}
 
     def fold(self, snapshot: Snapshot) -> tuple[Digest, dict[Digest, bytes]]:
         """As the function of this name."""
         kept: dict[Digest, bytes] = {}
         first = snapshot.row
-        # Only what another supplier's row has differently. The keys are in the order of canonical JSON throughout.
+        row = self._written(first, _ROW, kept)
+        # Only what another supplier's row has differently.
         alternatives = ",".join([
-            self._object([(name, getattr(other, name)) for name in _ROW if _differs(other, first, name)], kept)
+            self._written(other, [name for name in _ROW if _differs(other, first, name)], kept)
             for other in snapshot.alternatives
         ])  # fmt: skip
-        row = self._object([(name, getattr(first, name)) for name in _ROW], kept)
         body = f'{{"alternatives":[{alternatives}],"row":{row},"source":{written(snapshot.source)}}}'.encode()
         sha256 = hashlib.sha256(body).hexdigest()
         return sha256, kept | {sha256: body}
 
-    def _object(self, fields: Sequence[tuple[str, Any]], kept: dict[Digest, bytes]) -> str:
-        return "{" + ",".join([f'"{name}":{self._told(name, value, kept)}' for name, value in fields]) + "}"
+    def _written(self, row: ScoringRow, names: Sequence[str], kept: dict[Digest, bytes]) -> str:
+        """These fields of the row, in the order of canonical JSON, with references to what others share."""
+        for shared in (*(getattr(row, name) for name in _SHARED), *(one.lead_times for one in row.open_receipts)):
+            if shared:
+                self._fold(shared, kept)
+        # Not known for longer than the row: its history is nobody else's.
+        self._told[id(row.history)] = _history(row.history)
+        text = fields_written(row, names, self._told)
+        del self._told[id(row.history)]
+        return text
 
-    def _told(self, name: str, value: Any, kept: dict[Digest, bytes]) -> str:
-        if name in _SHARED and value:
-            return self._part(value, kept)
-        if name == "open_receipts":
-            owed = [self._object([(field, getattr(one, field)) for field in _RECEIPT], kept) for one in value]
-            return f"[{','.join(owed)}]"
-        if name == "history":
-            units = str(list(value.daily_units)).replace(" ", "").replace("None", "null")
-            return f'{{"daily_units":{units},"first_day":"{value.first_day.isoformat()}"}}'
-        return written(value)
-
-    def _part(self, value: Any, kept: dict[Digest, bytes]) -> str:
+    def _fold(self, value: Any, kept: dict[Digest, bytes]) -> None:
         # By the object, not by what is in it: hashing a supplier's thousand deliveries takes longer than writing them.
         found = self._parts.get(id(value))
         if found is None:
             body = written(value).encode()
             found = self._parts[id(value)] = value, hashlib.sha256(body).hexdigest(), body
+            self._told[id(value)] = f'{{"{REF}":"{found[1]}"}}'
         _, sha256, body = found
         kept[sha256] = body
-        return f'{{"{REF}":"{sha256}"}}'
+
+
+class _Spelled(dict[int | None, str]):
+    """Units of a day as JSON: the few that occur are looked up a million times."""
+
+    def __missing__(self, units: int | None) -> str:
+        return str(units)
+
+
+_SPELLED = _Spelled({None: "null"} | {units: str(units) for units in range(1_000)})
+
+
+def _history(history: DemandHistory) -> str:
+    units = ",".join(map(_SPELLED.__getitem__, history.daily_units))
+    return f'{{"daily_units":[{units}],"first_day":"{history.first_day.isoformat()}"}}'
 
 
 def _differs(one: ScoringRow, other: ScoringRow, name: str) -> bool:

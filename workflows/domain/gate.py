@@ -6,6 +6,7 @@ in `deciding`, which asks here for the service level to aim at and, of the finis
 
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, SupplyOption
@@ -132,7 +133,7 @@ def _of_economy(order: _Order, cost: Decimal, holding: Decimal) -> Iterator[Rule
             f"{percent(scores.stockout_risk_soon)} chance of running out before anything ordered now arrives; "
             f"{lost} {inputs.currency} of margin at stake",
         )
-    avoidable = cost - expected_cost([min(0, n) for n in scores.requirement_units], 0, Decimal(0), holding)
+    avoidable = cost - expected_cost(scores.requirement_units, 0, Decimal(0), holding)
     if avoidable > limits.costly_if_wrong_limit:
         yield _fired(
             RuleCode.COSTLY_IF_WRONG,
@@ -223,6 +224,7 @@ def _fired(code: RuleCode, detail: str) -> RuleFired:
     return RuleFired(code=code, detail=detail)
 
 
+@lru_cache(maxsize=1 << 14)
 def percent(share: Decimal) -> str:
     """A share in words, to a tenth of a per cent."""
     return f"{(share * 100).quantize(Decimal('0.1'), rounding=ROUND_HALF_EVEN).normalize():f} %"

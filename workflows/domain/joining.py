@@ -18,6 +18,7 @@ from workflows.domain.catalog import Supplier
 from workflows.domain.decisions import DecisionInputs, SupplyOption
 from workflows.domain.drafting import Draft, draft
 from workflows.domain.gate import mean_demand, service_target
+from workflows.domain.identity import changed
 from workflows.domain.limits import Place
 from workflows.domain.offers import JointOrder
 from workflows.domain.policies import Policy
@@ -54,7 +55,7 @@ def join(
             )  # fmt: skip
     for lines in lanes.values():
         for line, order in zip(lines, _orders(lines, policy, proposed=proposed), strict=True):
-            joined[line.number] = joined[line.number].model_copy(update={"joint": order})
+            joined[line.number] = changed(joined[line.number], {"joint": order})
     return joined
 
 
@@ -76,16 +77,15 @@ def lines_of(batch: Sequence[DecisionInputs], policy: Policy) -> Counter[Lane]:
 def with_company(batch: Sequence[DecisionInputs], might: Counter[Lane]) -> list[DecisionInputs]:
     """Each option with the number of lines that might go to its supplier: what one line may expect to share."""
     return [
-        inputs.model_copy(
-            update={"options": tuple(_expecting(o, might[o.supplier.supplier, inputs.position.location])
-                                     for o in inputs.options)}
-        )
+        changed(inputs, {"options": tuple([
+            _expecting(option, might[option.supplier.supplier, inputs.position.location]) for option in inputs.options
+        ])})
         for inputs in batch
     ]  # fmt: skip
 
 
 def _expecting(option: SupplyOption, lines: int) -> SupplyOption:
-    return option if lines <= 1 else option.model_copy(update={"lines_expected": lines})
+    return option if lines <= 1 else changed(option, {"lines_expected": lines})
 
 
 def _orders(lines: Sequence[_Line], policy: Policy, *, proposed: bool) -> list[JointOrder]:

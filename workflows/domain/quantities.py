@@ -15,7 +15,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field
 
 from workflows.domain.catalog import Sourcing
-from workflows.domain.identity import Payload
+from workflows.domain.identity import Payload, made
 
 CENT = Decimal("0.0001")
 THOUSAND = 1_000
@@ -61,9 +61,9 @@ class SupplyTerms(Payload):
     @classmethod
     def of(cls, sourcing: Sourcing, cap_units: int | None = None) -> Self:
         """What this supplier asks of one line."""
-        return cls(
-            minimum_units=sourcing.minimum_order_units, pack_units=sourcing.pack_units, cap_units=cap_units
-        )  # fmt: skip
+        return made(cls, {
+            "minimum_units": sourcing.minimum_order_units, "pack_units": sourcing.pack_units, "cap_units": cap_units,
+        })  # fmt: skip
 
     @property
     def smallest(self) -> int:
@@ -109,12 +109,17 @@ class Quantity(Payload):
     expected_cost_one_pack_more: Amount | None = None
 
 
-def _whole_cost(requirement: Sequence[int], units: int, economics: Economics) -> int:
-    """EC(q) + K 1{q > 0}, times the sample's size, in millionths: exact. `requirement` is ascending."""
+def short_and_over(requirement: Sequence[int], units: int) -> tuple[int, int]:
+    """(N - q)+ and (q - N)+, each summed over the sample. `requirement` is ascending."""
     # Two sums of slices, because this is asked many times for each decision.
     within = bisect_right(requirement, units)
     short = sum(requirement[within:]) - units * (len(requirement) - within)
-    over = units * within - sum(requirement[:within])
+    return short, units * within - sum(requirement[:within])
+
+
+def _whole_cost(requirement: Sequence[int], units: int, economics: Economics) -> int:
+    """EC(q) + K 1{q > 0}, times the sample's size, in millionths: exact. `requirement` is ascending."""
+    short, over = short_and_over(requirement, units)
     fixed = micro(economics.order_cost) * len(requirement) if units > 0 else 0
     return micro(economics.shortage_per_unit) * short + micro(economics.holding_per_unit) * over + fixed
 
@@ -132,8 +137,8 @@ def expected_cost(requirement: Sequence[int], units: int, shortage: Decimal, hol
 
     `requirement` is ascending; `holding` is that of one review period. The fixed cost of an order is not in it.
     """
-    economics = Economics(shortage_per_unit=shortage, holding_per_unit=holding)
-    return _money(_whole_cost(requirement, units, economics), len(requirement))
+    short, over = short_and_over(requirement, units)
+    return _money(micro(shortage) * short + micro(holding) * over, len(requirement))
 
 
 def worth_waiting(short: Decimal, units: int, shortage: Decimal, holding: Decimal) -> bool:
@@ -154,8 +159,12 @@ def order_statistic(requirement: Sequence[int], probability: Decimal) -> int:
 
     `requirement` is ascending.
     """
-    rank = max(1, ceil(probability * len(requirement)))
-    return requirement[min(rank, len(requirement)) - 1]
+    return requirement[_place(probability, len(requirement))]
+
+
+@lru_cache(maxsize=1 << 14)
+def _place(probability: Decimal, count: int) -> int:
+    return min(max(1, ceil(probability * count)), count) - 1
 
 
 def smallest_order(sourcing: Sourcing) -> int:

@@ -1,14 +1,15 @@
 """The figures that say how much hangs on a decision: last safe order time, money at risk, worst futures, surplus."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 
 from workflows.domain.decisions import DecisionInputs
-from workflows.domain.identity import Instant
+from workflows.domain.identity import Instant, made
 from workflows.domain.offers import Stakes
 from workflows.domain.orders import order_cycle
-from workflows.domain.quantities import CENT, Quantity, expected_cost
+from workflows.domain.quantities import CENT, Quantity, expected_cost, short_and_over
 
 TAIL = 5, 100
 """The worst twentieth of the futures."""
@@ -25,19 +26,19 @@ def stakes(
     scores, shortage = inputs.scores, inputs.shortage_per_unit
     sample, units, allowed = scores.requirement_units, quantity.units, 1 - target
     order_by, open_end = last_safe_order_time(inputs, accepted)
-    surplus = Decimal(sum(units - n for n in sample if n < units)) / len(sample)
+    surplus = Decimal(short_and_over(sample, units)[1]) / len(sample)
     per_day = scores.demand_p50 / max(1, scores.protection_days)
-    return Stakes(
-        order_by=order_by, order_by_or_later=open_end, late_already=scores.stockout_risk_soon > allowed,
-        expected_lost_value=_money(shortage * scores.expected_lost_units),
-        unavoidable_lost_value=_money(shortage * scores.lost_before_units),
-        cost_without=quantity.expected_cost_without, cost_with=quantity.expected_cost,
-        cost_pack_less=quantity.expected_cost_one_pack_less, cost_pack_more=quantity.expected_cost_one_pack_more,
-        cost_unavoidable=expected_cost([min(0, n) for n in sample], 0, Decimal(0), holding),
-        cvar_95=cvar(sample, units, shortage, holding),
-        overstock_days=(surplus / per_day).quantize(TENTH, rounding=ROUND_HALF_EVEN) if per_day else Decimal(0),
-        order_cost_share=share,
-    )  # fmt: skip
+    return made(Stakes, {
+        "order_by": order_by, "order_by_or_later": open_end, "late_already": scores.stockout_risk_soon > allowed,
+        "expected_lost_value": _money(shortage * scores.expected_lost_units),
+        "unavoidable_lost_value": _money(shortage * scores.lost_before_units),
+        "cost_without": quantity.expected_cost_without, "cost_with": quantity.expected_cost,
+        "cost_pack_less": quantity.expected_cost_one_pack_less, "cost_pack_more": quantity.expected_cost_one_pack_more,
+        "cost_unavoidable": expected_cost(sample, 0, Decimal(0), holding),
+        "cvar_95": cvar(sample, units, shortage, holding),
+        "overstock_days": (surplus / per_day).quantize(TENTH, rounding=ROUND_HALF_EVEN) if per_day else Decimal(0),
+        "order_cost_share": share,
+    })  # fmt: skip
 
 
 def last_safe_order_time(inputs: DecisionInputs, allowed: Decimal) -> tuple[Instant | None, bool]:
@@ -50,7 +51,12 @@ def last_safe_order_time(inputs: DecisionInputs, allowed: Decimal) -> tuple[Inst
     if not risks:
         return None, False
     days = next((later for later, risk in enumerate(risks) if risk > allowed), len(risks))
-    return order_cycle(inputs.clock + timedelta(days=days))[1], days == len(risks)
+    return _cutoff(inputs.clock, days), days == len(risks)
+
+
+@lru_cache(maxsize=1_024)
+def _cutoff(clock: datetime, days: int) -> datetime:
+    return order_cycle(clock + timedelta(days=days))[1]
 
 
 def cvar(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal) -> Decimal:
@@ -68,20 +74,11 @@ def cvar(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal)
 
 def _worst(sample: Sequence[int], units: int, shortage: Decimal, holding: Decimal, count: int) -> list[Decimal]:
     """The `count` largest losses, the largest first: they are at the ends of the ascending sample."""
-    low, high = 0, len(sample) - 1
-    found: list[Decimal] = []
-    while len(found) < count:
-        surplus, short = holding * max(0, units - sample[low]), shortage * max(0, sample[high] - units)
-        # Of the two ends one may lie on the other side of q, where its own loss is the other kind.
-        at_low = max(surplus, shortage * max(0, sample[low] - units))
-        at_high = max(short, holding * max(0, units - sample[high]))
-        if at_low > at_high:
-            found.append(at_low)
-            low += 1
-        else:
-            found.append(at_high)
-            high -= 1
-    return found
+    above = sample[max(count, len(sample) - count) :]
+    losses = [
+        shortage * (n - units) if n > units else holding * (units - n) for n in (*sample[:count], *reversed(above))
+    ]  # fmt: skip
+    return sorted(losses, reverse=True)[:count]
 
 
 def _money(amount: Decimal) -> Decimal:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from workflows.domain.decisions import DecisionInputs, SupplyOption
 from workflows.domain.gate import service_target
+from workflows.domain.identity import changed, made
 from workflows.domain.offers import Offer, Outlook, SupplierChoice
 from workflows.domain.policies import Policy
 from workflows.domain.quantities import CENT, Economics, SupplyTerms, choose_quantity
@@ -84,13 +85,12 @@ def as_seen_from(inputs: DecisionInputs, option: SupplyOption) -> DecisionInputs
     """The inputs with the scores that hold when this option delivers."""
     if option.outlook is None:
         return inputs
-    own = {name: getattr(option.outlook, name) for name in type(option.outlook).model_fields}
-    return inputs.model_copy(update={"scores": inputs.scores.model_copy(update=own)})
+    return changed(inputs, {"scores": changed(inputs.scores, vars(option.outlook))})
 
 
 def outlook_of(scores: Scores) -> Outlook:
     """The part of the scores that depends on who delivers."""
-    return Outlook(**{name: getattr(scores, name) for name in Outlook.model_fields})
+    return made(Outlook, {name: getattr(scores, name) for name in Outlook.model_fields})
 
 
 def spoken_for(inputs: DecisionInputs, scores: Mapping[str, Scores], policy: Policy) -> DecisionInputs:
@@ -105,11 +105,9 @@ def spoken_for(inputs: DecisionInputs, scores: Mapping[str, Scores], policy: Pol
     def seen(option: SupplyOption) -> SupplyOption:
         own = scores.get(option.sourcing.supplier)
         told = None if own is None or option.sourcing.supplier == supplier else outlook_of(own)
-        return option.model_copy(update={"outlook": told})
+        return changed(option, {"outlook": told})
 
-    return inputs.model_copy(
-        update={"scores": scores[supplier], "options": tuple(map(seen, inputs.options))}
-    )  # fmt: skip
+    return changed(inputs, {"scores": scores[supplier], "options": tuple(map(seen, inputs.options))})
 
 
 def holding_per_cover(inputs: DecisionInputs, option: SupplyOption | None) -> Decimal:

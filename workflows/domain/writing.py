@@ -37,8 +37,21 @@ def written(value: Any, known: Texts = NO_TEXTS) -> str:
         return _whole(value) if fields is None else _model(value, fields, known)
     if isinstance(value, (tuple, list)):
         return _list(value, known)
-    # What is rare (sets, mappings, enumerations) is left to the one place that says what it looks like.
+    if isinstance(value, str):  # a member of an enumeration
+        return encode_basestring(str(value))
+    # What is rare (sets, mappings) is left to the one place that says what it looks like.
     return _whole(value)
+
+
+def fields_written(value: BaseModel, names: Sequence[str], known: Texts = NO_TEXTS) -> str:
+    """An object of these fields, whose names are in the order of canonical JSON."""
+    values = value.__dict__
+    parts = []
+    for name in names:
+        one = values[name]
+        writer = _SCALARS.get(type(one))
+        parts.append(f'"{name}":{writer(one) if writer is not None else written(one, known)}')
+    return "{" + ",".join(parts) + "}"
 
 
 def _model(value: BaseModel, fields: Sequence[Field], known: Texts) -> str:
@@ -46,7 +59,7 @@ def _model(value: BaseModel, fields: Sequence[Field], known: Texts) -> str:
     parts = []
     for name, prefix, grown, default, left_out in fields:
         one = values[name]
-        if grown and one == default:
+        if grown and (one is default or (default is not None and one == default)):
             continue
         if left_out is not None and left_out(one):
             continue
