@@ -205,12 +205,13 @@ def _row_features(windows: Windows, known: Flags, size: Floats, sums: Sums, cont
     cadence, units = windows.cadence, windows.units
     past_promotion = windows.promoted[:, : cadence.lookback]
     short, middle, season = cadence.short, cadence.middle, cadence.season
-    sold = (units > 0).astype(np.float64)
+    # Squares of absurd units add up to more than a float keeps: running sums, as models were taught by.
+    sold, squares = (units > 0).astype(np.float64), Sums(units * units, known)
     interval, variation = intermittence(windows)
     ever = (units > 0).any(axis=1)
     since = np.where(ever, np.argmax((units > 0)[:, ::-1], axis=1), cadence.lookback)
     mean = sums.mean(middle)
-    spread = np.sqrt(np.maximum(newest_mean(units * units, known, middle) - mean * mean, 0.0))
+    spread = np.sqrt(np.maximum(squares.mean(middle) - mean * mean, 0.0))
     quarter = slice(-cadence.quarter * 2 if cadence.cycle > 1 else -season, None)
     recent, counted = units[:, quarter], known[:, quarter]
     typical, best = order_statistics(units[:, -short:], (0.5, 1.0))

@@ -3,7 +3,7 @@
 Scoring, comparison, backtest and simulation all ask here, so what is judged is what decides.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,11 @@ class Forecast:
             self.correlation[rows], self.knots[rows, :periods], self.no_sale[rows, :periods],
             np.array(cold, dtype=np.int64), law,
         )  # fmt: skip
+
+    def within(self, horizon: Ints) -> "Forecast":
+        """Without what was said beyond each row's own horizon."""
+        inside = np.arange(self.knots.shape[1]) < horizon[:, None]
+        return replace(self, knots=self.knots * inside[:, :, None], no_sale=self.no_sale * inside)
 
 
 @dataclass(frozen=True)

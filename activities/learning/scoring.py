@@ -115,11 +115,16 @@ def asked_of(rows: Sequence[ScoringRow]) -> Asked:
 def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[Scored]:
     if not rows:
         return []
-    windows, asked = windows_of(rows), asked_of(rows)
-    vectors = vectors_of(model, windows, asked.horizon)
-    said = forecast(model, windows, asked.horizon, vectors)
+    asked = asked_of(rows)
+    # Whether a season covers a row depends on how far the row looks itself, and so do words about it.
+    firsts, of_row = _once(rows, alone=explain or bool(model.profiles))
+    horizon = np.zeros(len(firsts), dtype=np.int64)
+    np.maximum.at(horizon, of_row, asked.horizon)
+    windows = windows_of([rows[place] for place in firsts])
+    vectors = vectors_of(model, windows, horizon)
+    said = forecast(model, windows, horizon, vectors).take(of_row, int(horizon.max())).within(asked.horizon)
     explained = drivers_of(model, windows, said, asked.protection, vectors) if explain else [()] * len(rows)
-    opinions = mean_demand(model, windows, asked.protection, vectors)
+    opinions = mean_demand(model, windows, asked.protection, vectors, of_row)
     results: list[Scored | None] = [None] * len(rows)
     # Rows that look equally far ahead go together: nobody's futures are drawn longer than they are wanted.
     order = np.argsort(asked.horizon, kind="stable")
@@ -128,6 +133,22 @@ def _score(model: Model, rows: Sequence[ScoringRow], *, explain: bool) -> list[S
         for place, one in zip(part.tolist(), _projected(model, asked, said, part, explained, opinions), strict=True):
             results[place] = one
     return [one for one in results if one is not None]
+
+
+def _once(rows: Sequence[ScoringRow], *, alone: bool) -> tuple[list[int], Ints]:
+    """Places of rows that are forecast, and for each row the number of the one that speaks for it: the rows of a need
+    differ in who delivers, and demand does not ask for that. `alone`: every row speaks for itself."""
+    if alone:
+        return list(range(len(rows))), np.arange(len(rows))
+    numbers: dict[tuple[object, ...], int] = {}
+    of_row = [numbers.setdefault(_foretold_by(row), len(numbers)) for row in rows]
+    return np.unique(of_row, return_index=True)[1].tolist(), np.array(of_row, dtype=np.int64)
+
+
+def _foretold_by(row: ScoringRow) -> tuple[object, ...]:
+    """What the forecast of a row is made from: large parts by the object, which rows of one need share."""
+    large = row.history, row.promotions, row.drivers, row.holidays
+    return (row.item, row.location, row.category, row.last_day, row.country, row.subdivision, *map(id, large))
 
 
 def _projected(

@@ -29,20 +29,26 @@ def train_mean(vectors: Matrix, targets: Floats, weights: Floats, *, seed: int, 
     return xgb.train(parameters, data, ROUNDS)
 
 
-def mean_demand(model: Model, windows: Windows, periods: Ints, vectors: Vectors | None = None) -> Floats:
+def mean_demand(
+    model: Model, windows: Windows, periods: Ints, vectors: Vectors | None = None, of: Ints | None = None
+) -> Floats:
     """Expected units of each row over its first `periods` periods; NaN where the model has no second opinion.
 
-    `vectors` are the features of at least those periods, for who has them already.
+    `vectors` are the features of at least those periods, for who has them already; `of` is the number of each row's
+    window (None: each has its own).
     """
-    result = np.full(len(windows), np.nan)
     if model.mean is None or len(windows) == 0:
-        return result
-    rows, ahead = pairs_of(periods)
-    asked = features(windows, rows, ahead, model.context) if vectors is None else vectors.within(periods)
+        return np.full(len(periods), np.nan)
+    of = np.arange(len(windows)) if of is None else of
+    longest = np.zeros(len(windows), dtype=np.int64)
+    np.maximum.at(longest, of, periods)
+    rows, ahead = pairs_of(longest)
+    asked = features(windows, rows, ahead, model.context) if vectors is None else vectors.within(longest)
     ratios = model.mean.inplace_predict(asked, missing=np.nan)
     units = ratios.astype(np.float64) * scale(windows)[rows]
     # Summed row by row, in the order of the periods: a row alone has the sum that it has in a batch.
-    ends = np.cumsum(periods).tolist()
+    begins = (np.cumsum(longest) - longest)[of]
     return np.array([
-        float(units[begin:end].sum()) for begin, end in zip([0, *ends[:-1]], ends, strict=True)
+        float(units[begin:end].sum())
+        for begin, end in zip(begins.tolist(), (begins + periods).tolist(), strict=True)
     ])  # fmt: skip

@@ -11,6 +11,14 @@ def split(name: str, kind: str = "text") -> str:
     return array if kind == "text" else f"{array}::{kind}[]"
 
 
+def literal(values: Sequence[str]) -> str:
+    """These texts as an array in one text, for `%s::text[]`: of a list each text would be looked at by itself."""
+    whole = '","'.join(values)
+    if whole.count('"') != 2 * max(0, len(values) - 1) or "\\" in whole:
+        whole = '","'.join([value.replace("\\", "\\\\").replace('"', '\\"') for value in values])
+    return f'{{"{whole}"}}' if values else "{}"
+
+
 def joined(values: Sequence[str]) -> str:
     """These texts as one, for `split`.
 

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 
 from connectors.postgres import evidence, facts, ledger, tasks, wishes
 from connectors.postgres.catalog import HOLDING_RATE_PER_YEAR
+from connectors.postgres.columns import literal
 from connectors.postgres.monitoring import alarmed_segments
 from connectors.postgres.pool import Database
 from connectors.postgres.recording import DECISION_COLUMNS, Recorded, recorded, recorded_batch
@@ -44,7 +45,7 @@ UPDATE need n SET state = g.state FROM unnest(%s::text[], %s::text[]) AS g (need
 """
 _WATCH = """
 WITH given AS MATERIALIZED (
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[]) AS g (location, item, level, at)
+    SELECT * FROM unnest(%s::text[], %s::text[], %b::bigint[], %b::timestamptz[]) AS g (location, item, level, at)
 ), locked AS MATERIALIZED (
     SELECT location, item, level, at FROM position p JOIN given USING (location, item)
     ORDER BY location, item FOR UPDATE OF p
@@ -107,8 +108,8 @@ class PostgresAssessments:
             )
             await ledger.append(cursor, entries + of_holds)
             await cursor.execute(
-                "UPDATE need SET state = 'held' WHERE need_id = ANY(%s)",
-                [[decision_id for decision_id, _, _ in told.holds]],
+                "UPDATE need SET state = 'held' WHERE need_id = ANY(%s::text[])",
+                [literal([decision_id for decision_id, _, _ in told.holds])],
             )
             await cursor.execute(
                 """SELECT count(*) FILTER (WHERE n.state = 'held') AS holds,
@@ -210,7 +211,8 @@ async def _store(cursor: Cursor, decided: Sequence[Decided], told: Recorded) -> 
         (one.inputs.position.location, one.inputs.position.item, one.inputs.scores.watch_level_units, one.inputs.clock)
         for one in decided
     ])  # fmt: skip
-    await cursor.execute(_WATCH, [list(column) for column in zip(*places, strict=True)] or [[]] * 4)
+    locations, items, levels, instants = [list(column) for column in zip(*places, strict=True)] or [[]] * 4
+    await cursor.execute(_WATCH, [literal(locations), literal(items), levels, instants])
 
 
 async def _propose(cursor: Cursor, decided: Sequence[Decided], policy: Policy) -> list[NewEntry]:

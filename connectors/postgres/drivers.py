@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import ledger
+from connectors.postgres.columns import literal
 from connectors.postgres.pool import Connection, transaction
 from workflows.domain.drivers import EVERYWHERE, PRICE, DriverSeries, ExternalValue
 from workflows.domain.ledger import EntryType, NewEntry
@@ -71,7 +72,8 @@ async def drivers_of(
     """
     today = clock.astimezone(UTC).date()
     arguments: dict[str, Any] = {
-        "locations": [location for location, _ in keys], "items": [item for _, item in keys], "clock": clock,
+        "locations": literal([location for location, _ in keys]), "items": literal([item for _, item in keys]),
+        "clock": clock,
         "everywhere": EVERYWHERE, "since": since, "today": today, "until": today + timedelta(days=AHEAD_DAYS),
         "recorded_by": recorded_by or "infinity",
     }  # fmt: skip

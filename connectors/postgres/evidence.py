@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
+from connectors.postgres.columns import literal
 from connectors.postgres.evidence_codec import Packed, checked, dictionary, pack, unpack
 from connectors.postgres.pool import Connection, reading
 from workflows.domain.evidence import EvidenceKind, EvidenceMissing, Kept
@@ -17,7 +18,7 @@ from workflows.domain.identity import Digest
 
 AT_ONCE = 2_000
 """Digests per query."""
-_KNOWN = "SELECT sha256 FROM evidence_part WHERE sha256 = ANY(%s)"
+_KNOWN = "SELECT sha256 FROM evidence_part WHERE sha256 = ANY(%s::text[])"
 # %b: an array of bytes in text form is escaped byte by byte, which takes longer than making what it holds.
 # In the order of the digests, as everybody inserts: two batches with objects in common wait, and never for each other.
 _INSERT = """
@@ -113,8 +114,8 @@ class PostgresEvidence:
         return self._dictionaries[part.dictionary]
 
 
-def _wanted(objects: Mapping[Digest, Kept]) -> list[Digest]:
-    return [*objects, dictionary()[0]]
+def _wanted(objects: Mapping[Digest, Kept]) -> str:
+    return literal([*objects, dictionary()[0]])
 
 
 def _packed(objects: Mapping[Digest, Kept], known: set[Digest]) -> Sequence[list[Packed]]:

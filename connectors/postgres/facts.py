@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from connectors.postgres import rhythm, supply
+from connectors.postgres.columns import literal
 from connectors.postgres.drivers import calendars_of, drivers_of
 from connectors.postgres.lead_times import lane_times, open_receipts, owed
 from connectors.postgres.sold import sold
@@ -63,8 +64,8 @@ async def gather(
 ) -> list[NeedFacts]:
     """The facts of these needs (rows of `need`) as of `clock`; the policy may set how long an order should last."""
     keys: dict[str, Any] = {
-        "locations": [row["location"] for row in rows],
-        "items": [row["item"] for row in rows],
+        "locations": literal([row["location"] for row in rows]),
+        "items": literal([row["item"] for row in rows]),
         "today": clock.astimezone(UTC).date(),
         "clock": clock,
         "since": clock.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS),

@@ -118,6 +118,19 @@ def test_a_row_scored_alone_is_the_row_scored_in_a_batch(model: bytes, scoring: 
     assert scoring.score(rows[::-1], model, explain=True) == together[::-1]
 
 
+def test_rows_of_one_need_are_forecast_once_and_scored_as_alone(model: bytes, scoring: Scoring) -> None:
+    """What another supplier would do differs in lead time and review: neighbours neither lengthen nor shorten it."""
+    terms = [(4, 1), (30, 2), (1, 40), (75, 7)]
+    several = [
+        one.model_copy(update={"lead_times": LeadTimes(promised_days=lead), "review_days": review})
+        for one in rows_of(STEADY + [series(name, units) for name, units in ODD.items()])[::3]
+        for lead, review in terms
+    ]  # fmt: skip
+    told = scoring.score(several, model)
+    assert len({one.protection_days for one in told}) > 3
+    assert told == [scoring.score([one], model)[0] for one in several]
+
+
 @pytest.mark.parametrize("name", sorted(ODD))
 def test_odd_histories_get_sane_answers(name: str, model: bytes, scoring: Scoring) -> None:
     one = series(name, ODD[name], category="never seen")

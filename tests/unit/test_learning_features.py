@@ -6,7 +6,7 @@ import numpy as np
 
 from activities.learning.cadence import CADENCES, DAY
 from activities.learning.features import Context, columns, features, names, sale_periods, scale
-from activities.learning.rolling import demand_class
+from activities.learning.rolling import Sums, demand_class, newest_mean
 from activities.learning.windows import Panel, windows_of
 from tests.unit.learning_world import LAST_DAY, row, seasonal_world, series
 from workflows.domain.scores import Promotion
@@ -125,3 +125,12 @@ def test_odd_histories_make_finite_windows() -> None:
     pairs = np.repeat(np.arange(len(odd)), 2)
     found = features(windows, pairs, np.tile(np.array([1, DAY.ahead]), len(odd)), Context())
     assert not np.isinf(found).any()
+
+
+def test_a_mean_that_is_asked_for_once_is_that_of_the_running_sums() -> None:
+    die = np.random.default_rng(3)
+    units = np.where(die.random((40, 400)) < 0.2, np.nan, die.integers(0, 10_000_000, (40, 400)).astype(np.float64))
+    units[0] = np.nan
+    counted = ~np.isnan(units) & (die.random(units.shape) < 0.7)
+    for periods in (1, 28, 364, 400, 500):
+        np.testing.assert_array_equal(newest_mean(units, counted, periods), Sums(units, counted).mean(periods))

@@ -185,10 +185,10 @@ def _offer(inputs: DecisionInputs, option: SupplyOption, cheapest: Decimal, poli
         "unreliability": RISK_WEIGHT * broken * shortage * units,
     }
     money = {name: part.quantize(CENT, rounding=ROUND_HALF_EVEN) for name, part in parts.items()}
-    return Offer(
-        supplier=sourcing.supplier, units=units, unit_cost=sourcing.unit_cost,
-        lead_time_p50_days=scores.lead_time_p50_days, total=sum(money.values(), Decimal(0)), **money,
-    )  # fmt: skip
+    return made(Offer, {
+        "supplier": sourcing.supplier, "units": units, "unit_cost": sourcing.unit_cost,
+        "lead_time_p50_days": scores.lead_time_p50_days, "total": sum(money.values(), Decimal(0)), **money,
+    })  # fmt: skip
 
 
 def _flip(best: Offer, others: Sequence[Offer]) -> Decimal | None:
