@@ -138,9 +138,9 @@ def _shares(kind: type[np.generic]) -> tuple[npt.NDArray[Any], ...]:
 def _floored(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The whole number below the quotient of whole numbers. Floats keep them up to `SMALL_MILLI`: there a rounded
     quotient never reaches the next whole number, and the processor divides many at once."""
-    if numerator.dtype == np.float64:
-        return np.floor(numerator / denominator).astype(np.int32)
-    return numerator // denominator
+    small = numerator.dtype == np.float64
+    found: npt.NDArray[Any] = np.floor(numerator / denominator).astype(np.int32) if small else numerator // denominator
+    return found
 
 
 def strata_units(knots: Ints, no_sale: Ints | None = None) -> Ints:
