@@ -18,7 +18,7 @@ from opentelemetry import trace
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
 
 from connectors.kafka.consumer import EventConsumer
-from connectors.kafka.messages import DeadLetter, Place, RawMessage
+from connectors.kafka.messages import UNTOLD, DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.quick import quick
 from connectors.postgres.dead_letters import DeadLetters, StoredLetter
@@ -225,8 +225,8 @@ def taken(message: RawMessage, latest: datetime | None = None) -> Received:
     movement, trace = read
     trace = message.traceparent or trace if message.headers else trace
     # Made as a tuple is, once for every event: its own constructor takes three times as long.
-    topic, partition, offset, key, value, _, _ = message
-    return tuple.__new__(Received, (topic, partition, offset, value, None, "", "", key, trace, movement))
+    topic, partition, offset, key, value, _, written = message
+    return tuple.__new__(Received, (topic, partition, offset, value, None, "", "", key, trace, movement, written))
 
 
 def received(message: RawMessage, latest: datetime | None = None) -> Received:
@@ -238,6 +238,7 @@ def received(message: RawMessage, latest: datetime | None = None) -> Received:
         return Received(
             topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
             error_code=malformed.code, error_detail=str(malformed), traceparent=message.traceparent,
+            timestamp_ms=message.timestamp_ms,
         )  # fmt: skip
     code, detail = "", ""
     if message.topic != event.data.topic:
@@ -248,10 +249,11 @@ def received(message: RawMessage, latest: datetime | None = None) -> Received:
         return Received(
             topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, key=key,
             error_code=code, error_detail=detail, traceparent=message.traceparent,
+            timestamp_ms=message.timestamp_ms,
         )  # fmt: skip
     return Received(
         topic=message.topic, partition=message.partition, offset=message.offset, raw=message.value, event=event,
-        key=key, traceparent=message.traceparent or event.traceparent,
+        key=key, traceparent=message.traceparent or event.traceparent, timestamp_ms=message.timestamp_ms,
     )  # fmt: skip
 
 
@@ -262,7 +264,7 @@ def _as_message(letter: StoredLetter) -> DeadLetter:
     message = RawMessage(
         topic=letter.topic, partition=letter.partition, offset=letter.kafka_offset,
         key=letter.message_key.encode() if letter.message_key else None, value=letter.payload, headers=headers,
-        timestamp_ms=int(letter.first_seen.timestamp() * 1000),
+        timestamp_ms=UNTOLD if letter.kafka_timestamp_ms is None else letter.kafka_timestamp_ms,
     )  # fmt: skip
     return DeadLetter(
         message=message, error_code=letter.error_code, attempt=letter.attempt, schema_id=letter.schema_id,

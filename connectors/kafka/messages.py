@@ -10,8 +10,13 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 """Above Kafka's usual 1 MiB, so that whatever could be received fits into the dead letters with its headers."""
 
 
+UNTOLD = -1
+"""The timestamp of a message that has none, as Kafka's protocol has it."""
+
+
 class RawMessage(NamedTuple):
-    """One message as it lay in the log; `value` is empty for a tombstone, header values are bytes."""
+    """One message as it lay in the log; `value` is empty for a tombstone, header values are bytes, and `timestamp_ms`
+    is by the sender's or the broker's clock."""
 
     topic: str
     partition: int

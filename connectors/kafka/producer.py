@@ -142,13 +142,14 @@ def dead_letter_headers(letter: DeadLetter) -> dict[str, str | bytes]:
         "x-orig-topic": message.topic,
         "x-orig-partition": str(message.partition),
         "x-orig-offset": str(message.offset),
-        "x-orig-timestamp": str(message.timestamp_ms),
         "x-error-class": letter.error_class,
         "x-error-code": letter.error_code,
         "x-payload-sha256": hashlib.sha256(message.value).hexdigest(),
         "x-first-seen": rfc3339(datetime.now(UTC)),
         "x-attempt": str(letter.attempt),
     }
+    if message.timestamp_ms >= 0:
+        headers["x-orig-timestamp"] = str(message.timestamp_ms)
     if letter.schema_id:
         headers["x-schema-id"] = letter.schema_id
     if letter.consumer_version:

@@ -29,6 +29,8 @@ class Unreadable(Protocol):
     @property
     def traceparent(self) -> str | None: ...
     @property
+    def timestamp_ms(self) -> int | None: ...
+    @property
     def error_code(self) -> str: ...
     @property
     def error_detail(self) -> str: ...
@@ -54,10 +56,12 @@ class StoredLetter:
     """The event type that it claimed to be; None where none was readable."""
     consumer_version: str | None = None
     """Release and source of the intake that could not read it."""
+    kafka_timestamp_ms: int | None = None
+    """When its log took it; None where nobody told it."""
 
 
 _COLUMNS = """dead_letter_id, topic, partition, kafka_offset, message_key, payload, error_code, error_detail,
-              traceparent, first_seen, attempt, schema_id, consumer_version"""
+              traceparent, first_seen, attempt, schema_id, kafka_timestamp_ms, consumer_version"""
 
 
 class DeadLetters:
@@ -91,9 +95,10 @@ def store(cursor: psycopg.Cursor[DictRow], letters: Sequence[Unreadable], *, log
     if letters:
         cursor.executemany(
             """INSERT INTO dead_letter (log_id, topic, partition, kafka_offset, message_key, payload, payload_sha256,
-                                        error_code, error_detail, traceparent, schema_id, consumer_version, attempt)
+                                        error_code, error_detail, traceparent, schema_id, consumer_version,
+                                        kafka_timestamp_ms, attempt)
                SELECT %(log)s, %(topic)s, %(partition)s, %(offset)s, %(key)s, %(payload)s, %(sha256)s, %(code)s,
-                      %(detail)s, %(traceparent)s, %(schema)s, %(version)s,
+                      %(detail)s, %(traceparent)s, %(schema)s, %(version)s, nullif(%(timestamp)s, -1),
                       coalesce((SELECT max(attempt) FROM dead_letter WHERE payload_sha256 = %(sha256)s), 0) + 1
                ON CONFLICT DO NOTHING""",
             [
@@ -102,6 +107,7 @@ def store(cursor: psycopg.Cursor[DictRow], letters: Sequence[Unreadable], *, log
                     "key": storable(letter.key), "payload": letter.raw, "sha256": content_digest(letter.raw),
                     "code": letter.error_code, "detail": storable(letter.error_detail[:500]),
                     "traceparent": storable(letter.traceparent), "schema": claimed_type(letter.raw), "version": version,
+                    "timestamp": letter.timestamp_ms,
                 }
                 for letter in letters
             ],

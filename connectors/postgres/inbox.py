@@ -47,6 +47,8 @@ class Received(NamedTuple):
     key: str | bytes | None = None
     traceparent: str | None = None
     movement: Movement | None = None
+    timestamp_ms: int | None = None
+    """When its log took it, in milliseconds since 1970; None where nobody told it."""
 
 
 @dataclass
@@ -178,7 +180,7 @@ class Inbox:
             Received(
                 topic=message.topic, partition=message.partition, offset=message.offset, raw=message.raw,
                 key=message.key, error_code="id_reuse_different_payload", error_detail=detail,
-                traceparent=message.traceparent,
+                traceparent=message.traceparent, timestamp_ms=message.timestamp_ms,
             )
         )  # fmt: skip
 
@@ -230,7 +232,7 @@ def _spans(batch: Sequence[Received]) -> dict[TopicPartition, list[int]]:
 
 def _fresh(log_id: str, message: Received, sha256: str) -> _Fresh:
     # Spelled out, not unpacked: once for every event.
-    topic, partition, offset, raw, event, _, _, _, trace, movement = message
+    topic, partition, offset, raw, event, _, _, _, trace, movement, _ = message
     if movement is not None:
         source, event_id, kind, at = (
             movement.source,

@@ -6,7 +6,10 @@ from tests.storeroom import Storeroom
 
 
 def unreadable(offset: int, raw: bytes) -> Received:
-    return Received("qm.sales", 0, offset, raw, error_code="invalid_field", error_detail="units")
+    return Received(
+        "qm.sales", 0, offset, raw, error_code="invalid_field", error_detail="units",
+        timestamp_ms=(None, -1, 0, 1_700_000_000_000)[offset % 4],
+    )  # fmt: skip
 
 
 def test_attempts_are_counted_by_the_bytes_and_the_reader_is_noted(storeroom: Storeroom) -> None:
@@ -18,9 +21,10 @@ def test_attempts_are_counted_by_the_bytes_and_the_reader_is_noted(storeroom: St
     inbox.accept([unreadable(3, bad)])
 
     told = [
-        (one.kafka_offset, one.attempt, one.schema_id, one.consumer_version)
+        (one.kafka_offset, one.attempt, one.schema_id, one.consumer_version, one.kafka_timestamp_ms)
         for one in DeadLetters(storeroom.connection).unpublished()
     ]
     assert told == [
-        (0, 1, "a.sale", "1.0+abc"), (1, 1, None, "1.0+abc"), (2, 2, "a.sale", "1.0+abc"), (3, 3, "a.sale", "1.0+abc"),
+        (0, 1, "a.sale", "1.0+abc", None), (1, 1, None, "1.0+abc", None), (2, 2, "a.sale", "1.0+abc", 0),
+        (3, 3, "a.sale", "1.0+abc", 1_700_000_000_000),
     ]  # fmt: skip

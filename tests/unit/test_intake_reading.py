@@ -118,6 +118,11 @@ def test_whatever_the_envelope_says_reading_it_never_fails(envelope: dict[str, A
     assert (found.event is None) == bool(found.error_code)
 
 
+@pytest.mark.parametrize("value", [raw(sale()), b"{", raw(sale() | {"type": "quartermaster.clock.advanced.v1"})])
+def test_whatever_it_is_it_says_when_its_log_took_it(value: bytes) -> None:
+    assert [read(message(value)).timestamp_ms for read in (taken, received)] == [1_700_000] * 2
+
+
 def test_what_is_read_quickly_has_every_field() -> None:
     read = taken(message(raw(sale())))
 
@@ -127,18 +132,21 @@ def test_what_is_read_quickly_has_every_field() -> None:
 
 
 def test_a_stored_dead_letter_is_published_as_it_lay_in_the_log() -> None:
-    stored = StoredLetter(3, "qm.stock", 2, 41, "LEEDS/A", b"\xff", "not_utf8", "byte 0", TRACE, NOON, 2, "a.b", "1+c")
+    stored = StoredLetter(
+        3, "qm.stock", 2, 41, "LEEDS/A", b"\xff", "not_utf8", "byte 0", TRACE, NOON, 2, "a.b", "1+c", 7
+    )
 
     letter = _as_message(stored)
 
     assert (letter.error_code, letter.message.value, letter.message.place) == ("not_utf8", b"\xff", ("qm.stock", 2))
     assert (letter.message.offset, letter.message.key, letter.message.traceparent) == (41, b"LEEDS/A", TRACE)
-    assert letter.message.timestamp_ms == NOON.timestamp() * 1000
     told = dead_letter_headers(letter)
     assert (told["x-attempt"], told["x-schema-id"], told["x-consumer-version"]) == ("2", "a.b", "1+c")
+    assert told["x-orig-timestamp"] == "7"
     assert told["x-first-seen"] == rfc3339(NOON).encode()
-    unknown = dead_letter_headers(_as_message(replace(stored, schema_id=None, consumer_version=None)))
-    assert not {"x-schema-id", "x-consumer-version"} & unknown.keys(), "what nobody knows is not told"
+    nothing = replace(stored, schema_id=None, consumer_version=None, kafka_timestamp_ms=None)
+    unknown = {"x-schema-id", "x-consumer-version", "x-orig-timestamp"}
+    assert not unknown & dead_letter_headers(_as_message(nothing)).keys(), "what nobody knows is not told"
 
 
 def test_a_batch_links_to_a_bounded_number_of_valid_traces() -> None:
