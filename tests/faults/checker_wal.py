@@ -36,8 +36,9 @@ def rows_rewritten(evidence: Evidence, tables: Sequence[str]) -> Iterator[str]:
         if row["oid"] != row["node"]:
             yield f"{row['relname']} was truncated or written anew as a whole"
     here = evidence.rows(
-        """SELECT current_setting('data_directory') AS data, pg_current_wal_flush_lsn()::text AS through,
-                  (SELECT setting FROM pg_config WHERE name = 'BINDIR') AS programs"""
+        """SELECT current_setting('data_directory') AS data, through::text, pg_walfile_name(through) AS newest,
+                  (SELECT setting FROM pg_config WHERE name = 'BINDIR') AS programs
+           FROM pg_current_wal_flush_lsn() AS through"""
     )
     for row in here:
         yield from _logged(row, relations)
@@ -50,10 +51,10 @@ def _logged(here: Row, relations: Sequence[Row]) -> Iterator[str]:
         yield f"the server's log is kept from {first} on: nobody can say what was changed before"
         return
     tables = {(row["db"], node): row["relname"] for row in relations for node in (row["oid"], row["node"])}
-    # The segment is named, or it looks at any that there is to learn their size: at one that was made ahead, empty.
+    # Segments are named, or it looks at any that there is to learn their size: at one that was made ahead, empty.
     asked = [
         Path(here["programs"]) / "pg_waldump", "--path", segments, "--start", "0/1000000", "--end", here["through"],
-        "--rmgr", "Heap", FIRST_SEGMENT,
+        "--rmgr", "Heap", FIRST_SEGMENT, here["newest"],
     ]  # fmt: skip
     done = subprocess.run(asked, capture_output=True, check=False, timeout=WITHIN_S)
     if done.returncode != 0:

@@ -61,8 +61,12 @@ def postgres(tmp_path: Path) -> Iterator[Killable]:
 
 
 def test_segments_that_the_server_made_ahead_say_nothing(postgres: Killable) -> None:
-    postgres.run("CREATE TABLE evidence_part (seq, body) AS VALUES (1, 'one'); UPDATE evidence_part SET seq = 2")
-    for number in range(3, 40):
+    # Over the first segments of 16 MiB; the next one may be there already, whole.
+    filled = "CREATE TABLE filled AS SELECT repeat(md5(n::text), 40) AS body FROM generate_series(1, 40000) n"
+    postgres.run(f"{filled}; CREATE TABLE evidence_part (seq, body) AS VALUES (1, 'one')")
+    postgres.run("UPDATE evidence_part SET seq = 2")
+    assert len([one for one in postgres.segments.iterdir() if len(one.name) == len(FIRST_SEGMENT)]) > 2
+    for number in range(20, 60):
         with (postgres.segments / f"00000001{number:016X}").open("xb") as made_ahead:
             made_ahead.truncate(16 * 1024 * 1024)
     found = list(audit_tables_untouched(postgres.evidence))
