@@ -43,6 +43,8 @@ LAST_DAY = date(2025, 3, 2)
 HISTORY_DAYS = 120
 ASKED, RELEASED = "asked about", "released"
 ASKED_EVERY = 5
+MIXED = ASKED_EVERY * len(LOCATIONS)
+"""Of so many positions in a row, a person is asked about one in five."""
 FAR = Decimal(1_000_000)
 SOURCE = "urn:bench"
 Place = tuple[str, str]
