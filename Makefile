@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 export VENV PYTHON
+# Some images forbid Python to keep what it compiled. Then each process compiles all it imports anew: seconds of a
+# processor at each start, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Anything said while installing goes to stderr, so that `make demo ARGS=--json` prints one object on stdout.
 PIP_ENV := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
