@@ -25,7 +25,8 @@ def routes(ports: ConsolePorts, gate: Gate) -> APIRouter:
     _reading(router, ports)
 
     @router.get("/openapi.json", include_in_schema=False)
-    async def openapi(request: Request) -> dict[str, Any]:
+    def openapi(request: Request) -> dict[str, Any]:
+        # Not `async`: the first one takes a second or two to make, and nobody else shall wait for it.
         document: dict[str, Any] = request.app.openapi()
         return document
 

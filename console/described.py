@@ -4,6 +4,7 @@ Routes say what is theirs alone. What follows from their doors and parameters is
 """
 
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -80,12 +81,15 @@ _HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 class Described(FastAPI):
     """An app that tells programs all of what they can meet."""
 
+    _one_at_a_time = Lock()
+
     def openapi(self) -> dict[str, Any]:
-        """The description of everything under `/api/v1`."""
-        document = super().openapi()
-        if "securitySchemes" not in document["components"]:
-            _complete(document, {(method, route.path): route for method, route in ways(self.routes)})
-        return document
+        """The description of everything under `/api/v1`; made once, whichever threads ask."""
+        with self._one_at_a_time:
+            document = super().openapi()
+            if "securitySchemes" not in document["components"]:
+                _complete(document, {(method, route.path): route for method, route in ways(self.routes)})
+            return document
 
 
 def ways(routes: Any) -> Iterator[tuple[str, APIRoute]]:

@@ -1,6 +1,8 @@
 """REST: the same desk and the same rules as the pages; errors are problem documents."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -138,6 +140,25 @@ def test_the_contract_describes_the_api_and_nothing_else(api: TestClient) -> Non
 
     assert all(path.startswith("/api/v1/") for path in paths)
     assert "/api/v1/tasks/{decision_id}/verdict" in paths
+
+
+def test_nobody_waits_while_the_description_is_made(
+    console: ConsoleOverFakes, api: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, answered, made = Event(), Event(), console.app.openapi
+
+    def slow() -> dict[str, Any]:
+        begun.set()
+        assert answered.wait(10), "somebody else's answer waited for it"
+        return made()
+
+    monkeypatch.setattr(console.app, "openapi", slow)
+    with ThreadPoolExecutor() as pool:
+        described = pool.submit(api.get, "/api/v1/openapi.json")
+        assert begun.wait(10)
+        assert api.get("/api/v1/counts").status_code == 200
+        answered.set()
+        assert described.result().status_code == 200
 
 
 def test_an_unknown_token_is_told_how_to_sign_in(console: ConsoleOverFakes) -> None:
