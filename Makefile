@@ -51,6 +51,10 @@ pip --target "$$VENV/oldest-xgboost" --no-deps --require-hashes --requirement re
 echo "$$want" > "$$note"
 endef
 
+# Most tests keep one core busy, or wait for a process of their own. A file stays together: its tests share a world.
+TESTS_AT_ONCE ?= 2
+PYTEST = "$$VENV/bin/pytest" --numprocesses $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
+
 .PHONY: setup engine up demo lint check test bench browser kafka pictures lock clean
 .NOTPARALLEL:
 
@@ -76,10 +80,10 @@ lint: setup
 	"$$VENV/bin/lint-imports"
 
 check: lint
-	"$$VENV/bin/pytest" tests/unit tests/architecture $(ARGS)
+	$(PYTEST) tests/unit tests/architecture $(ARGS)
 
 test: lint browser kafka
-	OLDEST_XGBOOST=required "$$VENV/bin/pytest" $(ARGS)
+	OLDEST_XGBOOST=required $(PYTEST) $(ARGS)
 
 # Three JSON lines on stdout, some minutes together.
 bench: engine

@@ -18,7 +18,7 @@ from workers.servers.runfile import RunRecord, read_run
 ANY_PORT = {
     f"QM_{name}_PORT": "0" for name in ("CONSOLE", "SUPPLIER", "TEMPORAL", "TEMPORAL_UI", "KAFKA")
 }  # tests never meet a stack of the developer's own
-CALL_WITHIN_S = 90.0
+CALL_WITHIN_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class CommandLine:
         return {**kept, **ANY_PORT, "QM_HOME": str(self.home), "COLUMNS": "160", **variables}
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 90.0, *, what: str = "the condition") -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 180.0, *, what: str = "the condition") -> None:
     """Wait for a condition; fail when it does not come true in time."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -130,7 +130,7 @@ class World:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", ALONE, self.libraries, VERIFY, pack, "--json", report, *anchor,
              *map(str, arguments)],
-            capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, cwd=self.at, timeout=100,
+            capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, cwd=self.at, timeout=300,
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         told = json.loads(report.read_text()) if report.exists() else {}

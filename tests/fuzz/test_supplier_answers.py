@@ -65,7 +65,7 @@ def storable(text: str) -> bool:
     return "\x00" not in text and len(text) <= 1_000 and text.encode(errors="replace").decode() == text
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_any_answer_is_a_proven_yes_a_proven_no_or_an_unknown() -> None:
     chance, came = random.Random(SEED), Counter[str]()  # noqa: S311 - rubbish, the same each time
     async with AnyAnswers() as server:

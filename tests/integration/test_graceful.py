@@ -35,7 +35,7 @@ from workflows.domain.feeds import SupplierBehaviour
 from workflows.domain.needs import ClockMode
 from workflows.domain.orders import OrderRef
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 SLOW_S = 4.0
 """How long the supplier takes to answer: longer than anything takes to be told to stop."""
 

@@ -27,7 +27,7 @@ from workers.servers.process import ManagedProcess, within
 from workflows.domain.errors import Unavailable
 from workflows.domain.ledger import EntryType, NewEntry
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 ROUNDS, MOST_ROUNDS, WRITERS = 6, 40, 5
 """After the least it goes on until a commit was cut off in its middle, which every third kill does."""
 ACKNOWLEDGED_A_ROUND = 150

@@ -63,7 +63,7 @@ def test_a_fault_that_did_not_fire_finds_nothing() -> None:
     assert found_by(told(fired=True)) == ()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_the_harness_finds_what_is_planted_and_nothing_without_it() -> None:
     said: list[str] = []
     score = catch_all([bug for bug in BUGS if bug.number in QUICK], say=said.append)

@@ -12,7 +12,7 @@ KPIS = {
     "order_variance_ratio", "costs_by_round", "seconds",
 }  # fmt: skip
 BASELINES = {"static_reorder_point", "moving_average", "prophet", "clairvoyant"}
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 WITHIN_S = 300.0
 """A study takes 15 s on two cores; beside other work, several times as long."""
 

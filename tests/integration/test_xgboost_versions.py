@@ -40,7 +40,7 @@ def elsewhere(what: str, folder: Path) -> dict[str, Any]:
     path = os.pathsep.join([str(oldest()), str(ROOT)])
     command = [sys.executable, "-W", "ignore", "-m", "tests.fakes.elsewhere", what, str(folder)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=240,
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=480,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
