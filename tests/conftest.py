@@ -2,6 +2,7 @@
 is the same each time, unless other examples are looked for: `--hypothesis-profile explore`.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,18 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test after its folder."""
+    """Mark each test after its folder.
+
+    Raises:
+        pytest.UsageError: two tests share a name; run two at a time, one of them would be left out without a word.
+    """
     for item in items:
         kind = item.path.relative_to(HERE).parts[0]
         if kind in KINDS:
             item.add_marker(kind)
+        # Schemathesis says in the item's name which operation it is about, not in the id that tells tests apart.
+        if (operation := getattr(item, "operation_label", None)) is not None and item.id.params is None:
+            item._id = item.id.with_params(operation)
+    named = Counter(item.nodeid for item in items)
+    if twice := [name for name, times in named.items() if times > 1]:
+        raise pytest.UsageError(f"more than one test is called {twice[0]}")
