@@ -24,9 +24,9 @@ from connectors.kafka.messages import DeadLetter, Place, RawMessage
 from connectors.kafka.producer import EventProducer
 from connectors.kafka.shares import Share
 from connectors.kafka.topics import ensure_topics
-from tests.fakes.ports import free_port
 from tests.kafka.broker import ApacheKafka
 from tests.kafka.having import kafka_or_skip
+from workers.servers.ports import claim
 from workflows.domain.errors import InvalidInput, Unavailable
 from workflows.domain.events import ClockAdvanced, Event, SaleRecorded, Topic, content_digest, parse
 
@@ -57,7 +57,7 @@ class EmbeddedBroker:
     """The embedded broker, which forgets everything when it restarts."""
 
     def __init__(self) -> None:
-        self._port = free_port()
+        self._port = claim(0, "KAFKA_PORT")
         self.bootstrap = f"127.0.0.1:{self._port}"
         self._child: subprocess.Popen[bytes] | None = None
 

@@ -16,9 +16,9 @@ import pytest
 
 from connectors.erp.faults import FaultMode
 from connectors.erp.http_supplier import MANIFEST, HttpSuppliers
-from tests.fakes.ports import free_port
 from tests.fakes.supplier_server import SupplierServer
 from tests.fakes.suppliers import InMemorySuppliers
+from workers.servers.ports import claim
 from workflows.domain import failpoints
 from workflows.domain.capabilities import Manifest
 from workflows.domain.errors import OrderKeyKnown, OutcomeUnknown, SupplierRefused, TurnedAway, Unavailable
@@ -292,7 +292,7 @@ async def test_a_slow_drip_ends_at_the_total_timeout() -> None:
 
 
 async def test_a_supplier_that_does_not_listen_is_unavailable() -> None:
-    suppliers = HttpSuppliers(f"http://127.0.0.1:{free_port()}")
+    suppliers = HttpSuppliers(f"http://127.0.0.1:{claim(0, 'QM_SUPPLIER_PORT')}")
     with pytest.raises(Unavailable):
         await suppliers.place(order())
     with pytest.raises(Unavailable):

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from temporalio.client import Client
 
 from workers.embedded import EmbeddedStack, StackRunning
-from workers.servers.ports import PortInUse, claim
+from workers.servers.ports import KEPT, PortInUse, claim
 from workers.servers.process import ProcessIdentity, ProcessSpec
 from workers.servers.runfile import Child, RunFile, RunRecord, read_run, reap
 from workers.servers.supervisor import ProcessFailed, Supervisor
@@ -216,8 +216,21 @@ def test_a_taken_port_is_named_with_its_setting_and_its_holder(state: Path, sett
     assert read_run(state) is None, "a start that failed leaves nothing running"
 
 
-def test_a_free_port_is_found_for_zero() -> None:
-    assert claim(0, "QM_CONSOLE_PORT") > 1023
+def test_a_free_port_is_found_for_zero_and_kept_for_its_server() -> None:
+    port = claim(0, "QM_CONSOLE_PORT")
+    assert port > 1023
+    with socket.socket() as somebody, pytest.raises(OSError, match="in use"):
+        somebody.bind(("127.0.0.1", port))
+    for _ in range(2):  # and for its restart
+        with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()
+
+
+def test_ports_that_were_found_long_ago_are_let_go() -> None:
+    first = claim(0, "QM_CONSOLE_PORT")
+    assert len({claim(0, "QM_CONSOLE_PORT") for _ in range(KEPT)} | {first}) == KEPT + 1
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", first))
 
 
 def test_a_deep_state_directory_gets_its_socket_elsewhere(tmp_path: Path, settings: Settings) -> None:

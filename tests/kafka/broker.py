@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.fakes.ports import free_port
+from workers.servers.ports import claim
 
 MISSING = "no Apache Kafka on this machine: `make kafka` fetches it, and needs Java 17 and Maven for that"
 JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -60,7 +60,7 @@ class ApacheKafka:
         self, folder: Path, *, advertised: tuple[str, int] | None = None, overrides: Mapping[str, str] | None = None
     ) -> None:
         self.folder = folder
-        self.port, self._controller_port = free_port(), free_port()
+        self.port, self._controller_port = claim(0, "KAFKA_PORT"), claim(0, "KAFKA_PORT")
         self.bootstrap = f"127.0.0.1:{self.port}"
         """Where the broker itself listens."""
         self.log_file = folder / "broker.log"

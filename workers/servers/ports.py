@@ -1,11 +1,15 @@
 """Ports: a free one is found, and a taken one is explained."""
 
 import socket
+import sys
+from collections import deque
 from contextlib import suppress
 
 import psutil
 
 LOOPBACK = "127.0.0.1"
+KEPT = 64
+_kept: deque[socket.socket] = deque()
 
 
 class PortInUse(RuntimeError):
@@ -24,9 +28,14 @@ class PortInUse(RuntimeError):
 def claim(port: int, variable: str, host: str = LOOPBACK) -> int:
     """The port to serve on: the wanted one if it is free, any free one for 0.
 
+    On Linux a port that was found for 0 is kept until the server has it, and for its restarts: nobody else is given it,
+    neither for a server nor for an outgoing connection. The last `KEPT` of a process are.
+
     Raises:
         PortInUse: somebody listens there already.
     """
+    if port == 0:
+        return _any_free(host)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: a port that only lingers in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,7 +44,22 @@ def claim(port: int, variable: str, host: str = LOOPBACK) -> int:
             probe.listen(1)
         except OSError:
             raise PortInUse(port, variable) from None
-        return int(probe.getsockname()[1])
+    return port
+
+
+def _any_free(host: str) -> int:
+    keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    keeper.bind((host, 0))
+    port = int(keeper.getsockname()[1])
+    if sys.platform != "linux":
+        keeper.close()
+        return port
+    # Said only now, it lets a server that says the same listen beside us, and gives the port to nobody unasked.
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _kept.append(keeper)
+    if len(_kept) > KEPT:
+        _kept.popleft().close()
+    return port
 
 
 def _holder(port: int) -> str | None:
