@@ -4,9 +4,11 @@ is the same each time, unless other examples are looked for: `--hypothesis-profi
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 # Here, for the command line's `--hypothesis-profile` is looked up before any test is read.
 settings.register_profile("explore", deadline=None)
@@ -18,6 +20,21 @@ settings.register_profile("same each time", derandomize=True, deadline=None, dat
 settings.load_profile("same each time")
 KINDS = ("unit", "durable", "replay", "contract", "integration", "browser", "architecture", "fuzz", "model")
 HERE = Path(__file__).parent
+ONE_WORLD = {"tests/integration/test_demo_killed.py": "tests/integration/test_cli.py"}
+"""Files that share what takes minutes to make; two at a time, they stay in one process."""
+
+
+class ByWorld(LoadFileScheduling):
+    """Each process has whole files of tests, and those of one world together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return ONE_WORLD.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
+    """Who runs what, where tests run two at a time (`make test`)."""
+    return ByWorld(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

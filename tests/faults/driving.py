@@ -293,7 +293,7 @@ def a_policy(hand: Hand) -> None:
 def pages(hand: Hand) -> None:
     """Somebody new looks around, makes a token, and signs out everywhere."""
     name = f"n{uuid.uuid4().hex[:8]}"  # nobody may have many tokens, and signing out ends everybody's beside it
-    hand.newcomer(name)
+    hand.command("people", "add", name, "--role", "planner")
     browser = hand.browser(name)
     for path in ("/", "/inbox", "/money", "/policies", "/what-if"):
         browser.page(path)
@@ -306,7 +306,7 @@ def pages(hand: Hand) -> None:
 def people_and_tokens(hand: Hand) -> None:
     """An admin at the command line adds somebody, gives them a token, and disables them."""
     name = f"t{uuid.uuid4().hex[:8]}"
-    hand.newcomer(name)
+    hand.command("people", "add", name, "--role", "planner")
     made = as_json(hand.command("people", "token", name, "--for", "a till", "--json"))
     hand.read("/api/v1/orders", token=made["token"])
     hand.command("people", "revoke", made["token_id"])
@@ -327,7 +327,7 @@ def a_demand_adjustment(hand: Hand) -> None:
 def an_erasure(hand: Hand) -> None:
     """Somebody who was here for a moment is forgotten."""
     name = f"e{uuid.uuid4().hex[:8]}"
-    hand.newcomer(name, "--email", f"{name}@example.org")
+    hand.command("people", "add", name, "--role", "planner", "--email", f"{name}@example.org")
     hand.command("people", "erase", name, "--reason", "request", "--yes")
 
 

@@ -25,6 +25,7 @@ PATIENCE_S = 60.0
 AGAIN_AFTER_S = 0.3
 COMMAND_WITHIN_S = 90.0
 TRIES = 4
+DONE_BEFORE = ("already", "any more")
 OKAY = (200, 201, 202, 204)
 
 
@@ -84,16 +85,10 @@ class Hand:
         """A token for the API."""
         return api_token(console_key(self.world.settings), person)
 
-    def newcomer(self, name: str, *more: str) -> None:
-        """A planner is added at the command line; told of a second try that they are there already, that is that."""
-        self.command("people", "add", name, "--role", "planner", *more, done_before=f"there is {name} already")
-
-    def command(self, *arguments: str, done_before: str | None = None) -> str:
+    def command(self, *arguments: str) -> str:
         """A command of the command line, run again if it did not end well; what it printed.
 
-        Args:
-            arguments: after `quartermaster`.
-            done_before: what a second try says where the first was carried out and did not live to say so.
+        Where a second try is told that all was done before, the first was carried out and did not live to say so.
 
         Raises:
             NoAnswer: it never ended well; the message has what it said last.
@@ -109,7 +104,7 @@ class Hand:
             if done.returncode == 0:
                 return done.stdout
             said = f"exit {done.returncode}: {done.stderr.strip()[-400:]}"
-            if attempt and done_before is not None and done_before in said:
+            if attempt and any(words in said for words in DONE_BEFORE):
                 return done.stdout
         raise NoAnswer(f"quartermaster {' '.join(arguments)} did not end well, {TRIES} times: {said}")
 

@@ -5,6 +5,7 @@ happen to everything (`Condition`) and to one request (`Catch`) is in `links`.
 """
 
 import asyncio
+import os
 import threading
 from collections import Counter
 from collections.abc import Coroutine
@@ -16,6 +17,8 @@ from tests.faults.links import CHUNK, Address, Catch, Condition, Link, Trap
 __all__ = ["Catch", "Condition", "Proxies", "Proxy", "Trap"]
 
 T = TypeVar("T")
+LONGEST_PATH = 107
+"""Bytes, of a socket's path on Linux."""
 
 
 class Proxies:
@@ -105,6 +108,8 @@ class Proxy:
 
     async def _listen(self, listen: Address) -> asyncio.Server:
         if isinstance(listen, Path):
+            if len(os.fsencode(listen)) > LONGEST_PATH:
+                raise ValueError(f"{listen} is too long for a socket: set TMPDIR to a shorter path")
             listen.unlink(missing_ok=True)
             return await asyncio.start_unix_server(self._take, str(listen), limit=CHUNK)
         return await asyncio.start_server(self._take, *listen, limit=CHUNK)
