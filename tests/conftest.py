@@ -24,7 +24,7 @@ ONE_WORLD = {"tests/integration/test_demo_killed.py": "tests/integration/test_cl
 """Files that share what takes minutes to make; two at a time, they stay in one process."""
 
 
-class ByWorld(LoadFileScheduling):
+class ByWorld(LoadFileScheduling):  # type: ignore[misc]  # it comes without types
     """Each process has whole files of tests, and those of one world together."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -32,13 +32,14 @@ class ByWorld(LoadFileScheduling):
         return ONE_WORLD.get(file, file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
     """Who runs what, where tests run two at a time (`make test`)."""
     return ByWorld(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test after its folder.
+    """Mark each test after its folder, and see that each has a name of its own.
 
     Raises:
         pytest.UsageError: two tests share a name; run two at a time, one of them would be left out without a word.
