@@ -132,14 +132,16 @@ class _Runner:
         found: dict[str, str] = {}
         for one in drivers:
             world = self.world()
-            shutil.rmtree(world.failpoints / "reached", ignore_errors=True)
-            (world.failpoints / "reached").mkdir()
+            reached = world.failpoints / "reached"
+            reached.mkdir(exist_ok=True)
+            for path in reached.iterdir():  # the folder stays: processes write into it meanwhile
+                path.unlink(missing_ok=True)
             began = time.monotonic()
             try:
                 one.drive(Hand(world))
             except Exception as error:
                 self._sweep.violations.append(f"{one.name}, in peace: {type(error).__name__}: {error}")
-            here = sorted(path.name for path in (world.failpoints / "reached").iterdir())
+            here = sorted(path.name for path in reached.iterdir())
             for point in here:
                 found.setdefault(point, one.name)
             self._say(f"{one.name}: {len(here)} failpoints in {time.monotonic() - began:.1f} s")
