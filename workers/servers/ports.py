@@ -1,5 +1,6 @@
 """Ports: a free one is found, and a taken one is explained."""
 
+import atexit
 import socket
 import sys
 from collections import deque
@@ -9,6 +10,7 @@ import psutil
 
 LOOPBACK = "127.0.0.1"
 KEPT = 64
+"""Found ports that a process keeps: many more than an engine has servers."""
 _kept: deque[socket.socket] = deque()
 
 
@@ -60,6 +62,12 @@ def _any_free(host: str) -> int:
     if len(_kept) > KEPT:
         _kept.popleft().close()
     return port
+
+
+@atexit.register
+def _let_go() -> None:
+    while _kept:
+        _kept.popleft().close()
 
 
 def _holder(port: int) -> str | None:
