@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 AGAIN_AFTER_S = 0.3
 COMMAND_WITHIN_S = 90.0
 TRIES = 4
-DONE_BEFORE = ("already", "any more")
+DONE_BEFORE = ("already", "any more", "Nobody is known here")
 OKAY = (200, 201, 202, 204)
 
 
