@@ -53,7 +53,8 @@ def routes(gate: Gate, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs/api")
-    async def docs(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
+    def docs(request: Request, session: Annotated[Session, Depends(gate.page(Permission.SEE))]) -> Response:
+        # Not `async`, as the document itself: whoever asks first waits alone while it is made.
         context = {"groups": groups(request.app.openapi()), "problems": ALL_PROBLEMS}
         return pages.show(request, "api_docs.html", session, context)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from console.auth import api_token
+from console.auth import api_token, sign_in_token
 from tests.fakes.console import KEY, ConsoleOverFakes
 from tests.fakes.shop import decided
 
@@ -142,9 +142,11 @@ def test_the_contract_describes_the_api_and_nothing_else(api: TestClient) -> Non
     assert "/api/v1/tasks/{decision_id}/verdict" in paths
 
 
+@pytest.mark.parametrize("path", ["/api/v1/openapi.json", "/docs/api"])
 def test_nobody_waits_while_the_description_is_made(
-    console: ConsoleOverFakes, api: TestClient, monkeypatch: pytest.MonkeyPatch
+    path: str, console: ConsoleOverFakes, api: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    api.get("/sign-in", params={"token": sign_in_token(KEY, "Ada")})
     begun, answered, made = Event(), Event(), console.app.openapi
 
     def slow() -> dict[str, Any]:
@@ -154,7 +156,7 @@ def test_nobody_waits_while_the_description_is_made(
 
     monkeypatch.setattr(console.app, "openapi", slow)
     with ThreadPoolExecutor() as pool:
-        described = pool.submit(api.get, "/api/v1/openapi.json")
+        described = pool.submit(api.get, path)
         assert begun.wait(10)
         assert api.get("/api/v1/counts").status_code == 200
         answered.set()
