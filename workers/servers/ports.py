@@ -36,12 +36,12 @@ def claim(port: int, variable: str, host: str = LOOPBACK) -> int:
     Raises:
         PortInUse: somebody listens there already.
     """
-    if port == 0:
-        return _any_free(host)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port that only lingers in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if port == 0:
+                return _any_free(probe, host)
+            # As servers do: a port that only lingers in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             probe.listen(1)
         except OSError:
@@ -49,19 +49,15 @@ def claim(port: int, variable: str, host: str = LOOPBACK) -> int:
     return port
 
 
-def _any_free(host: str) -> int:
-    keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    keeper.bind((host, 0))
-    port = int(keeper.getsockname()[1])
-    if sys.platform != "linux":
-        keeper.close()
-        return port
-    # Said only now, it lets a server that says the same listen beside us, and gives the port to nobody unasked.
-    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _kept.append(keeper)
-    if len(_kept) > KEPT:
-        _kept.popleft().close()
-    return port
+def _any_free(probe: socket.socket, host: str) -> int:
+    probe.bind((host, 0))
+    if sys.platform == "linux":
+        # Said only now, it lets a server that says the same listen beside us, and gives the port to nobody unasked.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _kept.append(probe.dup())
+        if len(_kept) > KEPT:
+            _kept.popleft().close()
+    return int(probe.getsockname()[1])
 
 
 @atexit.register
