@@ -33,9 +33,9 @@ class ByWorld(LoadFileScheduling):  # type: ignore[misc]  # it comes without typ
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld:
-    """Who runs what, where tests run two at a time (`make test`)."""
-    return ByWorld(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWorld | None:
+    """Who runs what, where tests run two at a time (`make test`), file by file."""
+    return ByWorld(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.faults.links import CHUNK, Address, Catch, Condition, Link, Trap
+from workers.servers.postgres import LONGEST_SOCKET_PATH
 
 __all__ = ["Catch", "Condition", "Proxies", "Proxy", "Trap"]
 
 T = TypeVar("T")
-LONGEST_PATH = 107
-"""Bytes, of a socket's path on Linux."""
 
 
 class Proxies:
@@ -108,7 +107,7 @@ class Proxy:
 
     async def _listen(self, listen: Address) -> asyncio.Server:
         if isinstance(listen, Path):
-            if len(os.fsencode(listen)) > LONGEST_PATH:
+            if len(os.fsencode(listen)) > LONGEST_SOCKET_PATH:
                 raise ValueError(f"{listen} is too long for a socket: set TMPDIR to a shorter path")
             listen.unlink(missing_ok=True)
             return await asyncio.start_unix_server(self._take, str(listen), limit=CHUNK)

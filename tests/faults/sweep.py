@@ -12,7 +12,6 @@ died is missed for half a minute: what is found wrong is put down to all that wa
 
 import argparse
 import json
-import shutil
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.faults.cells import AT_REST_WITHIN_S
@@ -132,10 +132,7 @@ class _Runner:
         found: dict[str, str] = {}
         for one in drivers:
             world = self.world()
-            reached = world.failpoints / "reached"
-            reached.mkdir(exist_ok=True)
-            for path in reached.iterdir():  # the folder stays: processes write into it meanwhile
-                path.unlink(missing_ok=True)
+            reached = _emptied(world.failpoints / "reached")
             began = time.monotonic()
             try:
                 one.drive(Hand(world))
@@ -154,8 +151,7 @@ class _Runner:
             self.look()
         assert self._keeper is not None
         earlier, deaths = len(world.fired(shot.point)), len(self._keeper.deaths)
-        shutil.rmtree(world.failpoints / "fired", ignore_errors=True)
-        (world.failpoints / "fired").mkdir()
+        _emptied(world.failpoints / "fired")
         began = time.monotonic()
         world.arm(shot.point, shot.mode, DELAY_S)
         drive = _Drive(shot, _begun(one, Hand(world)))
@@ -195,6 +191,14 @@ class _Runner:
         for words in found:
             self._say(f"VIOLATION {words}")
         self._sweep.violations += found
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder stays: processes write into it meanwhile."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)
+    return folder
 
 
 def _begun(one: Driver, hand: Hand) -> "Future[None]":

@@ -65,7 +65,6 @@ def process(dsn: str, tmp_path: Path) -> Iterator[Process]:
             made.end(signal.SIGKILL)
 
 
-@pytest.mark.timeout(900)
 def test_killed_again_and_again_it_certifies_everything_once(process: Process) -> None:
     house, stop = process.house, threading.Event()
 
@@ -100,7 +99,6 @@ def test_killed_again_and_again_it_certifies_everything_once(process: Process) -
     assert house.one("SELECT count(*) FROM ledger_entry WHERE stream = 'notary'") == 1
 
 
-@pytest.mark.timeout(900)
 def test_beside_a_running_one_another_ends_a_rotation_is_done_and_all_is_shown(process: Process) -> None:
     process.begin()
     process.until(lambda: process.signed() > 0)
@@ -136,7 +134,6 @@ def test_beside_a_running_one_another_ends_a_rotation_is_done_and_all_is_shown(p
     process.house.verify()
 
 
-@pytest.mark.timeout(900)
 def test_what_it_refuses_is_said_and_looked_at_again(process: Process) -> None:
     house = process.house
     house.append(entry(), entry())
